@@ -1,0 +1,122 @@
+"""GET, POST and DELETE /api-keys: the owner's own keys as JSON, for a signed-in browser or a token with scope `api_keys`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.responses import Response
+
+from app import sessions
+from app.api_keys import keys, store
+from app.api_keys.callers import Callers, bearer
+from app.http import json_body, no_store
+from app.protocol.errors import AccessDenied, InsufficientScope, InvalidRequest, InvalidScope, NotFound, NoToken
+from app.protocol.scope import API_KEYS, expanded
+from app.world import World
+
+LIFE = re.compile(r"([1-9][0-9]{0,3})([dhm])\Z")
+UNITS = {"d": "days", "h": "hours", "m": "minutes"}
+
+
+class NewKey(BaseModel):
+    """The body of POST. `expiresIn` is a duration such as `30d`, `12h`, `45m`; without it the key does not expire."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    name: str
+    scopes: list[str] = Field(default_factory=list, max_length=20)
+    expiresIn: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose keys these are; `reach` is what a key may at most be given, None for everything."""
+
+    user_id: str
+    reach: frozenset[str] | None
+
+
+def duration(text: str) -> timedelta:
+    """Raises InvalidRequest."""
+    match = LIFE.match(text)
+    if match is None:
+        raise InvalidRequest("expiresIn must be a duration such as 30d, 12h or 45m")
+    return min(timedelta(**{UNITS[match[2]]: int(match[1])}), keys.LONGEST_LIFE)
+
+
+def router(world: World, callers: Callers) -> APIRouter:
+    """The three routes."""
+    routes = APIRouter(prefix="/api-keys", tags=["API keys"])
+
+    @routes.get("")
+    async def list_keys(request: Request) -> Response:
+        owner = await _owner(request, world, callers)
+        async with world.db.connect() as db:
+            found = await store.keys_of(db, owner.user_id)
+        return no_store({"keys": [shown(key) for key in found]})
+
+    @routes.post("", status_code=201)
+    async def create_key(request: Request) -> Response:
+        owner, now = await _owner(request, world, callers), world.now()
+        try:
+            wish = NewKey.model_validate(await json_body(request))
+        except ValidationError as fault:
+            error = fault.errors()[0]
+            raise InvalidRequest(f"{'.'.join(map(str, error['loc'])) or 'the body'}: {error['msg']}") from fault
+        name, scope = keys.checked_name(wish.name), keys.checked_scope(wish.scopes)
+        if owner.reach is not None and not owner.reach.issuperset(expanded(frozenset(scope))):
+            raise InvalidScope("a key cannot reach further than the token that makes it")
+        expires_at = now + duration(wish.expiresIn) if wish.expiresIn is not None else None
+        async with world.db.begin() as db:
+            key, secret = await keys.create(db, owner.user_id, name, scope, expires_at, now)
+        return no_store({**shown(key), "apiKey": secret}, 201)
+
+    @routes.delete("/{key_id}", status_code=204)
+    async def revoke_key(key_id: str, request: Request) -> Response:
+        owner, now = await _owner(request, world, callers), world.now()
+        ended = False
+        if re.fullmatch(r"key_[0-9a-f]{24}", key_id):
+            async with world.db.begin() as db:
+                ended = await keys.end(db, key_id, owner.user_id, now, lifetime=world.token_lifetime)
+        if not ended:
+            raise NotFound("you have no such key")
+        return Response(status_code=204, headers={"Cache-Control": "no-store"})
+
+    return routes
+
+
+async def _owner(request: Request, world: World, callers: Callers) -> Owner:
+    """A token decides when there is one; else the session, and then only for requests of our own pages.
+
+    A page of another site can send no JSON and no DELETE here without a preflight, which is never granted; the Origin
+    is looked at all the same.
+    """
+    now = world.now()
+    if "authorization" in request.headers:
+        principal = await callers.principal(bearer(request.scope), now)
+        if API_KEYS not in principal.scope:
+            raise InsufficientScope("this token may not manage API keys", frozenset({API_KEYS}))
+        return Owner(principal.subject, principal.scope)
+    if request.headers.get("origin", world.settings.issuer) != world.settings.issuer:
+        raise AccessDenied("the request was sent from another site")
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise AccessDenied("the request was sent from another site")
+    viewer = await sessions.viewer(request, world, now)
+    if viewer is None:
+        raise NoToken("sign in, or send a token with scope api_keys")
+    return Owner(viewer.user_id, None)
+
+
+def shown(key: store.ApiKey) -> dict[str, Any]:
+    """As JSON, in the seed's spelling; what is not there is left out."""
+    document: dict[str, Any] = {"id": key.id, "name": key.name, "scopes": list(key.scope)}
+    moments = {"createdAt": key.created_at, "expiresAt": key.expires_at, "lastUsedAt": key.last_used_at}
+    return document | {name: _iso(at) for name, at in moments.items() if at is not None}
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

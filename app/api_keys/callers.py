@@ -1,0 +1,90 @@
+"""From a bearer token to the principal it stands for: an access token or an API key, checked once and then remembered (RFC 6750 §2.1)."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+
+from starlette.types import Scope
+
+from app.api_keys import store
+from app.protocol.errors import InvalidRequest, InvalidToken, NoToken, TemporarilyUnavailable
+from app.protocol.scope import expanded
+from app.protocol.types import Principal
+from app.tokens.secrets import API_KEY, fingerprint
+from app.tokens.verify import UnknownKey, verify
+from app.world import World
+
+REMEMBERED = 10_000  # tokens; some 10 MB
+KEY_SECONDS = 60  # how long an API key is not looked up again; its revocation is heard of at once all the same
+
+
+def bearer(scope: Scope) -> str:
+    """The token of the Authorization header. Raises NoToken, or InvalidRequest for two headers."""
+    values = [value for name, value in scope["headers"] if name == b"authorization"]
+    if not values or values[0][:7].lower() != b"bearer ":
+        raise NoToken("a bearer token is needed here")
+    if len(values) > 1:
+        raise InvalidRequest("the Authorization header is included more than once")
+    token: str = values[0][7:].strip().decode("latin-1")
+    return token
+
+
+class Callers:
+    """Who is calling. Once per process: tokens are remembered by their digest until they expire or are revoked."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._known: dict[bytes, Principal] = {}
+
+    async def principal(self, token: str, now: datetime) -> Principal:
+        """Raises InvalidToken; TemporarilyUnavailable when nobody has said for too long what is revoked."""
+        world = self._world
+        if world.live.revocations.is_stale(now, world.settings.revocation_staleness):
+            raise TemporarilyUnavailable("revocations are not known at the moment", retry_after=1)
+        digest = hashlib.sha256(token.encode("latin-1")).digest()
+        known = self._known.get(digest)
+        if known is None or known.expires_at <= now.timestamp() or world.live.revocations.covers(known):
+            self._known.pop(digest, None)
+            known = await self._recognised(token, now)
+            if world.live.revocations.covers(known):
+                raise InvalidToken("the access token was revoked")
+            if len(self._known) >= REMEMBERED:
+                del self._known[next(iter(self._known))]  # the one that has been here longest
+            self._known[digest] = known
+        if known.connection_id is not None:
+            world.last_used.saw("connections", known.connection_id, now)
+        elif known.via == "api_key":
+            world.last_used.saw("api_keys", known.client_id, now)
+        return known
+
+    async def _recognised(self, token: str, now: datetime) -> Principal:
+        world = self._world
+        if token.startswith(API_KEY):
+            return await self._by_key(token, now)
+        issuer, resource = world.settings.issuer, world.settings.resource
+        try:
+            return verify(token, world.live.ring, issuer, resource, now)
+        except UnknownKey:
+            await world.live.look_for_new_keys()
+            return verify(token, world.live.ring, issuer, resource, now)
+
+    async def _by_key(self, api_key: str, now: datetime) -> Principal:
+        found = None
+        if len(api_key) < 200:
+            found = await store.usable(self._world.pool, fingerprint(api_key), self._world.settings.resource, now)
+        if found is None:
+            raise InvalidToken("the API key is not valid")
+        authorization, expires_at = found
+        seen = int(now.timestamp())
+        return Principal(
+            subject=authorization.subject,
+            client_id=authorization.client_id,
+            scope=expanded(frozenset(authorization.scope)),
+            via="api_key",
+            issued_at=seen,
+            expires_at=min(seen + KEY_SECONDS, int(expires_at.timestamp()) if expires_at else seen + KEY_SECONDS),
+            handles=(authorization.client_id, authorization.subject),
+            token_id=authorization.client_id,
+            connection_id=None,
+        )

@@ -1,0 +1,33 @@
+"""POST /auth/token: an API key for an access token (seed 001; claims as RFC 9068 and as the seed spells them)."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api_keys import store
+from app.http import client_address, json_body, no_store
+from app.limits import BAD_KEY, hit
+from app.tokens.issue import access_token
+from app.tokens.secrets import API_KEY, fingerprint
+from app.world import World
+
+
+async def exchange(request: Request, world: World) -> Response:
+    """`{"token", "expiresIn"}`, or one 401 for whatever is wrong with the key: nobody learns that it existed once."""
+    now = world.now()
+    body = await json_body(request)
+    api_key = body.get("apiKey") if isinstance(body, dict) else None
+    found = None
+    if isinstance(api_key, str) and api_key.startswith(API_KEY) and len(api_key) < 200 and api_key.isascii():
+        found = await store.usable(world.pool, fingerprint(api_key), world.settings.resource, now)
+    if found is None:
+        await hit(world.pool, BAD_KEY, client_address(request, world.settings.trusted_proxies), now)
+        return no_store({"error": "Invalid credentials"}, 401)
+    authorization, expires_at = found
+    lifetime = world.settings.access_token_lifetime
+    if expires_at is not None:  # a token never outlives its key
+        lifetime = min(lifetime, max(1, int((expires_at - now).total_seconds())))
+    token = access_token(authorization, world.live.ring, world.settings.issuer, now=now, lifetime=lifetime)
+    world.last_used.saw("api_keys", authorization.client_id, now)
+    return no_store({"token": token, "expiresIn": lifetime})

@@ -1,0 +1,54 @@
+"""Making and ending API keys, for the JSON API, the account page and the command line alike."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app import audit
+from app.api_keys import store
+from app.protocol.errors import InvalidRequest, InvalidScope
+from app.protocol.scope import DEFAULT, SCOPES
+from app.tokens.secrets import API_KEY, fingerprint, new_id, new_secret
+from app.tokens.store import revoke
+
+LONGEST_NAME = 100  # characters
+LONGEST_LIFE = timedelta(days=3650)
+
+
+def checked_name(name: str) -> str:
+    """Raises InvalidRequest."""
+    shown = "".join(c for c in name if c.isprintable()).strip()
+    if not shown or len(shown) > LONGEST_NAME:
+        raise InvalidRequest(f"name must have 1 to {LONGEST_NAME} visible characters")
+    return shown
+
+
+def checked_scope(words: list[str]) -> tuple[str, ...]:
+    """Raises InvalidScope for a word we do not know: unlike an app, a person can correct it."""
+    unknown = [word for word in words if word not in SCOPES]
+    if unknown:
+        raise InvalidScope(f"unknown scope; the scopes are {', '.join(SCOPES)}")
+    return tuple(dict.fromkeys(words)) or DEFAULT
+
+
+async def create(
+    db: AsyncConnection, user_id: str, name: str, scope: tuple[str, ...], expires_at: datetime | None, now: datetime
+) -> tuple[store.ApiKey, str]:
+    """The key's record, and the key itself, which is never seen again."""
+    secret = new_secret(API_KEY)
+    key = store.ApiKey(new_id("key"), user_id, name, scope, now, expires_at, None, None)
+    await store.add_key(db, key, fingerprint(secret))
+    await audit.record(db, "api_key.created", now, user_id=user_id, key=key.id, name=name, scope=" ".join(scope))
+    return key, secret
+
+
+async def end(db: AsyncConnection, key_id: str, user_id: str | None, now: datetime, *, lifetime: timedelta) -> bool:
+    """Ends the key and, within a second, every token that came of it. `lifetime` is that of an access token."""
+    owner = await store.end_key(db, key_id, user_id, now)
+    if owner is None:
+        return False
+    await revoke(db, [key_id], now, lifetime=lifetime)
+    await audit.record(db, "api_key.revoked", now, user_id=owner, key=key_id)
+    return True

@@ -1,0 +1,95 @@
+"""`gatehouse client add|list|show|revoke`: the apps that may ask for tokens."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from app.cli.console import Json, Refused, say, show
+from app.cli.operating import operate
+from app.clients import store
+from app.clients.remove import remove
+from app.protocol.client_metadata import checked
+from app.protocol.errors import OAuthError
+from app.tokens.secrets import CLIENT_SECRET, fingerprint, new_id, new_secret
+from app.world import World
+
+commands = typer.Typer(name="client", help="The apps that may ask for tokens.", no_args_is_help=True)
+ClientId = Annotated[str, typer.Argument(metavar="CLIENT_ID")]
+
+
+@commands.command("add")
+def add(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    redirect_uri: Annotated[list[str], typer.Option("--redirect-uri", help="May be given more than once.")],
+    public: Annotated[bool, typer.Option("--public", help="Without a secret, for apps on people's computers.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Register an app by hand, for clients that want an id and a secret typed in."""
+    method = "none" if public else "client_secret_basic"
+    try:
+        metadata = checked({"client_name": name, "redirect_uris": redirect_uri, "token_endpoint_auth_method": method})
+    except OAuthError as refusal:
+        raise Refused(refusal.description, 2) from None
+    secret = None if public else new_secret(CLIENT_SECRET)
+
+    async def work(world: World) -> str:
+        async with world.db.begin() as db:
+            client_id, _ = await store.add_client(
+                db,
+                new_id("client"),
+                metadata,
+                fingerprint(secret) if secret else None,
+                world.now(),
+                kind="static",
+            )
+            return client_id
+
+    client_id = operate(work)
+    if as_json:
+        print(json.dumps({"client_id": client_id} | ({"client_secret": secret} if secret else {}), indent=2))
+    else:
+        say(
+            f"client_id      {client_id}"
+            + (f"\nclient_secret  {secret}\n\nThe secret is shown only now." if secret else "")
+        )
+
+
+@commands.command("list")
+def list_clients(as_json: Json = False) -> None:
+    """Every app, the newest first."""
+
+    async def work(world: World) -> list[dict[str, Any]]:
+        async with world.db.connect() as db:
+            return await store.listed(db)
+
+    show(operate(work), as_json=as_json, empty="No app has registered yet.")
+
+
+@commands.command("show")
+def show_client(client_id: ClientId) -> None:
+    """All that an app registered, as JSON."""
+
+    async def work(world: World) -> dict[str, Any] | None:
+        async with world.db.connect() as db:
+            return await store.registered(db, client_id)
+
+    metadata = operate(work)
+    if metadata is None:
+        raise Refused(f"there is no client {client_id}")
+    print(json.dumps({"client_id": client_id, **metadata}, indent=2, ensure_ascii=False))
+
+
+@commands.command("revoke")
+def revoke(client_id: ClientId) -> None:
+    """Serve an app no more, and end everybody's connections with it."""
+
+    async def work(world: World) -> bool:
+        async with world.db.begin() as db:
+            return await remove(db, client_id, world.now(), lifetime=world.token_lifetime)
+
+    if not operate(work):
+        raise Refused(f"there is no client {client_id}")
+    say(f"Revoked {client_id}; its tokens end within a second.")

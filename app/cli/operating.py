@@ -1,0 +1,176 @@
+"""Where an operator's command works: the database of GATEHOUSE_DATABASE_URL, or the embedded one, running or started for the moment."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import SecretStr
+
+from app.cli.console import Refused
+from app.db import embedded
+from app.db.binaries import EmbeddedError
+from app.db.engine import engine, is_unavailable
+from app.db.migrate import is_current, upgrade
+from app.main import world_of
+from app.settings import Settings, SettingsError, load
+from app.tokens.secrets import Unsealable
+from app.world import World
+
+T = TypeVar("T")
+SECRET_FILE, URL_FILE = "secret-key", "public-url"
+OTHER_KEY = (
+    "The signing keys in this database were sealed with another GATEHOUSE_SECRET_KEY. "
+    "Set the one it was started with first; a new one goes before it, separated by a comma."
+)
+
+
+def configured(**given: Any) -> Settings:
+    """The settings. Raises Refused with every fault of them."""
+    try:
+        return load(**given)
+    except SettingsError as fault:
+        raise Refused("the configuration has faults:\n  " + "\n  ".join(str(fault).splitlines()), 2) from None
+
+
+def setting(name: str) -> str | None:
+    """One setting before all of them can be checked, from the environment or .env."""
+    value = os.environ.get(f"GATEHOUSE_{name}")
+    if value is None and Path(".env").is_file():
+        from dotenv import dotenv_values
+
+        value = dotenv_values(".env").get(f"GATEHOUSE_{name}")
+    return value or None
+
+
+def data_dir(given: Path | None = None) -> Path:
+    chosen = given or (Path(setting("DATA_DIR") or "") if setting("DATA_DIR") else embedded.default_data_dir())
+    return chosen.expanduser().absolute()
+
+
+def secret_key(folder: Path) -> str:
+    """The master key of GATEHOUSE_SECRET_KEY, or the one in `folder`, made once with mode 0600."""
+    given = setting("SECRET_KEY")
+    if given:
+        return given
+    path = folder / SECRET_FILE
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    except OSError as fault:
+        raise Refused(
+            f"the secret key cannot be kept in {folder}: {fault.strerror}; set GATEHOUSE_SECRET_KEY"
+        ) from None
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(48) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return path.read_text().strip()
+
+
+@contextmanager
+def embedded_database(folder: Path) -> Iterator[str]:
+    """The URL of the embedded database: the running one's, or of one that runs as long as this block."""
+    try:
+        running = embedded.running(folder)
+        if running is not None:
+            yield running.dsn
+            return
+        with embedded.hold(folder):
+            try:
+                yield embedded.start(folder).dsn
+            finally:
+                embedded.stop(folder)
+    except EmbeddedError as fault:
+        raise Refused(str(fault)) from None
+
+
+def operate(work: Callable[[World], Awaitable[T]], folder: Path | None = None) -> T:
+    """Runs one operator's command against the database, and returns what it returns."""
+    place = data_dir(folder)
+    url = setting("DATABASE_URL")
+    if url:
+        return asyncio.run(_with_world(_settings(url, place), work))
+    with embedded_database(place) as dsn:
+        settings = _settings(dsn, place)
+        migrate_if_needed(settings, allowed=True)
+        return asyncio.run(_with_world(settings, work))
+
+
+def _settings(url: str, place: Path) -> Settings:
+    written = place / URL_FILE
+    public_url = setting("PUBLIC_URL") or (written.read_text().strip() if written.is_file() else None)
+    port = setting("PORT") or "8000"
+    return configured(
+        database_url=SecretStr(url), secret_key=secret_key(place), public_url=public_url or f"http://localhost:{port}"
+    )
+
+
+async def _with_world(settings: Settings, work: Callable[[World], Awaitable[T]]) -> T:
+    async with operating(settings) as world:
+        return await work(world)
+
+
+@asynccontextmanager
+async def operating(settings: Settings) -> AsyncIterator[World]:
+    """A World for one command. Raises Refused when the database is away, behind, or sealed with another key."""
+    try:
+        async with world_of(settings, lambda: datetime.now(UTC)) as world:
+            async with world.db.connect() as db:
+                if not await is_current(db):
+                    raise Refused("the database needs migrations: run `gatehouse migrate`")
+            yield world
+    except Unsealable:
+        raise Refused(OTHER_KEY) from None
+    except Exception as fault:
+        if is_unavailable(fault) or _is_refused_login(fault):
+            raise Refused(f"the database cannot be reached: {_words(fault)}") from None
+        raise
+
+
+def migrate_if_needed(settings: Settings, *, allowed: bool) -> bool:
+    """Brings the schema up to date where that is allowed; True when it did. Raises Refused."""
+    try:
+        current = asyncio.run(_is_current(settings))
+        if not current and not allowed:
+            raise Refused(
+                "the database needs migrations: run `gatehouse migrate`, or set GATEHOUSE_AUTO_MIGRATE=true to apply them at start"
+            )
+        if not current:
+            upgrade(settings.dsn)
+        return not current
+    except Exception as fault:
+        if is_unavailable(fault) or _is_refused_login(fault):
+            raise Refused(f"the database cannot be reached: {_words(fault)}") from None
+        raise
+
+
+async def _is_current(settings: Settings) -> bool:
+    database = engine(settings.dsn, 1)
+    try:
+        async with database.connect() as db:
+            return await is_current(db)
+    finally:
+        await database.dispose()
+
+
+def _is_refused_login(fault: Exception) -> bool:
+    """Wrong password, unknown database or user: asyncpg's own classes, bare or wrapped."""
+    names = {type(f).__name__ for f in (fault, fault.__cause__, getattr(fault, "orig", None)) if f is not None}
+    return bool(
+        names
+        & {"InvalidPasswordError", "InvalidCatalogNameError", "InvalidAuthorizationSpecificationError", "gaierror"}
+    )
+
+
+def _words(fault: BaseException) -> str:
+    lines = str(getattr(fault, "orig", None) or fault).strip().splitlines()
+    return lines[0].split(">: ")[-1] if lines else type(fault).__name__

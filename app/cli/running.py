@@ -1,0 +1,79 @@
+"""One server process: the port claimed first, uvicorn with our limits, and signals that stop everything in order."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from app.cli.console import Refused
+from app.main import Gatehouse
+
+OPTIONS: dict[str, Any] = {
+    "http": "httptools",  # refuses Content-Length with Transfer-Encoding; h11 serves the smuggled request
+    "ws": "none",
+    "lifespan": "on",
+    "log_config": None,
+    "access_log": False,  # it would log query strings, and with them codes
+    "proxy_headers": False,  # forwarded addresses are ours to judge (GATEHOUSE_TRUSTED_PROXIES)
+    "server_header": False,
+    "timeout_keep_alive": 15,
+}
+
+
+def claimed(host: str, port: int) -> socket.socket:
+    """The listening socket. Raises Refused when somebody else has the port, or the address is not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        # Bound is not yet taken: with SO_REUSEADDR only listening tells whether another server is there.
+        listener.listen(2048)
+    except OSError as fault:
+        listener.close()
+        if fault.errno == errno.EADDRINUSE:
+            raise Refused(
+                f"port {port} is in use on {host}; stop what listens there, or choose another --port"
+            ) from None
+        raise Refused(f"cannot listen on {host}:{port}: {fault.strerror or fault}") from None
+    return listener
+
+
+class Server(uvicorn.Server):
+    """uvicorn, telling us when it serves."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+
+def serve_here(app: Gatehouse, listener: socket.socket, ready: Callable[[], None], *, drain_seconds: int) -> None:
+    """Serves until SIGINT or SIGTERM, then lets running requests end within `drain_seconds`. Raises Refused if it cannot start."""
+    options = uvicorn.Config(app, loop="uvloop", timeout_graceful_shutdown=drain_seconds, **OPTIONS)
+    server = Server(options, ready)
+    # uvicorn raises the signal again when it is done; what was opened around it still has to be closed.
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        server.run([listener])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        listener.close()
+    if not server.started:
+        raise Refused("the server could not start; the log says why")
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)

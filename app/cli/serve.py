@@ -1,0 +1,65 @@
+"""`gatehouse serve`: production, on a Postgres of your own and behind a proxy that speaks TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from datetime import UTC, datetime
+from typing import Annotated
+
+import structlog
+import typer
+import uvicorn
+
+from app import logs
+from app.cli.console import Refused
+from app.cli.operating import configured, data_dir, migrate_if_needed, operating, secret_key, setting
+from app.cli.running import OPTIONS, claimed, serve_here
+from app.main import create_app
+from app.settings import Settings
+from app.tokens.rotate import ensure_key
+
+DRAIN_SECONDS = 25
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.", envvar="GATEHOUSE_HOST")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", envvar="GATEHOUSE_PORT", min=0, max=65535)] = 8000,
+    workers: Annotated[int, typer.Option(help="Processes; all state is in Postgres.", min=1, max=64)] = 1,
+) -> None:
+    """Serve with GATEHOUSE_PUBLIC_URL and GATEHOUSE_DATABASE_URL."""
+    logs.configure(setting("LOG_LEVEL") or "info")
+    missing = [f"GATEHOUSE_{name} is not set" for name in ("PUBLIC_URL", "DATABASE_URL") if not setting(name)]
+    if missing:
+        raise Refused("the configuration has faults:\n  " + "\n  ".join(missing), 2)
+    settings = configured(secret_key=secret_key(data_dir()), host=host, port=port)
+    migrate_if_needed(settings, allowed=settings.auto_migrate)
+    asyncio.run(_ensure_key(settings))
+    listener = claimed(host, listener_port := port)
+    log = structlog.get_logger("gatehouse.serve")
+
+    def ready() -> None:
+        log.info("open", issuer=settings.issuer, host=host, port=listener_port, workers=workers)
+
+    if workers == 1:
+        serve_here(create_app(settings, lambda: datetime.now(UTC)), listener, ready, drain_seconds=DRAIN_SECONDS)
+        return
+    listener.close()
+    # The workers read the settings from the environment, as this process did; what was generated goes with them.
+    os.environ["GATEHOUSE_SECRET_KEY"] = ",".join(key.get_secret_value() for key in settings.secret_key)
+    ready()
+    uvicorn.run(
+        "app.main:create_app",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        loop="uvloop",
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        **OPTIONS,
+    )
+
+
+async def _ensure_key(settings: Settings) -> None:
+    async with operating(settings) as world:
+        await ensure_key(world.db, world.secrets.signing_keys, world.now(), lifetime=world.token_lifetime)

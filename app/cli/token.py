@@ -1,0 +1,52 @@
+"""`gatehouse token`: an access token for trying things out."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from app.cli.console import Quiet, Refused, say
+from app.cli.operating import operate
+from app.protocol.scope import SCOPES
+from app.protocol.types import Authorization
+from app.tokens.issue import access_token
+from app.users.store import everybody
+from app.world import World
+
+
+def token(
+    user: Annotated[
+        str, typer.Option("--user", metavar="EMAIL", help="Whose name it acts in; the only user, if not said.")
+    ] = "",
+    scope: Annotated[str, typer.Option(help="What it may do.")] = "read write",
+    quiet: Quiet = False,
+) -> None:
+    """Sign an access token, as an app would get it."""
+    words = tuple(scope.split())
+    unknown = [word for word in words if word not in SCOPES]
+    if unknown:
+        raise Refused(f"there is no scope {unknown[0]}; the scopes are {', '.join(SCOPES)}", 2)
+
+    async def work(world: World) -> str:
+        async with world.db.connect() as db:
+            people = [person for person in await everybody(db) if person.disabled_at is None]
+        chosen = [person for person in people if not user or person.email == user.strip().lower()]
+        if not chosen:
+            raise Refused(
+                f"{user} has no account" if user else "nobody has an account yet; add one with `gatehouse user add`"
+            )
+        if len(chosen) > 1:
+            raise Refused("there is more than one user; say which with --user EMAIL", 2)
+        await world.live.load_keys()
+        now, settings = world.now(), world.settings
+        authorization = Authorization(chosen[0].id, "gatehouse-cli", words, settings.resource, via="cli")
+        return access_token(
+            authorization, world.live.ring, settings.issuer, now=now, lifetime=settings.access_token_lifetime
+        )
+
+    signed = operate(work)
+    if quiet:
+        print(signed)
+    else:
+        say(f"{signed}\n\nSend it as: Authorization: Bearer …")

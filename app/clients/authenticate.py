@@ -1,0 +1,77 @@
+"""Which client is asking (RFC 6749 §2.3.1 Basic and form, OAuth 2.1 §2.4 none)."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from dataclasses import dataclass
+from urllib.parse import unquote_plus
+
+from starlette.requests import Request
+
+from app.clients import store
+from app.protocol.errors import InvalidClient, InvalidRequest
+from app.protocol.params import Params
+from app.protocol.types import Client
+from app.tokens.secrets import fingerprint
+from app.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request says about its client; `secret` is absent for a public client."""
+
+    client_id: str
+    secret: str | None
+    basic: bool
+
+
+async def authenticated_client(request: Request, params: Params, world: World) -> Client:
+    """The client, proven as far as it can be. Raises InvalidClient (401) for an unknown one too: clients register anew on that."""
+    credentials = presented(request, params)
+    client = None
+    if len(credentials.client_id) <= 200:
+        client = await store.client(world.pool, credentials.client_id)
+    if client is None:
+        raise InvalidClient("this client is not registered here", tried_basic=credentials.basic)
+    if not _proven(client, credentials):
+        raise InvalidClient("client authentication failed", tried_basic=credentials.basic)
+    return client
+
+
+def presented(request: Request, params: Params) -> Credentials:
+    """The credentials of the header or of the form, never of both (RFC 6749 §2.3)."""
+    client_id, secret = params.get("client_id"), params.get("client_secret")
+    headers = request.headers.getlist("authorization")
+    if len(headers) > 1:
+        raise InvalidRequest("the Authorization header is included more than once")
+    if headers and headers[0][:6].lower() == "basic ":
+        basic = _basic(headers[0][6:])
+        if secret is not None:
+            raise InvalidRequest("the client authenticates in two ways at once")
+        if client_id not in (None, basic.client_id):
+            raise InvalidRequest("client_id differs from the one in the Authorization header")
+        return basic
+    if client_id is None:
+        raise InvalidClient("the request does not say which client it comes from")
+    return Credentials(client_id, secret, basic=False)
+
+
+def _basic(encoded: str) -> Credentials:
+    """RFC 6749 §2.3.1: both halves are form-encoded; ours look the same either way."""
+    try:
+        decoded = base64.b64decode(encoded.strip(), validate=True).decode()
+    except ValueError as fault:
+        raise InvalidRequest("the Basic credentials are not well-formed") from fault
+    name, colon, secret = decoded.partition(":")
+    client_id = unquote_plus(name)
+    if not colon or not client_id or any(c < " " for c in decoded) or "\0" in client_id:
+        raise InvalidRequest("the Basic credentials are not well-formed")
+    return Credentials(client_id, unquote_plus(secret) or None, basic=True)
+
+
+def _proven(client: Client, credentials: Credentials) -> bool:
+    """A client with a secret may send it either way, whatever it registered; one without must not send any."""
+    if client.secret_fingerprint is None or credentials.secret is None:
+        return client.secret_fingerprint is None and credentials.secret is None
+    return hmac.compare_digest(client.secret_fingerprint, fingerprint(credentials.secret))

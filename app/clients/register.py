@@ -1,0 +1,55 @@
+"""POST /register: dynamic client registration (RFC 7591 §3)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app import audit
+from app.clients import store
+from app.http import client_address, json_body, no_store
+from app.limits import Rate, hit
+from app.protocol.client_metadata import checked
+from app.protocol.errors import ClientLimitExceeded, InvalidClientMetadata, InvalidRequest
+from app.tokens.secrets import CLIENT_SECRET, fingerprint, new_id, new_secret
+from app.world import World
+
+
+async def register(request: Request, world: World) -> Response:
+    """201 with everything echoed; a secret only for the methods that use one, and only this once."""
+    now, settings = world.now(), world.settings
+    address = client_address(request, settings.trusted_proxies)
+    if settings.register_per_minute:
+        await hit(world.pool, Rate("register", settings.register_per_minute, timedelta(minutes=1)), address, now)
+    try:
+        metadata = checked(await json_body(request))
+    except InvalidRequest as fault:
+        if type(fault) is not InvalidRequest:
+            raise
+        raise InvalidClientMetadata(fault.description) from fault  # RFC 7591 §3.2.2 has no invalid_request
+    secret = None if metadata["token_endpoint_auth_method"] == "none" else new_secret(CLIENT_SECRET)
+    async with world.db.begin() as db:
+        refusal = await _full(world, db)
+        if refusal is None:
+            client_id, issued_at = await store.add_client(
+                db, new_id("client"), metadata, fingerprint(secret) if secret else None, now, kind="dynamic"
+            )
+            await audit.record(
+                db, "client.registered", now, client_id=client_id, address=address, name=metadata["client_name"]
+            )
+    if refusal is not None:
+        raise refusal
+    answer: dict[str, Any] = {**metadata, "client_id": client_id, "client_id_issued_at": int(issued_at.timestamp())}
+    if secret is not None:
+        answer |= {"client_secret": secret, "client_secret_expires_at": 0}
+    return no_store(answer, 201)
+
+
+async def _full(world: World, db: Any) -> ClientLimitExceeded | None:
+    limit = world.settings.max_unused_clients
+    if limit and await store.is_full(db, limit):
+        return ClientLimitExceeded("too many registrations were never used; the oldest make room within a day")
+    return None

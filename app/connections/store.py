@@ -1,0 +1,153 @@
+"""SQL of the connections: opened by a code, moved on by refresh tokens, ended by revocation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db.engine import HotPool
+from app.db.tables import codes, connections
+from app.protocol.types import Authorization
+
+# Everything is checked in the WHERE, so a refusal leaves the code as it was; of many at once, one finds it unconsumed.
+REDEEM_CODE = """
+WITH spent AS (
+  UPDATE codes c SET consumed_at = $6, connection_id = $5
+  FROM users u
+  WHERE c.fingerprint = $1 AND c.client_id = $2 AND c.code_challenge = $3 AND ($4::text IS NULL OR c.redirect_uri = $4)
+    AND c.consumed_at IS NULL AND c.expires_at > $6 AND u.id = c.user_id AND u.disabled_at IS NULL
+  RETURNING c.user_id, c.client_id, c.redirect_host, c.resource, c.scope
+)
+INSERT INTO connections (id, user_id, client_id, redirect_host, resource, scope, refresh_counter,
+                         created_at, refreshed_at, last_used_at, expires_at)
+SELECT $5, user_id, client_id, redirect_host, resource, scope, 0, $6, $6, $6, $7
+FROM spent RETURNING user_id, client_id, resource, scope
+"""
+
+
+async def redeem_code(
+    pool: HotPool,
+    key: bytes,
+    client_id: str,
+    code_challenge: str,
+    redirect_uri: str | None,
+    connection_id: str,
+    now: datetime,
+    expires_at: datetime,
+) -> Authorization | None:
+    """Consumes the code and opens the connection it stands for, at once or not at all. None: see `replayed`."""
+    row = await pool.fetchrow(REDEEM_CODE, key, client_id, code_challenge, redirect_uri, connection_id, now, expires_at)
+    return None if row is None else _authorization(row, connection_id, 0, "authorization_code")
+
+
+async def replayed(db: AsyncConnection, key: bytes, client_id: str, code_challenge: str) -> str | None:
+    """The connection that this code gave before, if who presents it again could have been its owner.
+
+    A replay with a wrong verifier revokes nothing: whoever saw a code could otherwise log its owner out (OAuth 2.1 §7.5.2).
+    """
+    found = select(codes.c.connection_id).where(
+        codes.c.fingerprint == key,
+        codes.c.client_id == client_id,
+        codes.c.code_challenge == code_challenge,
+        codes.c.consumed_at.is_not(None),
+    )
+    return (await db.execute(found)).scalar()
+
+
+# Counter n in hand: n is the present token and becomes n + 1; or n is the one before it, its successor has not been used
+# and the grace is not over, and the same successor is given again (parallel processes, lost answers). Else no row.
+REFRESH = """
+UPDATE connections c SET
+  refresh_counter = $2 + 1,
+  refreshed_at = CASE WHEN c.refresh_counter = $2 THEN $4 ELSE c.refreshed_at END,
+  last_used_at = $4
+FROM users u
+WHERE c.id = $1 AND c.client_id = $3 AND c.revoked_at IS NULL AND u.id = c.user_id AND u.disabled_at IS NULL
+  AND (c.refresh_counter = $2 OR (c.refresh_counter = $2 + 1 AND c.refreshed_at > $5))
+  AND c.expires_at > $4 AND c.refreshed_at > $6 AND c.scope @> $7::text[]
+RETURNING c.user_id, c.client_id, c.resource, c.scope, c.refresh_counter
+"""
+
+
+async def refresh(
+    pool: HotPool,
+    connection_id: str,
+    counter: int,
+    client_id: str,
+    scope: tuple[str, ...],
+    now: datetime,
+    *,
+    grace: timedelta,
+    idle: timedelta,
+) -> Authorization | None:
+    """The next authorization of this connection, or None: see `why_not_refreshed`. `scope` narrows the access token only."""
+    row = await pool.fetchrow(REFRESH, connection_id, counter, client_id, now, now - grace, now - idle, list(scope))
+    if row is None:
+        return None
+    return _authorization(row, connection_id, row["refresh_counter"], "refresh_token", scope)
+
+
+async def live_scope(db: AsyncConnection, connection_id: str, counter: int, client_id: str) -> frozenset[str] | None:
+    """What the user allowed, if this token could be refreshed at all."""
+    c = connections.c
+    found = select(c.scope).where(
+        c.id == connection_id, c.client_id == client_id, c.refresh_counter == counter, c.revoked_at.is_(None)
+    )
+    held = (await db.execute(found)).scalar()
+    return None if held is None else frozenset(held)
+
+
+async def belongs_to(db: AsyncConnection, connection_id: str, client_id: str) -> bool:
+    found = select(connections.c.client_id).where(connections.c.id == connection_id)
+    return (await db.execute(found)).scalar() == client_id
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Whose connection it was."""
+
+    user_id: str
+    client_id: str
+
+
+async def end_connection(db: AsyncConnection, connection_id: str, because: str, now: datetime) -> Ended | None:
+    """For the one caller that ends it; None for everybody else."""
+    open_one = update(connections).where(connections.c.id == connection_id, connections.c.revoked_at.is_(None))
+    ended = open_one.values(revoked_at=now, revoked_because=because)
+    row = (await db.execute(ended.returning(connections.c.user_id, connections.c.client_id))).one_or_none()
+    return None if row is None else Ended(row.user_id, row.client_id)
+
+
+REUSED = """
+UPDATE connections SET revoked_at = :now, revoked_because = 'refresh token reuse'
+WHERE id = :id AND client_id = :client_id AND revoked_at IS NULL AND refresh_counter > :counter
+  AND NOT (refresh_counter = :counter + 1 AND refreshed_at > :grace_from)
+RETURNING user_id
+"""
+
+
+async def end_if_reused(
+    db: AsyncConnection, connection_id: str, counter: int, client_id: str, now: datetime, *, grace: timedelta
+) -> Ended | None:
+    """Ends the connection when this refresh token was superseded and its grace is over."""
+    values = {"id": connection_id, "client_id": client_id, "counter": counter, "now": now, "grace_from": now - grace}
+    row = (await db.execute(text(REUSED), values)).one_or_none()
+    return None if row is None else Ended(row.user_id, client_id)
+
+
+def _authorization(
+    row: Any, connection_id: str, counter: int, via: str, narrowed: tuple[str, ...] = ()
+) -> Authorization:
+    return Authorization(
+        subject=row["user_id"],
+        client_id=row["client_id"],
+        scope=narrowed or tuple(row["scope"]),
+        resource=row["resource"],
+        via=via,
+        connection_id=connection_id,
+        refresh_counter=counter,
+    )

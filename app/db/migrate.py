@@ -1,0 +1,50 @@
+"""Applying migrations, and knowing whether they are applied (Alembic)."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.paths import MIGRATIONS
+
+
+def config(database_url: str | None = None) -> Config:
+    """Alembic's configuration, without an ini file, so that an installed wheel has it too."""
+    configured = Config()
+    configured.set_main_option("script_location", str(MIGRATIONS))
+    configured.attributes["database_url"] = database_url
+    return configured
+
+
+def upgrade(database_url: str) -> None:
+    """To the newest revision, under a lock so that replicas take turns. Blocks; runs a loop of its own."""
+    command.upgrade(config(database_url), "head")
+
+
+@cache
+def head() -> str:
+    """The newest revision that this code knows."""
+    newest = ScriptDirectory.from_config(config()).get_current_head()
+    assert newest is not None
+    return newest
+
+
+async def revision(db: AsyncConnection) -> str | None:
+    """The revision that the database is at; None for an empty one."""
+    try:
+        async with db.begin_nested() if db.in_transaction() else db.begin():
+            return (await db.execute(text("SELECT version_num FROM alembic_version"))).scalar()
+    except DBAPIError as fault:
+        if "UndefinedTable" in str(fault.orig):
+            return None
+        raise
+
+
+async def is_current(db: AsyncConnection) -> bool:
+    return await revision(db) == head()

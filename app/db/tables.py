@@ -1,0 +1,239 @@
+"""Every table on one page. `fingerprint` columns hold SHA-256 of a secret; `sealed` ones AES-GCM; times are UTC."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def moment(name: str, *, nullable: bool = False) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=nullable)
+
+
+def owner(**options: object) -> Column[str]:
+    return Column("user_id", Text, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, **options)  # type: ignore[arg-type]
+
+
+# People -------------------------------------------------------------------------------------------------------------
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("email", Text, nullable=False, unique=True),  # lower case, NFC
+    Column("name", Text, nullable=False),
+    Column("is_admin", Boolean, nullable=False),
+    moment("created_at"),
+    moment("disabled_at", nullable=True),
+)
+
+passwords = Table(
+    "passwords",
+    metadata,
+    owner(primary_key=True),
+    Column("hash", Text, nullable=False),  # Argon2id, parameters inside
+    moment("changed_at"),
+)
+
+browser_sessions = Table(
+    "browser_sessions",
+    metadata,
+    Column("fingerprint", LargeBinary, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    owner(index=True),
+    moment("created_at"),
+    moment("authenticated_at"),
+    moment("last_seen_at"),
+    moment("expires_at"),
+    Column("user_agent", Text, nullable=False),
+    Column("address", Text, nullable=False),
+)
+
+one_time_links = Table(
+    "one_time_links",
+    metadata,
+    Column("fingerprint", LargeBinary, primary_key=True),
+    Column("purpose", Text, CheckConstraint("purpose in ('setup', 'password')", name="purpose"), nullable=False),
+    Column("user_id", Text, ForeignKey("users.id", ondelete="CASCADE")),
+    moment("created_at"),
+    moment("expires_at"),
+    moment("used_at", nullable=True),
+)
+
+# Clients and what they were allowed -----------------------------------------------------------------------------------
+
+clients = Table(
+    "clients",
+    metadata,
+    Column("client_id", Text, primary_key=True),
+    Column("kind", Text, CheckConstraint("kind in ('dynamic', 'static')", name="kind"), nullable=False),
+    Column("client_name", Text, nullable=False),
+    Column("redirect_uris", ARRAY(Text), nullable=False),
+    Column("grant_types", ARRAY(Text), nullable=False),
+    Column("token_endpoint_auth_method", Text, nullable=False),
+    Column("secret_fingerprint", LargeBinary),
+    Column("scope", Text),
+    Column("metadata", JSONB, nullable=False),  # as registered, to be echoed
+    Column("registration_key", LargeBinary),  # public clients only: identical registrations are one client
+    moment("created_at"),
+    moment("last_used_at", nullable=True),
+    moment("revoked_at", nullable=True),
+)
+Index(
+    "uq_clients_registration_key",
+    clients.c.registration_key,
+    unique=True,
+    postgresql_where=clients.c.revoked_at.is_(None),
+)
+Index(
+    "ix_clients_never_used",
+    clients.c.created_at,
+    postgresql_where=text("last_used_at IS NULL AND kind = 'dynamic'"),
+)
+
+consents = Table(
+    "consents",
+    metadata,
+    owner(primary_key=True),
+    Column("client_id", Text, ForeignKey("clients.client_id", ondelete="CASCADE"), primary_key=True),
+    Column("redirect_host", Text, primary_key=True),
+    Column("resource", Text, primary_key=True),
+    Column("scope", ARRAY(Text), nullable=False),
+    moment("given_at"),
+)
+
+codes = Table(
+    "codes",
+    metadata,
+    Column("fingerprint", LargeBinary, primary_key=True),
+    Column("client_id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("redirect_uri", Text, nullable=False),
+    Column("redirect_host", Text, nullable=False),
+    Column("code_challenge", Text, nullable=False),
+    Column("scope", ARRAY(Text), nullable=False),
+    Column("resource", Text, nullable=False),
+    moment("expires_at"),
+    moment("consumed_at", nullable=True),
+    Column("connection_id", Text),  # what it gave, to be taken back on replay
+)
+Index("ix_codes_expires_at", codes.c.expires_at)
+
+# One redeemed authorization: the standing permission from which its tokens hang. It is also the refresh family: refresh
+# token n is a keyed function of the id and n, so that the counter is all there is to store (design §5).
+connections = Table(
+    "connections",
+    metadata,
+    Column("id", Text, primary_key=True),
+    owner(index=True),
+    Column("client_id", Text, ForeignKey("clients.client_id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("redirect_host", Text, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column("scope", ARRAY(Text), nullable=False),
+    Column("refresh_counter", Integer, nullable=False),
+    moment("created_at"),
+    moment("refreshed_at"),
+    moment("last_used_at"),
+    moment("expires_at"),
+    moment("revoked_at", nullable=True),
+    Column("revoked_because", Text),
+    postgresql_with={"fillfactor": "80"},  # room for the refresh to stay on its page
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    owner(index=True),
+    Column("name", Text, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False, unique=True),
+    Column("scope", ARRAY(Text), nullable=False),
+    moment("created_at"),
+    moment("expires_at", nullable=True),
+    moment("last_used_at", nullable=True),
+    moment("revoked_at", nullable=True),
+)
+
+# Signing and revocation ------------------------------------------------------------------------------------------------
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("kid", Text, primary_key=True),  # RFC 7638 thumbprint
+    Column("sealed", LargeBinary, nullable=False),
+    Column("public_jwk", JSONB, nullable=False),
+    moment("created_at"),
+    moment("signs_from"),
+    moment("verifies_until", nullable=True),
+)
+
+# Every handle (token, connection, key, client, user) whose tokens issued until `revoked_at` are void. `recorded_at` is
+# the database's clock, the only one by which replicas can ask "what is new".
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("handle", Text, primary_key=True),
+    moment("revoked_at"),
+    moment("expires_at"),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp(), index=True),
+)
+
+# Records and counters ---------------------------------------------------------------------------------------------------
+
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    moment("at"),
+    Column("event", Text, nullable=False),
+    Column("user_id", Text),
+    Column("client_id", Text),
+    Column("address", Text),
+    Column("detail", JSONB, nullable=False),
+)
+
+rate_counters = Table(
+    "rate_counters",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("hits", Integer, nullable=False),
+    moment("resets_at"),
+    prefixes=["UNLOGGED"],  # lost in a crash, which forgives a few attempts and costs no disk write
+)
+
+# The example tools' own ---------------------------------------------------------------------------------------------------
+
+notes = Table(
+    "notes",
+    metadata,
+    Column("id", Text, primary_key=True),
+    owner(index=True),
+    Column("text", Text, nullable=False),
+    moment("created_at"),
+)

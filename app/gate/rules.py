@@ -1,0 +1,45 @@
+"""What a call needs: the parsed JSON-RPC message decides, and exactly what was parsed is passed on (MCP authorization "Scope Challenge")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic_core import from_json, to_json
+
+BASELINE = frozenset({"read"})
+
+
+class Unreadable(Exception):
+    """The body is no single JSON-RPC message; `code` is JSON-RPC's."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def parsed(body: bytes) -> dict[str, object]:
+    """The one message of the body. Raises Unreadable for what two parsers might read in two ways."""
+    try:
+        message = from_json(body, allow_inf_nan=False)
+    except ValueError as fault:
+        raise Unreadable(-32700, "the body is not valid JSON") from fault
+    if isinstance(message, list):
+        raise Unreadable(-32600, "batches are not supported")
+    if not isinstance(message, dict):
+        raise Unreadable(-32600, "the body is not a JSON-RPC message")
+    return message
+
+
+def written(message: dict[str, object]) -> bytes:
+    """The message as the tools will read it: no second key of the same name, no other spelling of the method."""
+    return to_json(message)
+
+
+def needed_scope(message: dict[str, object], tools: Mapping[str, str]) -> frozenset[str]:
+    """The scopes for this message, all of them at once. `tools` maps a tool's name to its scope."""
+    if message.get("method") != "tools/call":
+        return BASELINE
+    params = message.get("params")
+    name = params.get("name") if isinstance(params, dict) else None
+    scope = tools.get(name) if isinstance(name, str) else None
+    return BASELINE if scope is None else BASELINE | {scope}

@@ -1,0 +1,37 @@
+"""The MCP server behind the guard: the official SDK's, stateless, JSON answers, both wire eras on one address (MCP 2026-07-28 and `initialize`)."""
+
+from __future__ import annotations
+
+from mcp.server.mcpserver import MCPServer
+from mcp.server.request_state import RequestStateSecurity
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
+
+from app.gate.guard import BODY_BYTES
+from app.gate.tool import Tool, adapted
+from app.pages import VERSION
+from app.world import World
+
+INSTRUCTIONS = "Tools of this Gatehouse. Call whoami to see in whose name, and with which scopes, you are calling."
+
+
+def build(world: World, tools: dict[str, Tool]) -> StreamableHTTPSessionManager:
+    """The session manager: `handle_request` is the ASGI app, `run()` its lifespan, once per process."""
+    server = MCPServer(
+        "gatehouse",
+        title="Gatehouse",
+        instructions=INSTRUCTIONS,
+        version=VERSION,
+        request_state_security=RequestStateSecurity(keys=list(world.secrets.request_state.keys)),
+        subscriptions=False,
+    )
+    for declared in tools.values():
+        server.add_tool(adapted(declared, world), name=declared.name)
+    server.streamable_http_app(
+        stateless_http=True,
+        json_response=True,
+        max_request_body_size=BODY_BYTES,
+        # The guard has looked at Host and Origin already, with the operator's lists.
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+    )
+    return server.session_manager

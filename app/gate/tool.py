@@ -1,0 +1,80 @@
+"""How a tool is written: one decorated function in one file under `tools/`, given the caller and its arguments."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mcp.server.mcpserver import Context
+
+from app.protocol.scope import SCOPES
+from app.protocol.types import Principal
+from app.world import World
+
+Function = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls the tool, and the world it may touch."""
+
+    principal: Principal
+    world: World
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """`scope` is what a token needs; the function's name, docstring and annotations are what clients see."""
+
+    name: str
+    scope: str
+    function: Function
+
+
+TOOLS: dict[str, Tool] = {}
+
+
+def tool(scope: str) -> Callable[[Function], Function]:
+    """Makes `async def name(caller: Caller, …)` an MCP tool. Raises ValueError for an unknown scope or a name used twice."""
+
+    def add(function: Function) -> Function:
+        name = function.__name__
+        if scope not in SCOPES or name in TOOLS:
+            raise ValueError(f"tool {name}: unknown scope {scope}, or the name is taken")
+        TOOLS[name] = Tool(name, scope, function)
+        return function
+
+    return add
+
+
+def load_tools() -> dict[str, Tool]:
+    """Imports every file under `tools/`, and returns what they declared."""
+    package = importlib.import_module("app.gate.tools")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+    return TOOLS
+
+
+def adapted(declared: Tool, world: World) -> Function:
+    """The tool as the SDK calls it: a Context in place of the Caller. The scope is checked here once more."""
+
+    @functools.wraps(declared.function)
+    async def call(ctx: Context[Any, Any], **arguments: Any) -> Any:
+        request = ctx.request_context.request
+        principal = request.scope["state"]["principal"] if request is not None else None
+        if principal is None or declared.scope not in principal.scope:
+            raise PermissionError(f"{declared.name} needs the scope {declared.scope}")
+        return await declared.function(Caller(principal, world), **arguments)
+
+    signature = inspect.signature(declared.function, eval_str=True)
+    _, *others = signature.parameters.values()
+    context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Context)
+    call.__signature__ = signature.replace(parameters=[context, *others])  # type: ignore[attr-defined]
+    call.__annotations__ = {p.name: p.annotation for p in [context, *others]} | {"return": signature.return_annotation}
+    del call.__wrapped__
+    return call

@@ -1,0 +1,37 @@
+"""GET /healthz (the process) and /readyz (database, migrations, keys), for load balancers and people."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.db.engine import is_unavailable
+from app.db.migrate import is_current
+from app.http import no_store
+from app.tokens.store import clock
+from app.world import World
+
+SECONDS = 3.0
+
+
+async def healthz(request: Request, world: World) -> Response:
+    return no_store({"status": "ok"})
+
+
+async def readyz(request: Request, world: World) -> Response:
+    """200 when every check holds, else 503 with the ones that do not."""
+    checks = {"database": False, "migrations": False, "keys": bool(world.live.ring.keys)}
+    try:
+        async with asyncio.timeout(SECONDS):
+            await clock(world.pool)
+            checks["database"] = True
+            async with world.db.connect() as db:
+                checks["migrations"] = await is_current(db)
+    except Exception as fault:
+        if not is_unavailable(fault):
+            raise
+    ready = all(checks.values())
+    words = {name: "ok" if held else "failing" for name, held in checks.items()}
+    return no_store({"status": "ready" if ready else "not ready", "checks": words}, 200 if ready else 503)

@@ -1,0 +1,236 @@
+"""HTTP that every room shares: one address (`Door`), bodies read with limits, who is calling, headers (RFC 9110, RFC 6749 §5)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+import asyncpg
+import structlog
+from pydantic_core import from_json
+from sqlalchemy.exc import DBAPIError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from app.db.engine import is_unavailable
+from app.protocol.errors import (
+    BodyTooLarge,
+    BodyTooSlow,
+    InvalidRequest,
+    OAuthError,
+    TemporarilyUnavailable,
+)
+from app.protocol.params import Params, parse
+from app.world import World
+
+Endpoint = Callable[[Request, World], Awaitable[Response]]
+Renderer = Callable[[OAuthError, Request, World], Response]
+
+FORM_BYTES = 64 * 1024
+JSON_BYTES = 32 * 1024
+BODY_SECONDS = 10.0
+JSON_DEPTH = 20
+OPEN_CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, X-Request-Id",
+}
+CORS_HEADERS = (
+    "authorization, content-type, accept, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id"
+)
+
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+log = structlog.get_logger("gatehouse.http")
+
+
+def new_request_id() -> str:
+    return os.urandom(8).hex()
+
+
+class Door:
+    """One address of the URL table: which endpoint answers which method, and how its refusals are rendered.
+
+    Everything an endpoint can raise ends here, as a word of the specification and never as a stack trace.
+    """
+
+    def __init__(
+        self, world: World, render: Renderer | None = None, *, cors: bool = False, **methods: Endpoint
+    ) -> None:
+        self._world = world
+        self._render = render or json_refusal
+        self._cors = cors
+        self._methods = methods
+        if "GET" in methods:
+            self._methods.setdefault("HEAD", methods["GET"])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        response = await self._answer(request)
+        if self._cors:
+            response.headers.update(OPEN_CORS)
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        endpoint = self._methods.get(request.method)
+        if endpoint is None:
+            if request.method == "OPTIONS" and self._cors:
+                return preflight(request, self._methods)
+            return method_not_allowed(self._methods)
+        try:
+            return await endpoint(request, self._world)
+        except Exception as fault:
+            return self._render(as_refusal(fault), request, self._world)
+
+
+def as_refusal(fault: Exception) -> OAuthError:
+    """What the caller is told of any fault; the log is told the rest."""
+    if isinstance(fault, OAuthError):
+        return fault
+    if isinstance(fault, ClientDisconnect):
+        return InvalidRequest("the request ended early")
+    if is_unavailable(fault):
+        log.warning("database away", error=type(fault).__name__)
+        return TemporarilyUnavailable("the server cannot reach its database; try again in a moment", retry_after=1)
+    if _is_bad_input(fault):
+        log.warning("input refused by the database", error=type(fault).__name__)
+        return InvalidRequest("the request has characters or numbers that cannot be stored")
+    log.error("unexpected fault", exc_info=fault)
+    return OAuthError("something went wrong here; the request id finds it in the log")
+
+
+def _is_bad_input(fault: Exception) -> bool:
+    origin = fault.orig.__cause__ if isinstance(fault, DBAPIError) and fault.orig is not None else fault
+    return isinstance(origin, asyncpg.DataError)
+
+
+def json_refusal(refusal: OAuthError, request: Request, world: World) -> Response:
+    """RFC 6749 §5.2. Basic is named only to those who tried it."""
+    response = no_store(refusal.document(), refusal.status)
+    if getattr(refusal, "tried_basic", False):
+        response.headers["WWW-Authenticate"] = 'Basic realm="gatehouse", charset="UTF-8"'
+    return with_retry_after(response, refusal)
+
+
+def with_retry_after(response: Response, refusal: OAuthError) -> Response:
+    if refusal.retry_after is not None:
+        response.headers["Retry-After"] = str(refusal.retry_after)
+    return response
+
+
+def no_store(document: object, status: int = 200) -> Response:
+    """JSON that nobody may keep (RFC 6749 §5.1)."""
+    return JSONResponse(document, status, {"Cache-Control": "no-store", "Pragma": "no-cache"})
+
+
+def see_other(url: str) -> Response:
+    """303, never 307: a form with a password must not be sent on (RFC 9700 §4.12)."""
+    return RedirectResponse(url, 303, {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
+
+
+def preflight(request: Request, methods: Iterable[str]) -> Response:
+    asked = request.headers.get("access-control-request-headers", "").lower()
+    extra = [word.strip() for word in asked.split(",") if word.strip().startswith("mcp-param-")]
+    return Response(
+        status_code=204,
+        headers={
+            "Access-Control-Allow-Methods": ", ".join(methods),
+            "Access-Control-Allow-Headers": ", ".join([CORS_HEADERS, *extra]),
+            "Access-Control-Max-Age": "3600",
+        },
+    )
+
+
+def method_not_allowed(methods: Iterable[str]) -> Response:
+    response = no_store({"error": "invalid_request", "error_description": "this method is not allowed here"}, 405)
+    response.headers["Allow"] = ", ".join(methods)
+    return response
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The whole body, counted while it arrives. Raises BodyTooLarge past `limit` bytes, BodyTooSlow past BODY_SECONDS."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and (len(declared) > 12 or int(declared) > limit):
+        raise BodyTooLarge(f"the body is larger than {limit} bytes")
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit:
+                    raise BodyTooLarge(f"the body is larger than {limit} bytes")
+                chunks.append(chunk)
+    except TimeoutError as fault:
+        raise BodyTooSlow("the body took too long to arrive") from fault
+    return b"".join(chunks)
+
+
+def media_type(request: Request) -> str:
+    """In lower case, without parameters; empty when it was sent twice or not at all."""
+    values = request.headers.getlist("content-type")
+    return values[0].split(";")[0].strip().lower() if len(values) == 1 else ""
+
+
+async def form(request: Request) -> Params:
+    """The parameters of a form body (RFC 6749 §3.2); none may stand in the URL, where logs keep them."""
+    if media_type(request) != "application/x-www-form-urlencoded":
+        raise InvalidRequest("the body must be application/x-www-form-urlencoded")
+    if request.scope["query_string"]:
+        raise InvalidRequest("parameters belong in the body, not in the URL")
+    return parse(await read_body(request, FORM_BYTES))
+
+
+async def json_body(request: Request) -> object:
+    """The JSON value of the body. Raises InvalidRequest for anything that is not plain, shallow, storable JSON."""
+    if media_type(request) != "application/json":
+        raise InvalidRequest("the body must be application/json")
+    try:
+        value = from_json(await read_body(request, JSON_BYTES), allow_inf_nan=False)
+    except ValueError as fault:
+        raise InvalidRequest("the body is not valid JSON") from fault
+    if not _is_tame(value, JSON_DEPTH):
+        raise InvalidRequest("the JSON is nested too deeply or holds values that cannot be stored")
+    return value
+
+
+def _is_tame(value: object, depth: int) -> bool:
+    if isinstance(value, str):
+        return "\0" not in value
+    if isinstance(value, int):
+        return abs(value) < 2**63
+    if isinstance(value, list):
+        return depth > 0 and all(_is_tame(item, depth - 1) for item in value)
+    if isinstance(value, dict):
+        return depth > 0 and all("\0" not in key and _is_tame(item, depth - 1) for key, item in value.items())
+    return True
+
+
+def client_address(request: Request, trusted: tuple[IPv4Network | IPv6Network, ...]) -> str:
+    """The caller's address for limits: IPv4 whole, IPv6 as its /64. X-Forwarded-For counts only from trusted proxies,
+    and of it the rightmost hop that is not one of them."""
+    hops = [request.client.host if request.client else "0.0.0.0"]
+    if trusted:
+        forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
+        hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()] + hops
+    while len(hops) > 1 and _in(hops[-1], trusted):
+        hops.pop()
+    try:
+        address = ip_address(hops[-1])
+    except ValueError:
+        return request.client.host if request.client else "unknown"
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped:
+            return str(address.ipv4_mapped)
+        return str(ip_network((address, 64), strict=False))
+    return str(address)
+
+
+def _in(hop: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    try:
+        address = ip_address(hop)
+    except ValueError:
+        return False
+    return any(address in network for network in networks)

@@ -1,0 +1,45 @@
+"""How often one address or account may try something: fixed windows, counted in Postgres so that all replicas share them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from app.db.engine import HotPool
+from app.protocol.errors import TooManyRequests
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `hits` in `window`."""
+
+    name: str
+    hits: int
+    window: timedelta
+
+
+LOGIN_ACCOUNT = Rate("login-account", 8, timedelta(minutes=5))  # per account and address (security.md: OWASP)
+LOGIN_ADDRESS = Rate("login-address", 20, timedelta(minutes=5))
+BAD_KEY = Rate("bad-api-key", 30, timedelta(minutes=1))
+ONE_TIME_LINK = Rate("one-time-link", 20, timedelta(minutes=5))
+
+HIT = """
+INSERT INTO rate_counters AS c (key, hits, resets_at) VALUES ($1, 1, $3)
+ON CONFLICT (key) DO UPDATE SET
+  hits = CASE WHEN c.resets_at <= $2 THEN 1 ELSE c.hits + 1 END,
+  resets_at = CASE WHEN c.resets_at <= $2 THEN $3 ELSE c.resets_at END
+RETURNING hits, resets_at
+"""
+
+
+async def hit(pool: HotPool, rate: Rate, who: str, now: datetime) -> None:
+    """Counts one attempt. Raises TooManyRequests, with the seconds to wait, past the limit."""
+    row = await pool.fetchrow(HIT, f"{rate.name}:{who}", now, now + rate.window)
+    if row["hits"] > rate.hits:
+        wait = max(1, round((row["resets_at"] - now).total_seconds()))
+        raise TooManyRequests("too many attempts; wait before trying again", retry_after=wait)
+
+
+async def forgive(pool: HotPool, rate: Rate, who: str) -> None:
+    """After a success, what was counted for it is forgotten."""
+    await pool.execute("DELETE FROM rate_counters WHERE key = $1", f"{rate.name}:{who}")

@@ -1,0 +1,64 @@
+"""Structured logs: JSON lines, or colours on a terminal; each with the request id, none with a secret (security.md §2.3)."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+from app.http import request_id
+
+SECRET = ("token", "secret", "password", "code", "state", "authorization", "cookie", "apikey", "api_key", "verifier")
+
+
+def configure(level: str, *, pretty: bool | None = None) -> None:
+    """For the process: our own events and those of the libraries, to stderr. `pretty` defaults to whether it is a terminal."""
+    pretty = sys.stderr.isatty() if pretty is None else pretty
+    shared: list[Any] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _with_request_id,
+        _without_secrets,
+    ]
+    last: list[Any] = (
+        [structlog.dev.ConsoleRenderer(pad_event_to=0)]
+        if pretty
+        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_plain, *last]))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "mcp"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _with_request_id(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    identifier = request_id.get()
+    if identifier != "-":
+        event["request_id"] = identifier
+    return event
+
+
+def _without_secrets(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A last line of defence: nothing we log has such a name, and what a library may log is hidden."""
+    for name in event:
+        if any(word in name.lower() for word in SECRET):
+            event[name] = "***"
+    return event
+
+
+def _plain(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event.pop("_record", None)
+    event.pop("_from_structlog", None)
+    return event

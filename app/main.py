@@ -1,0 +1,187 @@
+"""THE URL TABLE, and how one process is put together: `create_app(settings)` is the only function that knows every room."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app import health, landing, logs
+from app.account import pages as account
+from app.api_keys.api import router as api_keys
+from app.api_keys.callers import Callers
+from app.api_keys.exchange import exchange
+from app.clients.register import register
+from app.db.engine import engine, pool
+from app.edge import Edge
+from app.gate import server
+from app.gate.guard import Guard
+from app.gate.tool import load_tools
+from app.http import Door, Endpoint, as_refusal, json_refusal
+from app.last_used import LastUsed
+from app.oauth import well_known
+from app.oauth.authorize import authorize, resume
+from app.oauth.consent import decide, show_consent
+from app.oauth.revoke import revoke
+from app.oauth.token import token
+from app.pages import page_refusal
+from app.paths import TEMPLATES
+from app.protocol.errors import NotFound, OAuthError
+from app.settings import Settings, load
+from app.sweep import keep_sweeping
+from app.tokens.live import Live
+from app.tokens.rotate import ensure_key
+from app.tokens.secrets import Secrets
+from app.users import links, login
+from app.world import World
+
+
+def url_table(world: World, mcp: ASGIApp) -> Mapping[str, ASGIApp]:
+    """Every address but /api-keys, which FastAPI serves (`api_app`). No CORS where people are."""
+    metadata = Door(world, cors=True, GET=well_known.authorization_server)
+    resource = Door(world, cors=True, GET=well_known.protected_resource)
+    page = page_refusal
+    return {
+        "/mcp": mcp,
+        "/mcp/": mcp,
+        "/token": Door(world, cors=True, POST=token),
+        "/auth/token": Door(world, cors=True, POST=exchange),
+        "/register": Door(world, cors=True, POST=register),
+        "/revoke": Door(world, cors=True, POST=revoke),
+        "/.well-known/oauth-authorization-server": metadata,
+        "/.well-known/oauth-authorization-server/mcp": metadata,
+        "/.well-known/oauth-protected-resource": resource,
+        "/.well-known/oauth-protected-resource/mcp": resource,
+        "/.well-known/jwks.json": Door(world, cors=True, GET=well_known.jwks),
+        "/authorize": Door(world, page, GET=authorize),
+        "/authorize/continue": Door(world, page, GET=resume),
+        "/login": Door(world, page, GET=login.show_login, POST=login.log_in),
+        "/logout": Door(world, page, POST=login.log_out),
+        "/consent": Door(world, page, GET=show_consent, POST=decide),
+        "/setup": Door(world, page, GET=links.show_setup, POST=links.set_up),
+        "/password": Door(world, page, GET=links.show_password, POST=links.set_password),
+        "/account": Door(world, page, GET=account.account),
+        "/account/connections/revoke": Door(world, page, POST=account.revoke_connection),
+        "/account/api-keys": Door(world, page, POST=account.create_key),
+        "/account/api-keys/revoke": Door(world, page, POST=account.revoke_key),
+        "/": Door(world, page, GET=landing.landing),
+        "/static/gatehouse.css": Door(world, GET=_static("gatehouse.css", "text/css")),
+        "/static/icon.svg": Door(world, GET=_static("icon.svg", "image/svg+xml")),
+        "/healthz": Door(world, GET=health.healthz),
+        "/readyz": Door(world, GET=health.readyz),
+    }
+
+
+def api_app(world: World, callers: Callers) -> FastAPI:
+    """The JSON API, and the answer to every address that nobody serves."""
+    app = FastAPI(title="Gatehouse", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app.include_router(api_keys(world, callers))
+
+    async def refused(request: Request, fault: Exception) -> Response:
+        return json_refusal(as_refusal(fault), request, world)
+
+    async def nothing_here(request: Request, fault: Exception) -> Response:
+        status = fault.status_code if isinstance(fault, HTTPException) else 404
+        refusal = NotFound("nothing is served at this address" if status == 404 else "this method is not allowed here")
+        wants_page = "text/html" in request.headers.get("accept", "")
+        response = (page_refusal if wants_page else json_refusal)(refusal, request, world)
+        response.status_code = status
+        return response
+
+    app.add_exception_handler(OAuthError, refused)
+    app.add_exception_handler(HTTPException, nothing_here)
+    app.add_exception_handler(Exception, refused)
+    return app
+
+
+@asynccontextmanager
+async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIterator[World]:
+    """The connections of a process, opened and closed. Raises the database's errors and Unsealable."""
+    secrets = Secrets.of(tuple(key.get_secret_value() for key in settings.secret_key))
+    db = engine(settings.dsn, settings.pool_size)
+    try:
+        hot = await pool(settings.dsn, settings.pool_size)
+        live = Live(db, hot, secrets.signing_keys, now)
+        slots = asyncio.Semaphore(max(2, os.cpu_count() or 2))
+        yield World(settings, secrets, db, hot, live, LastUsed(hot), slots, now)
+        await asyncio.wait_for(hot.close(), 5)
+    finally:
+        await db.dispose()
+
+
+class Gatehouse:
+    """The ASGI app. Everything is built in the lifespan, in the process and loop that serves."""
+
+    def __init__(self, settings: Settings, now: Callable[[], datetime]) -> None:
+        self._settings = settings
+        self._now = now
+        self._edge: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            assert self._edge is not None, "the lifespan has not started"
+            await self._edge(scope, receive, send)
+        else:
+            raise RuntimeError(f"{scope['type']} is not served")
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            async with self._running():
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except Exception as fault:
+            await send({"type": "lifespan.startup.failed", "message": f"{type(fault).__name__}: {fault}"})
+            raise
+        await send({"type": "lifespan.shutdown.complete"})
+
+    @asynccontextmanager
+    async def _running(self) -> AsyncIterator[None]:
+        async with world_of(self._settings, self._now) as world:
+            await ensure_key(world.db, world.secrets.signing_keys, world.now(), lifetime=world.token_lifetime)
+            await world.live.load_keys()
+            await world.live.catch_up()
+            callers, tools = Callers(world), load_tools()
+            manager = server.build(world, tools)
+            logs.configure(self._settings.log_level)  # once more: the SDK brings a handler of its own
+            scopes = {declared.name: declared.scope for declared in tools.values()}
+            guard = Guard(manager.handle_request, world, callers, scopes)
+            self._edge = Edge(url_table(world, guard), api_app(world, callers), https=self._settings.is_https)
+            background = [
+                asyncio.create_task(work)
+                for work in (
+                    world.live.follow(self._settings.dsn),
+                    world.last_used.keep_flushing(),
+                    keep_sweeping(world),
+                )
+            ]
+            try:
+                async with manager.run():
+                    yield
+            finally:
+                for task in background:
+                    task.cancel()
+                await asyncio.gather(*background, return_exceptions=True)
+                with suppress(Exception):
+                    await world.last_used.flush()
+
+
+def create_app(settings: Settings | None = None, now: Callable[[], datetime] | None = None) -> Gatehouse:
+    """An app of its own for each call; tests make as many as they like, with clocks of their own."""
+    return Gatehouse(settings or load(), now or (lambda: datetime.now(UTC)))
+
+
+def _static(name: str, media_type: str) -> Endpoint:
+    async def file(request: Request, world: World) -> Response:
+        return FileResponse(TEMPLATES / name, media_type=media_type, headers={"Cache-Control": "public, max-age=3600"})
+
+    return file

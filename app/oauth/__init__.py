@@ -1,0 +1,1 @@
+"""The authorization server: metadata, registration, /authorize, consent, /token, /revoke."""

@@ -1,0 +1,121 @@
+"""GET /authorize and /authorize/continue: identify, validate, then whatever step comes next (RFC 6749 §4.1.1, §4.1.2; RFC 9207)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from app import sessions
+from app.clients import store as clients
+from app.flow import opened, sealed, step
+from app.http import see_other
+from app.oauth import store
+from app.oauth.validate import validate
+from app.pages import error_page
+from app.protocol import redirect_uri as uris
+from app.protocol.errors import InvalidRequest, OAuthError
+from app.protocol.next_step import AskConsent, Login, Refuse, next_step
+from app.protocol.params import Params, parse
+from app.protocol.pending import Pending
+from app.protocol.types import Client
+from app.tokens.secrets import CODE, fingerprint, new_secret
+from app.world import World
+
+
+async def authorize(request: Request, world: World) -> Response:
+    """Until client and redirect URI are known to be good, a fault is a page; from then on the client is told (§4.1.2.1)."""
+    now = world.now()
+    params = parse(request.scope["query_string"])
+    client = await _client(params.get("client_id"), world)
+    redirect_uri = identified(params, client)
+    try:
+        pending = validate(params, client, redirect_uri, world.settings, now)
+    except OAuthError as refusal:
+        return await _refused(request, world, refusal, redirect_uri, _state(params))
+    return await _proceed(request, world, pending, now)
+
+
+async def resume(request: Request, world: World) -> Response:
+    """GET /authorize/continue: back from a step."""
+    now = world.now()
+    pending = opened(parse(request.scope["query_string"]).get("req"), world, now)
+    await _client(pending.client_id, world)
+    return await _proceed(request, world, pending, now)
+
+
+async def _client(client_id: str | None, world: World) -> Client:
+    if client_id is None:
+        raise InvalidRequest("client_id is missing")
+    client = await clients.client(world.pool, client_id)
+    if client is None:
+        raise InvalidRequest(
+            "this app is not registered here, or was removed; remove the connection in the app and add it again"
+        )
+    return client
+
+
+def identified(params: Params, client: Client) -> str:
+    """The redirect URI, which exists as a value only from here on. Raises InvalidRequest."""
+    asked = params.get("redirect_uri")
+    if asked is None:
+        if len(client.redirect_uris) != 1:
+            raise InvalidRequest("redirect_uri is missing, and this app registered more than one")
+        return client.redirect_uris[0]
+    if not any(uris.matches(registered, asked) for registered in client.redirect_uris):
+        raise InvalidRequest("redirect_uri is not one that this app registered")
+    return asked
+
+
+async def _proceed(request: Request, world: World, pending: Pending, now: datetime) -> Response:
+    viewer = await sessions.viewer(request, world, now)
+    consent = await store.consent(world.pool, viewer.user_id, pending) if viewer else None
+    match next_step(pending, viewer, consent, now):
+        case Login():
+            return see_other(step("/login", sealed(pending, world)))
+        case AskConsent():
+            return see_other(step("/consent", sealed(pending, world)))
+        case Refuse(error):
+            return await _refused(request, world, error, pending.redirect_uri, pending.state)
+    assert viewer is not None
+    return await _issue_code(world, pending, viewer.user_id, now)
+
+
+async def _issue_code(world: World, pending: Pending, user_id: str, now: datetime) -> Response:
+    code = new_secret(CODE)
+    expires_at = now + timedelta(seconds=world.settings.code_lifetime)
+    await store.add_code(world.pool, fingerprint(code), user_id, pending, expires_at)
+    return answer(pending.redirect_uri, world, code=code, state=pending.state)
+
+
+def answer(redirect_uri: str, world: World, **parameters: str | None) -> Response:
+    """The redirect back to the client, with `iss` in every case (RFC 9207 §2)."""
+    url = uris.with_parameters(redirect_uri, {**parameters, "iss": world.settings.issuer})
+    response = RedirectResponse(url, 302, {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
+    response.headers["Location"] = url  # as it was registered: the library would quote it once more
+    return response
+
+
+async def _refused(
+    request: Request, world: World, refusal: OAuthError, redirect_uri: str, state: str | None
+) -> Response:
+    """Told to the client by redirect; but a web address that anybody may have registered is not redirected to before
+    somebody signed in: else our origin would lend its name to a phisher (RFC 9700 §4.11.2)."""
+    error, description = refusal.error, refusal.description
+    response = answer(redirect_uri, world, error=error, error_description=description, state=state)
+    if uris.is_local(redirect_uri) or await sessions.viewer(request, world, world.now()):
+        return response
+    return error_page(
+        f"The app's request has a fault: {description} ({error}).",
+        next_step="This is for the developer of the app to mend.",
+        link=response.headers["Location"],
+        link_text=f"Return to {uris.shown_host(redirect_uri)}",
+    )
+
+
+def _state(params: Params) -> str | None:
+    try:
+        return params.verbatim("state")
+    except InvalidRequest:
+        return None

@@ -1,0 +1,99 @@
+"""GET and POST /consent: the user sees who asks, what for and where the answer goes, and decides (RFC 6749 §4.1.1, MCP "Consent")."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app import audit, sessions
+from app.clients import store as clients
+from app.flow import opened, sealed, step
+from app.http import form, see_other
+from app.oauth import store
+from app.oauth.authorize import answer
+from app.pages import render
+from app.protocol import redirect_uri as uris
+from app.protocol.errors import AccessDenied, InvalidRequest
+from app.protocol.next_step import AskConsent, next_step
+from app.protocol.params import parse
+from app.protocol.pending import Pending
+from app.protocol.scope import SCOPES
+from app.protocol.types import Viewer
+from app.world import World
+
+
+async def show_consent(request: Request, world: World) -> Response:
+    """The page, if it is this step's turn."""
+    now = world.now()
+    req = parse(request.scope["query_string"]).get("req")
+    pending = opened(req, world, now)
+    viewer = await sessions.viewer(request, world, now)
+    consent = await store.consent(world.pool, viewer.user_id, pending) if viewer else None
+    secret = sessions.cookie(request, world)
+    if viewer is None or secret is None or not isinstance(next_step(pending, viewer, consent, now), AskConsent):
+        return see_other(step("/authorize/continue", req or ""))
+    client = await clients.client(world.pool, pending.client_id)
+    if client is None:
+        raise InvalidRequest("this app was removed")
+    return render(
+        "consent.html",
+        csrf=sessions.form_token(secret, world),
+        req=req,
+        client_name=client.client_name,
+        client_verified=False,
+        client_uri_host=None,
+        redirect_host=_place(pending.redirect_uri),
+        redirect_is_local=uris.is_local(pending.redirect_uri),
+        scopes=[SCOPES[name] for name in pending.scope],
+        resource=pending.resource,
+        account=viewer.email,
+        already=sorted(consent.scope) if consent else [],
+    )
+
+
+async def decide(request: Request, world: World) -> Response:
+    """Allow is remembered and goes on; Deny is told to the client."""
+    now = world.now()
+    fields = await form(request)
+    sessions.check_form(request, world, fields)
+    pending = opened(fields.get("req"), world, now)
+    viewer = await sessions.viewer(request, world, now)
+    if viewer is None:
+        return see_other(step("/authorize/continue", sealed(pending, world)))
+    decision = fields.required("decision")
+    if decision not in ("allow", "deny"):
+        raise InvalidRequest("decision must be allow or deny")
+    await _record(world, pending, viewer, allowed=decision == "allow")
+    if decision == "allow":
+        return see_other(step("/authorize/continue", sealed(pending.approved(viewer.session_id), world)))
+    refusal = AccessDenied("the user did not allow this")
+    response = answer(
+        pending.redirect_uri, world, error=refusal.error, error_description=refusal.description, state=pending.state
+    )
+    response.status_code = 303
+    return response
+
+
+async def _record(world: World, pending: Pending, viewer: Viewer, *, allowed: bool) -> None:
+    now = world.now()
+    async with world.db.begin() as db:
+        if allowed:
+            await store.remember_consent(db, viewer.user_id, pending, now)
+        await audit.record(
+            db,
+            "consent.given" if allowed else "consent.refused",
+            now,
+            user_id=viewer.user_id,
+            client_id=pending.client_id,
+            scope=" ".join(pending.scope),
+            redirect_host=uris.shown_host(pending.redirect_uri),
+        )
+
+
+def _place(redirect_uri: str) -> str:
+    """Where the answer goes, as a person would say it."""
+    if urlsplit(redirect_uri).scheme in ("http", "https"):
+        return uris.shown_host(redirect_uri)
+    return f"{uris.shown_host(redirect_uri)} (an app on this computer)"

@@ -1,0 +1,18 @@
+"""GRANTS: which function redeems which grant type. To add one: a file beside this, and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from app.oauth.grants import authorization_code, refresh_token
+from app.protocol.params import Params
+from app.protocol.types import Authorization, Client
+from app.world import World
+
+Redeem = Callable[[World, Client, Params, datetime], Awaitable[Authorization]]
+
+GRANTS: dict[str, Redeem] = {
+    "authorization_code": authorization_code.redeem,
+    "refresh_token": refresh_token.redeem,
+}

@@ -1,0 +1,49 @@
+"""grant_type=authorization_code (RFC 6749 §4.1.3, RFC 7636 §4.6, OAuth 2.1 §7.5.2 on replay)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from app.connections import store
+from app.connections.end import end
+from app.protocol.errors import InvalidGrant
+from app.protocol.params import Params
+from app.protocol.pkce import challenge_of
+from app.protocol.resource import resolve
+from app.protocol.types import Authorization, Client
+from app.tokens.secrets import fingerprint, new_id
+from app.world import World
+
+
+async def redeem(world: World, client: Client, params: Params, now: datetime) -> Authorization:
+    """The authorization that the code stands for. Every check comes before the code is spent, in the statement that spends it.
+
+    `redirect_uri` must fit when it is sent; OAuth 2.1 §4.1.3 no longer asks for it, since PKCE binds the code.
+    """
+    code, code_verifier = params.required("code"), params.required("code_verifier")
+    resolve(params.all("resource"), world.settings.resource, world.settings.issuer)
+    code_challenge = challenge_of(code_verifier)
+    if code_challenge is None:
+        raise InvalidGrant("code_verifier does not fit")
+    key = fingerprint(code)
+    authorization = await store.redeem_code(
+        world.pool,
+        key,
+        client.client_id,
+        code_challenge,
+        params.get("redirect_uri"),
+        new_id("con"),
+        now,
+        now + timedelta(seconds=world.settings.refresh_absolute),
+    )
+    if authorization is None:
+        await _take_back_after_replay(world, key, client, code_challenge, now)
+        raise InvalidGrant("the code is unknown, expired, used, or was given for another client, redirect or verifier")
+    return authorization
+
+
+async def _take_back_after_replay(world: World, key: bytes, client: Client, code_challenge: str, now: datetime) -> None:
+    async with world.db.begin() as db:
+        connection_id = await store.replayed(db, key, client.client_id, code_challenge)
+        if connection_id is not None:
+            await end(db, connection_id, "authorization code replay", now, lifetime=world.token_lifetime)

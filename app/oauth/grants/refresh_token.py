@@ -1,0 +1,61 @@
+"""grant_type=refresh_token: rotation with an idempotent grace, families that die of reuse (OAuth 2.1 §4.3, RFC 9700 §4.14)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from app.connections import store
+from app.connections.end import took_back
+from app.protocol.errors import InvalidGrant, InvalidScope, OAuthError
+from app.protocol.params import Params
+from app.protocol.resource import resolve
+from app.protocol.scope import SCOPES, words_of
+from app.protocol.types import Authorization, Client
+from app.tokens.refresh import RefreshToken, read
+from app.world import World
+
+
+async def redeem(world: World, client: Client, params: Params, now: datetime) -> Authorization:
+    """The connection's next authorization, narrowed to `scope` if that is given."""
+    token = read(params.required("refresh_token"), world.secrets.refresh)
+    resolve(params.all("resource"), world.settings.resource, world.settings.issuer)
+    if token is None:
+        raise InvalidGrant("the refresh token is not one of ours")
+    scope = tuple(word for word in words_of(params.get("scope")) if word in SCOPES)
+    authorization = await store.refresh(
+        world.pool,
+        token.connection_id,
+        token.counter,
+        client.client_id,
+        scope,
+        now,
+        grace=timedelta(seconds=world.settings.refresh_grace),
+        idle=timedelta(seconds=world.settings.refresh_idle),
+    )
+    if authorization is None:
+        raise await _why_not(world, token, client, scope, now)
+    return authorization
+
+
+async def _why_not(
+    world: World, token: RefreshToken, client: Client, scope: tuple[str, ...], now: datetime
+) -> OAuthError:
+    """The refusal; and when the token had been superseded, the end of all that hangs from its connection."""
+    grace = timedelta(seconds=world.settings.refresh_grace)
+    async with world.db.begin() as db:
+        ended = await store.end_if_reused(db, token.connection_id, token.counter, client.client_id, now, grace=grace)
+        if ended is not None:
+            await took_back(
+                db,
+                token.connection_id,
+                "refresh token reuse",
+                now,
+                user_id=ended.user_id,
+                client_id=ended.client_id,
+                lifetime=world.token_lifetime,
+            )
+            return InvalidGrant("the refresh token was used before; the connection is ended")
+        held = await store.live_scope(db, token.connection_id, token.counter, client.client_id)
+    if held is not None and not held.issuperset(scope):
+        return InvalidScope("scope asks for more than the user allowed")
+    return InvalidGrant("the refresh token is expired, revoked, or belongs to another client")

@@ -1,0 +1,66 @@
+"""SQL of the authorization endpoint: what was allowed before, and the codes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db.engine import HotPool
+from app.db.tables import consents
+from app.protocol.pending import Pending
+from app.protocol.redirect_uri import shown_host
+from app.protocol.types import Consent
+
+CONSENT = """
+SELECT scope, given_at FROM consents WHERE user_id = $1 AND client_id = $2 AND redirect_host = $3 AND resource = $4
+"""
+
+
+async def consent(pool: HotPool, user_id: str, pending: Pending) -> Consent | None:
+    """What the user allowed this client before, for the same redirect host and resource."""
+    row = await pool.fetchrow(CONSENT, user_id, pending.client_id, shown_host(pending.redirect_uri), pending.resource)
+    return None if row is None else Consent(frozenset(row["scope"]), row["given_at"])
+
+
+async def remember_consent(db: AsyncConnection, user_id: str, pending: Pending, now: datetime) -> None:
+    """Adds what was allowed now to what was allowed before."""
+    statement = upsert(consents).values(
+        user_id=user_id,
+        client_id=pending.client_id,
+        redirect_host=shown_host(pending.redirect_uri),
+        resource=pending.resource,
+        scope=sorted(pending.scope),
+        given_at=now,
+    )
+    union = text("ARRAY(SELECT DISTINCT unnest(consents.scope || excluded.scope) ORDER BY 1)")
+    await db.execute(
+        statement.on_conflict_do_update(
+            index_elements=["user_id", "client_id", "redirect_host", "resource"],
+            set_={"scope": union, "given_at": statement.excluded.given_at},
+        )
+    )
+
+
+ADD_CODE = """
+INSERT INTO codes
+  (fingerprint, client_id, user_id, redirect_uri, redirect_host, code_challenge, scope, resource, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+"""
+
+
+async def add_code(pool: HotPool, key: bytes, user_id: str, pending: Pending, expires_at: datetime) -> None:
+    await pool.execute(
+        ADD_CODE,
+        key,
+        pending.client_id,
+        user_id,
+        pending.redirect_uri,
+        shown_host(pending.redirect_uri),
+        pending.code_challenge,
+        list(pending.scope),
+        pending.resource,
+        expires_at,
+    )

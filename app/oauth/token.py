@@ -1,0 +1,38 @@
+"""POST /token: one proof in, tokens out (RFC 6749 §3.2, §5; OAuth 2.1 §3.2)."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.clients.authenticate import authenticated_client
+from app.http import form, no_store
+from app.oauth.grants import GRANTS
+from app.protocol.errors import UnauthorizedClient, UnsupportedGrantType
+from app.tokens.issue import issue
+from app.world import World
+
+
+async def token(request: Request, world: World) -> Response:
+    """Reads, authenticates the client, redeems by grant type, issues: the phases that every grant shares."""
+    now = world.now()
+    params = await form(request)
+    params.refuse_repeats()
+    grant_type = params.required("grant_type")
+    redeem = GRANTS.get(grant_type)
+    if redeem is None:
+        raise UnsupportedGrantType(f"grant_type must be one of {', '.join(GRANTS)}")
+    client = await authenticated_client(request, params, world)
+    if grant_type not in client.grant_types:
+        raise UnauthorizedClient("this client did not register for this grant type")
+    authorization = await redeem(world, client, params, now)
+    world.last_used.saw("clients", client.client_id, now)
+    answer = issue(
+        authorization,
+        world.live.ring,
+        world.secrets,
+        world.settings.issuer,
+        now=now,
+        lifetime=world.settings.access_token_lifetime,
+    )
+    return no_store(answer)

@@ -1,0 +1,25 @@
+"""GET /.well-known/…: authorization server (RFC 8414 §3), protected resource (RFC 9728 §3), keys (RFC 7517 §5)."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from app.oauth.grants import GRANTS
+from app.protocol import metadata
+from app.tokens.keyring import JWKS_MAX_AGE
+from app.world import World
+
+CACHED = {"Cache-Control": f"public, max-age={int(JWKS_MAX_AGE.total_seconds())}"}
+
+
+async def authorization_server(request: Request, world: World) -> Response:
+    return JSONResponse(metadata.authorization_server(world.settings.issuer, list(GRANTS)), headers=CACHED)
+
+
+async def protected_resource(request: Request, world: World) -> Response:
+    return JSONResponse(metadata.protected_resource(world.settings.issuer, world.settings.resource), headers=CACHED)
+
+
+async def jwks(request: Request, world: World) -> Response:
+    return Response(world.live.ring.jwks(world.now()), media_type="application/json", headers=CACHED)

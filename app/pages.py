@@ -1,0 +1,81 @@
+"""Pages for people: templates, their security headers, and the page that explains an error (RFC 9700 §4.16)."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from app.http import request_id, with_retry_after
+from app.paths import TEMPLATES
+from app.protocol.errors import OAuthError
+from app.world import World
+
+# No form-action: Chromium applies it to the redirect after the consent form, and every redirect to an app would fail.
+CSP = "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'"
+HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+WORDS = {
+    403: "This did not come from our own page",
+    404: "There is nothing here",
+    408: "That took too long",
+    413: "That was too much",
+    429: "Too many attempts",
+    500: "Something went wrong here",
+    503: "Back in a moment",
+}
+
+try:
+    VERSION = version("gatehouse-mcp")
+except PackageNotFoundError:  # run from a checkout that was never installed
+    VERSION = "dev"
+
+templates = Environment(
+    loader=FileSystemLoader(TEMPLATES),
+    autoescape=select_autoescape(),
+    undefined=StrictUndefined,
+    auto_reload=False,
+)
+
+
+def render(template: str, *, status: int = 200, csrf: str | None = None, **context: Any) -> Response:
+    """A page with the headers that every page has."""
+    html = templates.get_template(template).render(
+        lang="en", version=VERSION, title_suffix="Gatehouse", request_id=request_id.get(), csrf=csrf, **context
+    )
+    return HTMLResponse(html, status, HEADERS)
+
+
+def error_page(
+    sentence: str,
+    *,
+    status: int = 400,
+    heading: str = "This request cannot be answered",
+    next_step: str | None = None,
+    link: str | None = None,
+    link_text: str | None = None,
+) -> Response:
+    return render(
+        "error.html",
+        status=status,
+        heading=heading,
+        sentence=sentence,
+        next_step=next_step,
+        link=link,
+        link_text=link_text,
+    )
+
+
+def page_refusal(refusal: OAuthError, request: Request, world: World) -> Response:
+    """The renderer of refusals for people."""
+    heading = WORDS.get(refusal.status, "This request cannot be answered")
+    sentence = refusal.description[:1].upper() + refusal.description[1:] + "."
+    return with_retry_after(error_page(sentence, status=refusal.status, heading=heading), refusal)

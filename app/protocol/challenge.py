@@ -1,0 +1,20 @@
+"""WWW-Authenticate for 401 and 403 (RFC 6750 §3, RFC 9728 §5.1, MCP authorization "Scope Selection")."""
+
+from __future__ import annotations
+
+from app.protocol.errors import InsufficientScope, NoToken, OAuthError
+
+
+def bearer(refusal: OAuthError, resource_metadata: str, scope: str) -> str:
+    """The Bearer challenge: every value quoted, no `error` when no token came (RFC 6750 §3.1)."""
+    fields = {"resource_metadata": resource_metadata, "scope": scope}
+    if not isinstance(refusal, NoToken):
+        fields = {"error": refusal.error, "error_description": refusal.description, **fields}
+    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in fields.items())
+
+
+def needed_scope(refusal: OAuthError, held: frozenset[str], default: tuple[str, ...]) -> str:
+    """What to ask for next: held and missing together, since half of the clients do not unite them themselves."""
+    if isinstance(refusal, InsufficientScope):
+        return " ".join(sorted(held | refusal.needed))
+    return " ".join(default)

@@ -1,0 +1,96 @@
+"""Client metadata: what a registration may say and what is made of it (RFC 7591 §2, OAuth 2.1 §2)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from app.protocol import redirect_uri
+from app.protocol.errors import InvalidClientMetadata, InvalidRedirectUri
+from app.protocol.metadata import AUTH_METHODS
+
+MAX_REDIRECT_URIS = 10
+MAX_NAME = 100
+MAX_TEXT = 2000
+DEFAULT_NAME = "MCP Client"  # the seed's
+GRANT_TYPES = ("authorization_code", "refresh_token")
+# Ours to say, never the client's (RFC 7591 §3.2.1).
+ASSIGNED = frozenset(
+    [
+        "client_id",
+        "client_secret",
+        "client_id_issued_at",
+        "client_secret_expires_at",
+        "registration_access_token",
+        "registration_client_uri",
+    ]
+)
+LINKS = ("client_uri", "logo_uri", "tos_uri", "policy_uri", "jwks_uri")
+
+
+def checked(document: object) -> dict[str, Any]:
+    """The metadata as it will be registered and echoed: defaults filled in, what is not supported here dropped.
+
+    Raises InvalidRedirectUri and InvalidClientMetadata (RFC 7591 §3.2.2).
+    """
+    if not isinstance(document, dict):
+        raise InvalidClientMetadata("the client metadata is not a JSON object")
+    metadata = {name: value for name, value in document.items() if value is not None and name not in ASSIGNED}
+    metadata["redirect_uris"] = _redirect_uris(metadata.get("redirect_uris"))
+    metadata["client_name"] = _client_name(metadata.get("client_name", DEFAULT_NAME))
+    metadata["grant_types"] = _grant_types(metadata.get("grant_types"))
+    metadata["response_types"] = _response_types(metadata.get("response_types"))
+    method = metadata.setdefault("token_endpoint_auth_method", "client_secret_basic")  # RFC 7591 §2
+    if method not in AUTH_METHODS:
+        raise InvalidClientMetadata(f"token_endpoint_auth_method must be one of {', '.join(AUTH_METHODS)}")
+    if not isinstance(metadata.get("scope", ""), str):
+        raise InvalidClientMetadata("scope must be a string of words")
+    for name in LINKS:
+        link = metadata.get(name, "https://")
+        if not isinstance(link, str) or len(link) > MAX_TEXT or not link.startswith(("https://", "http://")):
+            raise InvalidClientMetadata(f"{name} must be a web address")
+    return metadata
+
+
+def registration_key(metadata: dict[str, Any]) -> bytes:
+    """The same for identical registrations, so that a public client that registers daily stays one client."""
+    return hashlib.sha256(json.dumps(metadata, sort_keys=True, separators=(",", ":")).encode()).digest()
+
+
+def _redirect_uris(uris: object) -> list[str]:
+    if not isinstance(uris, list) or not uris or not all(isinstance(uri, str) for uri in uris):
+        raise InvalidRedirectUri("redirect_uris must be a list with at least one URI")
+    if len(uris) > MAX_REDIRECT_URIS:
+        raise InvalidRedirectUri(f"redirect_uris has more than {MAX_REDIRECT_URIS} entries")
+    for uri in uris:
+        why = redirect_uri.fault(uri)
+        if why:
+            shown = uri if len(uri) <= 100 else uri[:100] + "..."
+            raise InvalidRedirectUri(f"{shown} {why}; use https, http on loopback, or the scheme of an app")
+    return uris
+
+
+def _client_name(name: object) -> str:
+    """Shown to people, so without characters that hide, reverse or break what stands beside it."""
+    if not isinstance(name, str):
+        raise InvalidClientMetadata("client_name must be a string")
+    visible = "".join(c for c in name if c.isprintable()).strip()
+    return visible[:MAX_NAME] or DEFAULT_NAME
+
+
+def _grant_types(asked: object) -> list[str]:
+    """Always with `refresh_token`: a client that did not think of it would send its user through the browser every hour."""
+    if asked is None:
+        return list(GRANT_TYPES)
+    if not isinstance(asked, list) or not all(isinstance(word, str) for word in asked):
+        raise InvalidClientMetadata("grant_types must be a list of strings")
+    if asked and "authorization_code" not in asked:
+        raise InvalidClientMetadata("grant_types must contain authorization_code")
+    return list(GRANT_TYPES)
+
+
+def _response_types(asked: object) -> list[str]:
+    if asked is not None and (not isinstance(asked, list) or "code" not in asked):
+        raise InvalidClientMetadata("response_types must contain code")
+    return ["code"]

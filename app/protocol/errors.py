@@ -1,0 +1,128 @@
+"""Every error word that goes on the wire, with its status (RFC 6749 §4.1.2.1 and §5.2, 6750 §3.1, 7009, 7591 §3.2.2, 8707 §2)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class OAuthError(Exception):
+    """A refusal in the specification's own word; `description` is sent, `cause` is only logged."""
+
+    error: ClassVar[str] = "server_error"
+    status: ClassVar[int] = 500
+
+    def __init__(self, description: str, *, retry_after: int | None = None) -> None:
+        super().__init__(description)
+        # RFC 6749 §5.2: error_description is %x20-21 / %x23-5B / %x5D-7E.
+        self.description = "".join(c if " " <= c <= "~" and c not in '"\\' else "?" for c in description)
+        self.retry_after = retry_after
+
+    def document(self) -> dict[str, str]:
+        """The JSON body of RFC 6749 §5.2."""
+        return {"error": self.error, "error_description": self.description}
+
+
+class InvalidRequest(OAuthError):
+    error, status = "invalid_request", 400
+
+
+class InvalidClient(OAuthError):
+    error, status = "invalid_client", 401
+
+    def __init__(self, description: str, *, tried_basic: bool = False) -> None:
+        super().__init__(description)
+        self.tried_basic = tried_basic  # RFC 6749 §5.2: then the answer names the Basic scheme
+
+
+class InvalidGrant(OAuthError):
+    error, status = "invalid_grant", 400
+
+
+class UnauthorizedClient(OAuthError):
+    error, status = "unauthorized_client", 400
+
+
+class UnsupportedGrantType(OAuthError):
+    error, status = "unsupported_grant_type", 400
+
+
+class UnsupportedResponseType(OAuthError):
+    error, status = "unsupported_response_type", 400
+
+
+class RequestNotSupported(OAuthError):
+    error, status = "request_not_supported", 400
+
+
+class InvalidScope(OAuthError):
+    error, status = "invalid_scope", 400
+
+
+class InvalidTarget(OAuthError):
+    error, status = "invalid_target", 400
+
+
+class AccessDenied(OAuthError):
+    error, status = "access_denied", 403
+
+
+class LoginRequired(OAuthError):
+    error, status = "login_required", 400
+
+
+class ConsentRequired(OAuthError):
+    error, status = "consent_required", 400
+
+
+class InvalidRedirectUri(OAuthError):
+    error, status = "invalid_redirect_uri", 400
+
+
+class InvalidClientMetadata(OAuthError):
+    error, status = "invalid_client_metadata", 400
+
+
+class ClientLimitExceeded(OAuthError):
+    """The seed's word for a full client table."""
+
+    error, status = "client_limit_exceeded", 403
+
+
+class TooManyRequests(OAuthError):
+    """The seed's word; RFC 6585 §4 for the status."""
+
+    error, status = "too_many_requests", 429
+
+
+class BodyTooLarge(OAuthError):
+    error, status = "invalid_request", 413
+
+
+class BodyTooSlow(OAuthError):
+    error, status = "invalid_request", 408
+
+
+class TemporarilyUnavailable(OAuthError):
+    error, status = "temporarily_unavailable", 503
+
+
+class NoToken(OAuthError):
+    """RFC 6750 §3.1: a request without authentication is told no error word."""
+
+    error, status = "unauthorized", 401
+
+
+class InvalidToken(OAuthError):
+    error, status = "invalid_token", 401
+
+
+class InsufficientScope(OAuthError):
+    error, status = "insufficient_scope", 403
+
+    def __init__(self, description: str, needed: frozenset[str]) -> None:
+        super().__init__(description)
+        self.needed = needed
+
+
+class NotFound(OAuthError):
+    error, status = "not_found", 404

@@ -1,0 +1,67 @@
+"""OAuth parameters: each at most once, an empty one is absent, nothing hostile (RFC 6749 §3.1 and §3.2)."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from app.protocol.errors import InvalidRequest
+
+MAX_FIELDS = 60
+REPEATABLE = frozenset({"resource"})  # RFC 8707 §2
+
+
+class Params:
+    """The decoded parameters of one request."""
+
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        self._values: dict[str, list[str]] = {}
+        for name, value in pairs:
+            if value:
+                self._values.setdefault(name, []).append(value)
+        self.names = [name for name, _ in pairs]
+
+    def get(self, name: str) -> str | None:
+        """The one value, or None. Raises InvalidRequest when it came twice or carries control characters."""
+        value = self.verbatim(name)
+        if value is not None and any(c < " " or c == "\x7f" for c in value):
+            raise InvalidRequest(f"{name} contains control characters")
+        return value
+
+    def verbatim(self, name: str) -> str | None:
+        """As `get`, whatever characters it has: `state` goes back as it came."""
+        values = self._values.get(name)
+        if values is None:
+            return None
+        if len(values) > 1:
+            raise InvalidRequest(f"{name} is included more than once")
+        return values[0]
+
+    def all(self, name: str) -> list[str]:
+        """Every value of a parameter that may be repeated."""
+        return self._values.get(name, [])
+
+    def required(self, name: str) -> str:
+        value = self.get(name)
+        if value is None:
+            raise InvalidRequest(f"{name} is missing")
+        return value
+
+    def refuse_repeats(self) -> None:
+        """RFC 6749 §3.1: no parameter twice, known to us or not, empty or not."""
+        seen: set[str] = set()
+        for name in self.names:
+            if name in seen and name not in REPEATABLE:
+                raise InvalidRequest("a parameter is included more than once")
+            seen.add(name)
+
+
+def parse(encoded: bytes) -> Params:
+    """Decodes `application/x-www-form-urlencoded` bytes (a body or a query string).
+
+    Raises InvalidRequest for what is not UTF-8 or has more than MAX_FIELDS fields.
+    """
+    try:
+        text = encoded.decode("ascii")
+        return Params(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS))
+    except ValueError as fault:  # UnicodeDecodeError is one
+        raise InvalidRequest("the parameters are not well-formed") from fault

@@ -1,0 +1,46 @@
+"""An authorization request on its way through the browser (RFC 6749 §4.1.1, RFC 7636 §4.3, RFC 8707 §2)."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+LIFETIME = timedelta(minutes=30)  # long enough for a forgotten password, short enough to be gone tomorrow
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A checked request. It travels sealed in the URL from step to step, so that GET stores nothing (design §5).
+
+    `approved_by` is the session in which the user pressed Allow for exactly this request.
+    `started_at` is in seconds since 1970.
+    """
+
+    client_id: str
+    redirect_uri: str
+    scope: tuple[str, ...]
+    resource: str
+    code_challenge: str
+    state: str | None
+    prompt: tuple[str, ...]
+    login_hint: str | None
+    max_age: int | None
+    started_at: float
+    approved_by: str | None = None
+
+    def approved(self, session_id: str) -> Pending:
+        return replace(self, approved_by=session_id)
+
+    def expired(self, now: datetime) -> bool:
+        return now - datetime.fromtimestamp(self.started_at, UTC) > LIFETIME
+
+    def packed(self) -> bytes:
+        return zlib.compress(json.dumps(asdict(self), separators=(",", ":")).encode())
+
+
+def unpacked(packed: bytes) -> Pending:
+    """The inverse of `Pending.packed`; the bytes are ours, since they were opened with our key."""
+    fields = json.loads(zlib.decompress(packed))
+    return Pending(**{**fields, "scope": tuple(fields["scope"]), "prompt": tuple(fields["prompt"])})

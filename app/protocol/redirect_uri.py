@@ -1,0 +1,91 @@
+"""Redirect URIs: what may be registered, exact matching, any port on loopback (OAuth 2.1 §2.3.1, RFC 8252 §7 and §8.4)."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlencode, urlsplit
+
+LOOPBACK = re.compile(r"http://(127\.0\.0\.1|\[::1\]|localhost)(?::([0-9]{1,5}))?(/[^#]*|\?[^#]*)?\Z")
+SCHEME = re.compile(r"[a-z][a-z0-9+.-]*\Z")
+PRINTABLE = re.compile(r"[!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]+\Z")  # RFC 3986's characters, without `\ " < > ^ ` { | }`
+MAX_LENGTH = 1000
+# A browser runs, opens or leaks these instead of starting an app.
+NEVER = frozenset(
+    [
+        "about",
+        "blob",
+        "chrome",
+        "data",
+        "file",
+        "filesystem",
+        "ftp",
+        "intent",
+        "jar",
+        "javascript",
+        "mailto",
+        "sms",
+        "tel",
+        "vbscript",
+        "view-source",
+        "ws",
+        "wss",
+    ]
+)
+
+
+def fault(uri: str) -> str | None:
+    """Why this URI may not be registered, or None. Plain http is for loopback only; private-use schemes are apps (RFC 8252 §7.1)."""
+    if len(uri) > MAX_LENGTH:
+        return f"is longer than {MAX_LENGTH} characters"
+    if PRINTABLE.match(uri) is None:
+        return "has characters that a URI does not have"
+    if "#" in uri:
+        return "has a fragment"  # OAuth 2.1 §2.3
+    try:
+        parts = urlsplit(uri)
+        port = parts.port
+    except ValueError:
+        return "is not a URI"
+    if uri.startswith("http:"):
+        return None if LOOPBACK.match(uri) and _port_in_range(port) else "is plain http and not on loopback"
+    if uri.startswith("https:"):
+        if not uri.startswith("https://") or not parts.hostname or "@" in parts.netloc or not _port_in_range(port):
+            return "is not an https URL with a host and without credentials"
+        return None
+    scheme = uri.split(":", 1)[0] if ":" in uri else ""
+    if SCHEME.match(scheme) is None or scheme in NEVER or len(uri) == len(scheme) + 1:
+        return "has a scheme that is not allowed"
+    return None
+
+
+def matches(registered: str, presented: str) -> bool:
+    """Simple string comparison (RFC 3986 §6.2.1), but for the port of an http loopback URI (RFC 8252 §7.3)."""
+    if registered == presented:
+        return True
+    ours, theirs = LOOPBACK.match(registered), LOOPBACK.match(presented)
+    if ours is None or theirs is None or fault(presented) is not None:
+        return False
+    return ours[1] == theirs[1] and (ours[3] or "/") == (theirs[3] or "/")
+
+
+def is_local(uri: str) -> bool:
+    """True when the answer stays on the user's own computer: loopback or an app's private scheme."""
+    return not uri.startswith("https:")
+
+
+def shown_host(uri: str) -> str:
+    """What the consent page and the remembered consent call the place that the answer goes to."""
+    parts = urlsplit(uri)
+    if parts.scheme in ("http", "https"):
+        return parts.hostname or ""
+    return f"{parts.scheme}://"
+
+
+def with_parameters(uri: str, parameters: dict[str, str | None]) -> str:
+    """The URI with the answer added to its query (RFC 6749 §4.1.2); absent ones are left out."""
+    query = urlencode({name: value for name, value in parameters.items() if value is not None})
+    return f"{uri}{'&' if '?' in uri else '?'}{query}"
+
+
+def _port_in_range(port: int | None) -> bool:
+    return port is None or 0 < port < 65536

@@ -1,0 +1,71 @@
+"""The frozen values that travel between rooms: a client, an authorization, a principal, the tokens that come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """An app that may ask for tokens (RFC 7591 §2)."""
+
+    client_id: str
+    client_name: str
+    redirect_uris: tuple[str, ...]
+    grant_types: frozenset[str]
+    token_endpoint_auth_method: str
+    secret_fingerprint: bytes | None
+    scope: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who is signed in to this browser. `session_id` is a name, not the secret in the cookie."""
+
+    user_id: str
+    email: str
+    name: str
+    is_admin: bool
+    session_id: str
+    authenticated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What a user allowed a client before, for one redirect host and one resource."""
+
+    scope: frozenset[str]
+    given_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """What every proof ends in, and all that `issue()` needs to know (design §4).
+
+    `connection_id` and `refresh_counter` are absent where no refresh token belongs to the proof; `key_id` names an API key.
+    """
+
+    subject: str
+    client_id: str
+    scope: tuple[str, ...]
+    resource: str
+    via: str
+    connection_id: str | None = None
+    refresh_counter: int | None = None
+    key_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who a verified token stands for. `handles` are the names under which it can be revoked; times in seconds since 1970."""
+
+    subject: str
+    client_id: str
+    scope: frozenset[str]
+    via: str
+    issued_at: int
+    expires_at: int
+    handles: tuple[str, ...]
+    token_id: str
+    connection_id: str | None

@@ -1,0 +1,110 @@
+"""Browser sessions: a random cookie, its fingerprint in Postgres, and form tokens bound to it (RFC 6265bis, OWASP session rules)."""
+
+from __future__ import annotations
+
+import hmac
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+from sqlalchemy import delete, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.db.tables import browser_sessions
+from app.http import client_address
+from app.protocol.errors import AccessDenied
+from app.protocol.params import Params
+from app.protocol.types import Viewer
+from app.settings import Settings
+from app.tokens.secrets import b64, fingerprint, new_id, new_secret
+from app.world import World
+
+PREFIX = "gh_session_"
+TOUCH = timedelta(minutes=5)  # how exactly "last seen" is kept
+VIEWER = """
+SELECT s.id, s.user_id, s.authenticated_at, s.last_seen_at, u.email, u.name, u.is_admin
+FROM browser_sessions s JOIN users u ON u.id = s.user_id
+WHERE s.fingerprint = $1 AND s.expires_at > $2 AND s.last_seen_at > $3 AND u.disabled_at IS NULL
+"""
+SEEN = "UPDATE browser_sessions SET last_seen_at = $2 WHERE fingerprint = $1"
+
+
+def cookie_name(settings: Settings) -> str:
+    """`__Host-` wherever the browser allows it; on plain-http loopback the port, since cookies of all ports are one jar."""
+    if settings.is_https:
+        return "__Host-gatehouse"
+    return f"gatehouse-{urlsplit(settings.public_url).port or 80}"
+
+
+def cookie(request: Request, world: World) -> str | None:
+    """The session secret, signed in or not yet."""
+    value = request.cookies.get(cookie_name(world.settings), "")
+    return value if value.startswith(PREFIX) and len(value) < 100 else None
+
+
+def set_cookie(response: Response, world: World, secret: str) -> None:
+    response.set_cookie(
+        cookie_name(world.settings), secret, path="/", secure=world.settings.is_https, httponly=True, samesite="lax"
+    )
+
+
+def new_cookie() -> str:
+    return new_secret(PREFIX)
+
+
+async def viewer(request: Request, world: World, now: datetime) -> Viewer | None:
+    """Who is signed in to this browser, if anybody."""
+    secret = cookie(request, world)
+    if secret is None:
+        return None
+    key = fingerprint(secret)
+    row = await world.pool.fetchrow(VIEWER, key, now, now - timedelta(seconds=world.settings.session_idle))
+    if row is None:
+        return None
+    if now - row["last_seen_at"] > TOUCH:
+        await world.pool.execute(SEEN, key, now)
+    return Viewer(row["user_id"], row["email"], row["name"], row["is_admin"], row["id"], row["authenticated_at"])
+
+
+async def start(db: AsyncConnection, request: Request, world: World, user_id: str, now: datetime) -> str:
+    """Signs the user in, in the caller's transaction, and returns the new secret: an old cookie is never promoted."""
+    await end(db, request, world)
+    secret = new_cookie()
+    await db.execute(
+        insert(browser_sessions).values(
+            fingerprint=fingerprint(secret),
+            id=new_id("ses"),
+            user_id=user_id,
+            created_at=now,
+            authenticated_at=now,
+            last_seen_at=now,
+            expires_at=now + timedelta(seconds=world.settings.session_absolute),
+            user_agent=request.headers.get("user-agent", "")[:300],
+            address=client_address(request, world.settings.trusted_proxies),
+        )
+    )
+    return secret
+
+
+async def end(db: AsyncConnection, request: Request, world: World) -> None:
+    secret = cookie(request, world)
+    if secret is not None:
+        await db.execute(delete(browser_sessions).where(browser_sessions.c.fingerprint == fingerprint(secret)))
+
+
+def form_token(secret: str, world: World) -> str:
+    """The hidden field of every form: a MAC of this browser's cookie."""
+    return b64(world.secrets.forms.mac(secret.encode()))
+
+
+def check_form(request: Request, world: World, fields: Params) -> str:
+    """The cookie's secret, once the form is known to come from our own page in this very browser. Raises AccessDenied."""
+    origin = request.headers.get("origin", "null")
+    # Under `Referrer-Policy: no-referrer` browsers send `null` with our own forms; the token decides then.
+    if origin not in ("null", world.settings.issuer) or request.headers.get("sec-fetch-site") == "cross-site":
+        raise AccessDenied("the form was sent from another site")
+    secret, token = cookie(request, world), fields.get("csrf")
+    if secret is None or token is None or not hmac.compare_digest(token.encode(), form_token(secret, world).encode()):
+        raise AccessDenied("the form is too old, or cookies are switched off; go back, reload the page and try again")
+    return secret

@@ -1,0 +1,60 @@
+"""What has expired is deleted, in small batches, by one replica at a time; signing keys are rotated when they are due."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+import structlog
+from sqlalchemy import text
+
+from app.db.engine import is_unavailable
+from app.tokens.rotate import rotate_if_due
+from app.world import World
+
+EVERY_SECONDS = 60.0
+BATCH = 1000
+ONE_AT_A_TIME = 0x67617465 + 2
+# Table, and what may go: never a client with a connection, never a connection before its tokens are forgotten.
+EXPIRED = {
+    "codes": "expires_at < :now - interval '1 day'",
+    "browser_sessions": "expires_at < :now",
+    "one_time_links": "expires_at < :now - interval '7 days'",
+    "revocations": "expires_at < :now",
+    "rate_counters": "resets_at < :now",
+    "connections": "expires_at < :now - interval '7 days' OR revoked_at < :now - interval '7 days'",
+    "signing_keys": "verifies_until < :now - interval '1 day'",
+    "clients": "kind = 'dynamic' AND ("
+    "(last_used_at IS NULL AND created_at < :now - interval '1 day') OR last_used_at < :now - interval '90 days') "
+    "AND NOT EXISTS (SELECT FROM connections c WHERE c.client_id = clients.client_id)",
+}
+log = structlog.get_logger("gatehouse.sweep")
+
+
+async def sweep(world: World, now: datetime) -> dict[str, int]:
+    """How many rows went, by table; nothing when another replica is at it."""
+    gone: dict[str, int] = {}
+    for table, expired in EXPIRED.items():
+        async with world.db.begin() as db:
+            mine = await db.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": ONE_AT_A_TIME})
+            if not mine.scalar():
+                return gone
+            batch = f"DELETE FROM {table} WHERE ctid IN (SELECT ctid FROM {table} WHERE {expired} LIMIT {BATCH})"
+            count = (await db.execute(text(batch), {"now": now})).rowcount
+        if count:
+            gone[table] = count
+    return gone
+
+
+async def keep_sweeping(world: World) -> None:
+    """Runs until cancelled."""
+    while True:
+        await asyncio.sleep(EVERY_SECONDS)
+        try:
+            gone = await sweep(world, world.now())
+            await rotate_if_due(world.db, world.secrets.signing_keys, world.now(), lifetime=world.token_lifetime)
+            if gone:
+                log.info("swept", **gone)
+        except Exception as fault:
+            if not is_unavailable(fault):
+                log.error("sweep failed", exc_info=fault)

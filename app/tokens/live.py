@@ -1,0 +1,85 @@
+"""What each process keeps in memory and the database keeps true: the key ring and the revocations, by LISTEN with a poll behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.db.engine import CONNECT_SECONDS, HotPool, plain_url
+from app.tokens import store
+from app.tokens.keyring import KeyRing
+from app.tokens.revoked import Revocations
+from app.tokens.secrets import Purpose
+
+POLL_SECONDS = 1.0
+KEYS_EVERY = timedelta(seconds=60)
+OVERLAP = timedelta(seconds=60)  # longer than any transaction may last, so that none commits behind the watermark
+
+log = structlog.get_logger("gatehouse.live")
+
+
+class Live:
+    """The ring and the revocations of this process."""
+
+    def __init__(self, db: AsyncEngine, pool: HotPool, purpose: Purpose, now: Callable[[], datetime]) -> None:
+        self._db, self._pool, self._purpose, self._now = db, pool, purpose, now
+        self._asked_at = datetime.fromtimestamp(0, UTC)
+        self._keys_at = datetime.fromtimestamp(0, UTC)
+        self._wake = asyncio.Event()
+        self.ring = KeyRing(())
+        self.revocations = Revocations()
+
+    async def load_keys(self) -> None:
+        """Raises Unsealable and the database's errors."""
+        async with self._db.connect() as db:
+            self.ring = await store.keyring(db, self._purpose)
+        self._keys_at = self._now()
+
+    async def look_for_new_keys(self) -> None:
+        """For a token whose key is unknown: at most one look a second, whoever sends what."""
+        if self._now() - self._keys_at > timedelta(seconds=1):
+            await self.load_keys()
+
+    async def catch_up(self) -> None:
+        """Learns every revocation since the last look. Raises the database's errors."""
+        started = self._now()
+        asked_at = await store.clock(self._pool)
+        for handle, revoked_at, expires_at in await store.revoked_since(self._pool, self._asked_at - OVERLAP):
+            self.revocations.add(handle, revoked_at, expires_at)
+        self._asked_at = asked_at
+        self.revocations.as_of = started
+
+    async def follow(self, database_url: str) -> None:
+        """Runs until cancelled; a lost database is tried again every second while the guard counts how old its knowledge is."""
+        while True:
+            try:
+                await self._follow_one_connection(database_url)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
+                log.warning("database away", error=type(fault).__name__)
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def _follow_one_connection(self, database_url: str) -> None:
+        connection = await asyncpg.connect(plain_url(database_url), timeout=CONNECT_SECONDS)
+        try:
+            await connection.add_listener(store.CHANNEL, self._heard)
+            while not connection.is_closed():
+                self._wake.clear()
+                await self.catch_up()
+                if self._now() - self._keys_at > KEYS_EVERY:
+                    await self.load_keys()
+                    self.revocations.forget_expired(self._now())
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+        finally:
+            await connection.close(timeout=1)
+
+    def _heard(self, connection: object, pid: int, channel: str, payload: object) -> None:
+        if payload == "keys":
+            self._keys_at = datetime.fromtimestamp(0, UTC)
+        self._wake.set()

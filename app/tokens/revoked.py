@@ -1,0 +1,35 @@
+"""What has been revoked, in memory, so that the guard can refuse without I/O (RFC 7009 §2.1)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from app.protocol.types import Principal
+
+
+class Revocations:
+    """Handle → the moment until which its tokens are void. `as_of` is when the database was last heard."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, tuple[float, float]] = {}
+        self.as_of: datetime | None = None
+
+    def add(self, handle: str, revoked_at: datetime, expires_at: datetime) -> None:
+        self._until[handle] = (revoked_at.timestamp(), expires_at.timestamp())
+
+    def covers(self, principal: Principal) -> bool:
+        """True when one of the principal's handles was revoked after its token was issued."""
+        for handle in principal.handles:
+            entry = self._until.get(handle)
+            if entry is not None and principal.issued_at <= entry[0]:
+                return True
+        return False
+
+    def forget_expired(self, now: datetime) -> None:
+        """Drops what no unexpired token can meet any more."""
+        moment = now.timestamp()
+        self._until = {handle: entry for handle, entry in self._until.items() if entry[1] > moment}
+
+    def is_stale(self, now: datetime, seconds: float) -> bool:
+        """True when the database has been silent for longer than `seconds`: then nobody can say what is revoked."""
+        return self.as_of is None or (now - self.as_of).total_seconds() > seconds

@@ -1,0 +1,111 @@
+"""Secrets: made with a prefix per kind, compared by fingerprint, sealed when they must be read back (OAuth 2.1 §7.1)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+PURPOSES = ("signing keys", "refresh", "pending", "forms", "mcp request state")
+API_KEY, CODE, CLIENT_SECRET, REFRESH, LINK = "gh_key_", "gh_code_", "gh_cs_", "gh_rt_", "gh_link_"
+
+
+def new_secret(prefix: str) -> str:
+    """256 random bits behind the prefix of its kind, in `[A-Za-z0-9_-]`."""
+    return prefix + secrets.token_urlsafe(32)
+
+
+def new_id(prefix: str) -> str:
+    """A name, not a secret: 96 random bits."""
+    return f"{prefix}_{secrets.token_hex(12)}"
+
+
+def fingerprint(secret: str) -> bytes:
+    """What is stored of a secret that is only compared. Plain SHA-256 is enough for 256 random bits."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def b64(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def unb64(text: str) -> bytes:
+    """Raises ValueError for anything that `b64` would not have written."""
+    raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if b64(raw) != text:
+        raise ValueError("not base64url")
+    return raw
+
+
+class Unsealable(Exception):
+    """The sealed bytes were made with another master key, or changed."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class MasterKeys:
+    """The keys of `GATEHOUSE_SECRET_KEY`, newest first: the first seals and signs, all of them open and verify."""
+
+    keys: tuple[bytes, ...]
+
+    @staticmethod
+    def of(texts: tuple[str, ...]) -> MasterKeys:
+        return MasterKeys(tuple(hashlib.sha256(text.encode()).digest() for text in texts))
+
+    def _derived(self, key: bytes, purpose: str) -> bytes:
+        return HKDF(SHA256(), 32, None, b"gatehouse " + purpose.encode()).derive(key)
+
+    def for_purpose(self, purpose: str) -> Purpose:
+        """Keys of their own for each use, so that bytes made for one can never pass in another."""
+        return Purpose(purpose.encode(), tuple(self._derived(key, purpose) for key in self.keys))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Purpose:
+    """Sealing and authenticating for one named use."""
+
+    name: bytes
+    keys: tuple[bytes, ...]
+
+    def seal(self, plain: bytes, context: bytes = b"") -> bytes:
+        """AES-256-GCM; `context` must be the same when it is opened."""
+        nonce = os.urandom(12)
+        return nonce + AESGCM(self.keys[0]).encrypt(nonce, plain, self.name + b"\0" + context)
+
+    def open(self, sealed: bytes, context: bytes = b"") -> bytes:
+        """Raises Unsealable."""
+        for key in self.keys:
+            try:
+                return AESGCM(key).decrypt(sealed[:12], sealed[12:], self.name + b"\0" + context)
+            except (InvalidTag, ValueError):
+                continue
+        raise Unsealable(self.name.decode())
+
+    def mac(self, message: bytes) -> bytes:
+        return hmac.digest(self.keys[0], message, "sha256")
+
+    def is_mac(self, mac: bytes, message: bytes) -> bool:
+        return any(hmac.compare_digest(mac, hmac.digest(key, message, "sha256")) for key in self.keys)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Secrets:
+    """One purpose for each thing that Gatehouse seals or authenticates."""
+
+    signing_keys: Purpose
+    refresh: Purpose
+    pending: Purpose
+    forms: Purpose
+    request_state: Purpose
+
+    @staticmethod
+    def of(texts: tuple[str, ...]) -> Secrets:
+        master = MasterKeys.of(texts)
+        return Secrets(*(master.for_purpose(name) for name in PURPOSES))

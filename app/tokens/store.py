@@ -1,0 +1,94 @@
+"""SQL of the waist: signing keys and revocations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from sqlalchemy import insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db.engine import HotPool
+from app.db.tables import revocations, signing_keys
+from app.tokens.keyring import MARGIN, KeyRing, SigningKey, opened
+from app.tokens.secrets import Purpose
+
+CHANNEL = "gatehouse"
+TWO_AT_ONCE = 0x67617465  # any number, the same in every process
+
+
+async def keyring(db: AsyncConnection, purpose: Purpose) -> KeyRing:
+    """Every key that still matters. Raises Unsealable when the master key is another one."""
+    rows = (await db.execute(select(signing_keys).order_by(signing_keys.c.signs_from))).all()
+    return KeyRing(
+        tuple(
+            opened(row.sealed, row.kid, (row.created_at, row.signs_from, row.verifies_until), purpose) for row in rows
+        )
+    )
+
+
+async def lock_keys(db: AsyncConnection) -> None:
+    """Two replicas that start or rotate together take turns, until their transactions end."""
+    await db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": TWO_AT_ONCE})
+
+
+async def add_key(db: AsyncConnection, key: SigningKey, purpose: Purpose, *, lifetime: timedelta) -> None:
+    """Publishes a key, and dates the end of those it follows: `lifetime` of an access token after it begins to sign."""
+    await db.execute(
+        update(signing_keys)
+        .where(signing_keys.c.verifies_until.is_(None))
+        .values(verifies_until=key.signs_from + lifetime + MARGIN)
+    )
+    await db.execute(
+        insert(signing_keys).values(
+            kid=key.kid,
+            sealed=key.sealed(purpose),
+            public_jwk=key.jwk(),
+            created_at=key.created_at,
+            signs_from=key.signs_from,
+            verifies_until=None,
+        )
+    )
+    await notify(db, "keys")
+
+
+async def revoke(db: AsyncConnection, handles: Iterable[str], now: datetime, *, lifetime: timedelta) -> None:
+    """Voids every token with one of these handles issued until now; every replica hears of it when this commits."""
+    rows = [{"handle": handle, "revoked_at": now, "expires_at": now + lifetime + MARGIN} for handle in handles]
+    if not rows:
+        return
+    statement = upsert(revocations).values(rows)
+    await db.execute(
+        statement.on_conflict_do_update(
+            index_elements=["handle"],
+            set_={
+                "revoked_at": statement.excluded.revoked_at,
+                "expires_at": statement.excluded.expires_at,
+                "recorded_at": text("clock_timestamp()"),
+            },
+        )
+    )
+    await notify(db, "revoked")
+
+
+async def notify(db: AsyncConnection, what: str) -> None:
+    await db.execute(text("SELECT pg_notify(:channel, :what)"), {"channel": CHANNEL, "what": what})
+
+
+REVOKED_SINCE = """
+SELECT handle, revoked_at, expires_at, clock_timestamp() AS asked_at
+FROM revocations WHERE recorded_at > $1
+"""
+
+
+async def revoked_since(pool: HotPool, since: datetime) -> list[tuple[str, datetime, datetime]]:
+    """What was recorded after `since` by the database's clock."""
+    rows = await pool.fetch(REVOKED_SINCE, since)
+    return [(row["handle"], row["revoked_at"], row["expires_at"]) for row in rows]
+
+
+async def clock(pool: HotPool) -> datetime:
+    """The database's clock."""
+    moment: datetime = await pool.fetchval("SELECT clock_timestamp()")
+    return moment

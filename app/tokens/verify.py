@@ -1,0 +1,65 @@
+"""The only place that accepts access tokens (RFC 9068 §4, RFC 8725 §3): pure, no I/O."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import jwt
+
+from app.protocol.errors import InvalidToken
+from app.protocol.scope import expanded
+from app.protocol.types import Principal
+from app.tokens.issue import TYPE
+from app.tokens.keyring import ALGORITHM, KeyRing
+
+REQUIRED = ("iss", "sub", "aud", "client_id", "iat", "exp", "jti", "scope", "via")
+MAX_TOKEN = 4096  # bytes; ours are under 1,000
+
+
+class UnknownKey(InvalidToken):
+    """Signed with a key that is not on the ring; perhaps one that another replica has just made."""
+
+
+def verify(token: str, ring: KeyRing, issuer: str, resource: str, now: datetime) -> Principal:
+    """The principal that this token stands for at this resource. Raises InvalidToken."""
+    if len(token) > MAX_TOKEN:
+        raise InvalidToken("the access token is not one of ours")
+    try:
+        header = jwt.get_unverified_header(token)
+        # `typ` keeps other JWTs out (§4); `jku`, `jwk` and `x5u` are never looked at (RFC 8725 §3.10).
+        if str(header.get("typ", "")).lower().removeprefix("application/") != TYPE:
+            raise InvalidToken("the token is not an access token")
+        key = ring.verifier(str(header.get("kid")), now)
+        if key is None:
+            raise UnknownKey("the access token was signed with an unknown key")
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=[ALGORITHM],
+            audience=resource,
+            issuer=issuer,
+            options={"require": list(REQUIRED), "verify_exp": False, "verify_iat": False, "verify_nbf": False},
+        )
+    except jwt.InvalidAudienceError as fault:
+        raise InvalidToken("the access token is for another resource") from fault
+    except (jwt.PyJWTError, ValueError, RecursionError) as fault:
+        raise InvalidToken("the access token is not valid") from fault
+    return _principal(claims, now)
+
+
+def _principal(claims: dict[str, Any], now: datetime) -> Principal:
+    if claims["exp"] <= now.timestamp():
+        raise InvalidToken("the access token expired")
+    handles = (claims["jti"], claims["sub"], claims["client_id"], claims.get("connection"))
+    return Principal(
+        subject=claims["sub"],
+        client_id=claims["client_id"],
+        scope=expanded(frozenset(claims["scope"].split())),
+        via=claims["via"],
+        issued_at=claims["iat"],
+        expires_at=claims["exp"],
+        handles=tuple(handle for handle in handles if handle),
+        token_id=claims["jti"],
+        connection_id=claims.get("connection"),
+    )

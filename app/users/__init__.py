@@ -1,0 +1,1 @@
+"""People: accounts, passwords, signing in and out, the first owner."""

@@ -1,0 +1,65 @@
+"""Making accounts and one-time links, for the set-up page, the command line and the admins alike."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app import audit
+from app.tokens.secrets import LINK, fingerprint, new_id, new_secret
+from app.tokens.store import revoke
+from app.users import store
+
+EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f<>\"(),:;\\\[\]]{1,64}@[^@\s\x00-\x1f\x7f<>\"(),:;\\\[\]]{1,189}\Z")
+LINK_LIFETIME = timedelta(hours=24)
+
+
+def normal_email(text: str) -> str | None:
+    """In lower case and NFC, or None when it is no address."""
+    email = unicodedata.normalize("NFC", text).strip().lower()
+    return email if EMAIL.match(email) else None
+
+
+def shown_name(text: str, email: str) -> str:
+    """A name without control characters, at most 100 characters; the local part of the e-mail when there is none."""
+    return "".join(c for c in text if c.isprintable()).strip()[:100] or email.split("@")[0]
+
+
+async def create(
+    db: AsyncConnection, email: str, name: str, hashed: str | None, now: datetime, *, is_admin: bool
+) -> store.User | None:
+    """Adds an account in the caller's transaction; None when the e-mail is taken. `hashed` is the Argon2id hash."""
+    user = store.User(new_id("usr"), email, shown_name(name, email), is_admin, now, None)
+    if not await store.add_user(db, user):
+        return None
+    if hashed is not None:
+        await store.set_password(db, user.id, hashed, now)
+    await audit.record(db, "user.created", now, user_id=user.id, email=email, admin=is_admin)
+    return user
+
+
+async def change_password(db: AsyncConnection, user_id: str, hashed: str, now: datetime) -> None:
+    """The new password, and every browser signed out."""
+    await store.set_password(db, user_id, hashed, now)
+    await store.sign_out_everywhere(db, user_id)
+    await audit.record(db, "password.changed", now, user_id=user_id)
+
+
+async def disable(db: AsyncConnection, email: str, now: datetime, *, lifetime: timedelta) -> str | None:
+    """Nobody signs in, refreshes or calls in this name any more; tokens end within a second. Returns the user's id."""
+    user_id = await store.set_disabled(db, email, now)
+    if user_id is not None:
+        await store.sign_out_everywhere(db, user_id)
+        await revoke(db, [user_id], now, lifetime=lifetime)
+        await audit.record(db, "user.disabled", now, user_id=user_id)
+    return user_id
+
+
+async def new_link(db: AsyncConnection, purpose: str, user_id: str | None, now: datetime) -> str:
+    """The code of a link for `setup` or `password`; it works once, for LINK_LIFETIME."""
+    code = new_secret(LINK)
+    await store.add_link(db, fingerprint(code), purpose, user_id, now, now + LINK_LIFETIME)
+    return code
