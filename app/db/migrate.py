@@ -8,7 +8,6 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.paths import MIGRATIONS
@@ -37,13 +36,10 @@ def head() -> str:
 
 async def revision(db: AsyncConnection) -> str | None:
     """The revision that the database is at; None for an empty one."""
-    try:
-        async with db.begin_nested() if db.in_transaction() else db.begin():
-            return (await db.execute(text("SELECT version_num FROM alembic_version"))).scalar()
-    except DBAPIError as fault:
-        if "UndefinedTable" in str(fault.orig):
-            return None
-        raise
+    if (await db.execute(text("SELECT to_regclass('alembic_version')"))).scalar() is None:
+        return None
+    at: str | None = (await db.execute(text("SELECT version_num FROM alembic_version"))).scalar()
+    return at
 
 
 async def is_current(db: AsyncConnection) -> bool:

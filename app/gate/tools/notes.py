@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypedDict
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from app.gate import store
 from app.gate.tool import Caller, tool
@@ -14,7 +14,7 @@ Text = Annotated[str, Field(min_length=1, max_length=10_000, description="What t
 NoteId = Annotated[str, Field(pattern=r"^note_[0-9a-f]{24}$", description="The id that list_notes shows.")]
 
 
-class Note(TypedDict):
+class Note(BaseModel):
     """One note; `created_at` as RFC 3339 in UTC."""
 
     id: str

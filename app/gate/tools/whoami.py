@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from pydantic import BaseModel
 
 from app.gate.tool import Caller, tool
 
 
-class Whoami(TypedDict):
+class Whoami(BaseModel):
     """What the caller's token says; `expires_at` in seconds since 1970."""
 
     sub: str
