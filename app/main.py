@@ -123,6 +123,7 @@ class Gatehouse:
         self._settings = settings
         self._now = now
         self._edge: ASGIApp | None = None
+        self.world: World | None = None  # while it runs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -147,6 +148,7 @@ class Gatehouse:
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
         async with world_of(self._settings, self._now) as world:
+            self.world = world
             await ensure_key(world.db, world.secrets.signing_keys, world.now(), lifetime=world.token_lifetime)
             await world.live.load_keys()
             await world.live.catch_up()

@@ -1,0 +1,187 @@
+"""What every test stands on: one real Postgres, one real server on a real socket, empty tables, a clock to turn."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import uvicorn
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from app.cli.running import OPTIONS, Server, claimed
+from app.db import embedded
+from app.db.migrate import upgrade
+from app.db.tables import metadata
+from app.main import create_app
+from app.settings import Settings
+from app.users import accounts, passwords
+from app.world import World
+from tests.actors import OPENED, PASSWORD, App, Browser
+
+ROOT = Path(__file__).parent.parent
+SECRET_KEY = "a key for tests, long enough to seal with"
+
+
+class Clock:
+    """The time of the server under test: the real one, turned forward by what a test asks for."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+class House:
+    """A Gatehouse that serves, and what an operator may do with it."""
+
+    def __init__(self, dsn: str, **options: object) -> None:
+        self.dsn = dsn
+        self.clock = Clock()
+        self._listener = claimed("127.0.0.1", 0)
+        self.url = f"http://localhost:{self._listener.getsockname()[1]}"
+        given = {"public_url": self.url, "database_url": SecretStr(dsn), "secret_key": (SecretStr(SECRET_KEY),)}
+        self.settings = Settings(**{"register_per_minute": 0, "log_level": "error", **given, **options})  # type: ignore[arg-type]
+        self.app = create_app(self.settings, self.clock)
+        self._ready = threading.Event()
+        self._server = Server(uvicorn.Config(self.app, timeout_graceful_shutdown=2, **OPTIONS), self._ready.set)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._loop = asyncio.new_event_loop()
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._server.serve([self._listener]))
+        self._loop.close()
+
+    def start(self) -> House:
+        self._thread.start()
+        assert self._ready.wait(20), "the server did not start"
+        return self
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(20)
+        assert not self._thread.is_alive(), "the server did not stop"
+
+    @property
+    def world(self) -> World:
+        assert self.app.world is not None
+        return self.app.world
+
+    def wait_for(self, work: object) -> object:
+        """Runs a coroutine in the server's own loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)  # type: ignore[arg-type]
+
+    def turn_clock(self, **by: float) -> None:
+        """Time passes; the database is heard of again, as it would be within a second."""
+        self.clock.ahead += timedelta(**by)
+        self.wait_for(self.world.live.catch_up())
+
+    def catch_up(self) -> None:
+        """What LISTEN brings within a moment, brought now."""
+        self.wait_for(self.world.live.catch_up())
+
+    def sql(self, statement: str, **values: object) -> list[tuple[object, ...]]:
+        async def run() -> list[tuple[object, ...]]:
+            async with self.world.db.begin() as db:
+                result = await db.execute(text(statement), values)
+                return [tuple(row) for row in result] if result.returns_rows else []
+
+        return self.wait_for(run())  # type: ignore[return-value]
+
+    def add_user(self, email: str = "ada@example.com", password: str = PASSWORD, *, admin: bool = False) -> str:
+        """The id of a new user."""
+
+        async def run() -> str:
+            hashed = await passwords.hashed(password, self.world.hashing)
+            async with self.world.db.begin() as db:
+                user = await accounts.create(db, email, "", hashed, self.world.now(), is_admin=admin)
+            assert user is not None
+            return user.id
+
+        return self.wait_for(run())  # type: ignore[return-value]
+
+    def operator(self, *arguments: str, input: str = "", code: int = 0) -> str:
+        """Runs a command as the operator would, against the same database; returns what it prints."""
+        ran = subprocess.run(
+            [sys.executable, "-m", "app", *arguments],
+            input=input,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env=os.environ
+            | {
+                "GATEHOUSE_DATABASE_URL": self.dsn,
+                "GATEHOUSE_PUBLIC_URL": self.url,
+                "GATEHOUSE_SECRET_KEY": SECRET_KEY,
+            },
+            timeout=60,
+        )
+        assert ran.returncode == code, ran.stdout + ran.stderr
+        assert "Traceback" not in ran.stderr
+        return ran.stdout + (ran.stderr if code else "")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def dsn() -> Iterator[str]:
+    """A migrated database of its own, gone afterwards."""
+    place = Path(tempfile.mkdtemp(prefix="gatehouse-tests-"))
+    place.chmod(0o711)  # as root, Postgres runs as somebody else, who has to pass through
+    with embedded.hold(place):
+        try:
+            url = embedded.start(place).dsn
+            upgrade(url)
+            yield url
+        finally:
+            embedded.stop(place)
+            shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def served(dsn: str) -> Iterator[House]:
+    house = House(dsn).start()
+    yield house
+    house.stop()
+
+
+@pytest.fixture
+def house(served: House) -> Iterator[House]:
+    """The server, with nobody and nothing in it but its signing key."""
+    keep = {"signing_keys"}
+    emptied = ", ".join(table.name for table in metadata.sorted_tables if table.name not in keep)
+    served.clock.ahead = timedelta(0)
+    served.sql(f"TRUNCATE {emptied} CASCADE")
+    served.catch_up()
+    yield served
+    while OPENED:
+        OPENED.pop().close()
+
+
+@pytest.fixture
+def browser(house: House) -> Browser:
+    """Nobody is signed in yet."""
+    return Browser(house.url)
+
+
+@pytest.fixture
+def app(house: House) -> App:
+    """A registered public client; ada@example.com has an account."""
+    house.add_user()
+    app = App(house.url)
+    app.register()
+    return app

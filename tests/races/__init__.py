@@ -1,0 +1,1 @@
+"""Many at once, real Postgres: exactly one winner."""

@@ -1,0 +1,1 @@
+"""One file a specification; each test cites the section it obeys."""

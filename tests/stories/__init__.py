@@ -1,0 +1,1 @@
+"""The journeys of people, apps and operators, through the public doors only."""
