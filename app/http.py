@@ -199,8 +199,8 @@ async def json_body(request: Request) -> object:
 def _is_tame(value: object, depth: int) -> bool:
     if isinstance(value, str):
         return "\0" not in value
-    if isinstance(value, int):
-        return abs(value) < 2**63
+    if isinstance(value, (int, float)):
+        return abs(value) < 2**63  # not so for infinity and NaN either
     if isinstance(value, list):
         return depth > 0 and all(_is_tame(item, depth - 1) for item in value)
     if isinstance(value, dict):
