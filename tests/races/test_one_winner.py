@@ -1,0 +1,162 @@
+"""Fifty at once for what may happen once: exactly one winner, and proof that they really overlapped."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx2
+import pytest
+
+from app.users.accounts import new_link
+from tests.actors import App, Browser, http
+from tests.conftest import House
+
+RACERS = 50
+
+
+def race(house: House, attempt: Callable[[int, httpx2.Client], httpx2.Response]) -> list[httpx2.Response]:
+    """All attempts leave one gate together, on open connections. Fails when they were served one after another."""
+    gate = threading.Barrier(RACERS)
+    spans: list[tuple[float, float]] = []
+
+    def run(number: int) -> httpx2.Response:
+        client = http()
+        client.get(f"{house.url}/healthz")  # the connection is there before the race
+        gate.wait()
+        began = time.monotonic()
+        response = attempt(number, client)
+        spans.append((began, time.monotonic()))
+        return response
+
+    with ThreadPoolExecutor(RACERS) as pool:
+        responses = list(pool.map(run, range(RACERS)))
+    overlaps = sum(1 for a in spans for b in spans if a is not b and a[0] < b[1] and b[0] < a[1])
+    assert overlaps > RACERS, "the attempts did not overlap; this was no race"
+    return responses
+
+
+@pytest.fixture
+def blocked(house: House) -> Callable[[str, Callable[[], Any]], Any]:
+    """Holds a lock on a table until all racers wait for it in Postgres, so that every one has looked before one may act."""
+
+    def hold(table: str, start: Callable[[], Any]) -> Any:
+        async def lock_until_waiting() -> None:
+            import asyncio
+
+            from sqlalchemy import text
+
+            async with house.world.db.begin() as db:
+                await db.execute(text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
+                locked.set()
+                waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                for _ in range(400):
+                    if (await db.execute(waiting)).scalar_one() >= 2:
+                        return
+                    await asyncio.sleep(0.005)
+                raise AssertionError("nobody waited: the attempts were not interleaved")
+
+        locked = threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            holder = pool.submit(house.wait_for, lock_until_waiting())
+            assert locked.wait(10)
+            result = start()
+            holder.result(20)
+        return result
+
+    return hold
+
+
+def test_one_code_is_redeemed_once(app: App, browser: Browser, house: House, blocked: Any) -> None:
+    """RFC 6749 §4.1.2. The winner's tokens are taken back, since 49 valid replays followed."""
+    code = app.code(browser)
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": app.redirect_uri,
+        "code_verifier": app.code_verifier,
+        "client_id": app.client_id,
+    }
+    responses = blocked(
+        "codes", lambda: race(house, lambda _, client: client.post(f"{house.url}/token", data=form))
+    )
+    assert sorted(response.status_code for response in responses) == [200] + [400] * (RACERS - 1)
+    assert {response.json()["error"] for response in responses if response.status_code == 400} == {"invalid_grant"}
+    assert house.sql("SELECT count(*) FROM connections") == [(1,)]
+    house.catch_up()
+    winner = next(response.json() for response in responses if response.status_code == 200)
+    assert app.call("whoami", winner["access_token"]).status_code == 401
+
+
+def test_one_refresh_token_has_one_successor(app: App, browser: Browser, house: House, blocked: Any) -> None:
+    """OAuth 2.1 §4.3.1: within the grace every racer is answered, all with the same successor, rotated once."""
+    tokens = app.connect(browser)
+    form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], "client_id": app.client_id}
+    responses = blocked(
+        "connections", lambda: race(house, lambda _, client: client.post(f"{house.url}/token", data=form))
+    )
+    assert {response.status_code for response in responses} == {200}
+    assert len({response.json()["refresh_token"] for response in responses}) == 1
+    assert house.sql("SELECT refresh_counter, revoked_at FROM connections") == [(1, None)]
+    successor = responses[0].json()["refresh_token"]
+    assert app.refresh(successor).status_code == 200
+
+
+def test_reuse_by_many_ends_the_family_once(app: App, browser: Browser, house: House) -> None:
+    tokens = app.connect(browser)
+    app.refresh(tokens["refresh_token"])
+    house.turn_clock(seconds=31)
+    form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], "client_id": app.client_id}
+    responses = race(house, lambda _, client: client.post(f"{house.url}/token", data=form))
+    assert {response.status_code for response in responses} == {400}
+    assert house.sql("SELECT count(*) FROM audit_events WHERE event = 'connection.revoked'") == [(1,)]
+
+
+def test_one_key_is_revoked_once(house: House, browser: Browser, blocked: Any) -> None:
+    house.add_user()
+    browser.sign_in()
+    key = browser.http.post(f"{house.url}/api-keys", json={"name": "laptop"}).json()["id"]
+    cookies = dict(browser.http.cookies)
+
+    def attempt(_: int, client: httpx2.Client) -> httpx2.Response:
+        client.cookies.update(cookies)
+        return client.delete(f"{house.url}/api-keys/{key}")
+
+    responses = blocked("api_keys", lambda: race(house, attempt))
+    assert sorted(response.status_code for response in responses) == [204] + [404] * (RACERS - 1)
+    assert house.sql("SELECT count(*) FROM audit_events WHERE event = 'api_key.revoked'") == [(1,)]
+
+
+def test_one_set_up_link_makes_one_owner(house: House) -> None:
+    async def link() -> str:
+        async with house.world.db.begin() as db:
+            return await new_link(db, "setup", None, house.world.now())
+
+    code = str(house.wait_for(link()))
+
+    def attempt(number: int) -> int:
+        browser = Browser(house.url)
+        page = browser.open(f"/setup?code={code}")
+        gate.wait()
+        fields = {"email": f"owner{number}@example.com", "name": "", "password": "four words make one"}
+        return browser.send("/setup", csrf=page.field("csrf"), code=code, **fields).status
+
+    gate = threading.Barrier(8)
+    with ThreadPoolExecutor(8) as pool:
+        statuses = sorted(pool.map(attempt, range(8)))
+    assert statuses == [200] + [410] * 7
+    assert house.sql("SELECT count(*), bool_and(is_admin) FROM users") == [(1, True)]
+
+
+def test_identical_registrations_at_once_are_one_client(house: House) -> None:
+    document = {
+        "redirect_uris": ["http://127.0.0.1:1/cb"],
+        "token_endpoint_auth_method": "none",
+        "client_name": "Quill",
+    }
+    responses = race(house, lambda _, client: client.post(f"{house.url}/register", json=document))
+    assert {response.status_code for response in responses} == {201}
+    assert len({response.json()["client_id"] for response in responses}) == 1
