@@ -211,7 +211,7 @@ def _is_tame(value: object, depth: int) -> bool:
 def client_address(request: Request, trusted: tuple[IPv4Network | IPv6Network, ...]) -> str:
     """The caller's address for limits: IPv4 whole, IPv6 as its /64. X-Forwarded-For counts only from trusted proxies,
     and of it the rightmost hop that is not one of them."""
-    hops = [request.client.host if request.client else "0.0.0.0"]
+    hops = [request.client.host if request.client else "unknown"]
     if trusted:
         forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
         hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()] + hops

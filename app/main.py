@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -19,13 +18,11 @@ from app.api_keys.api import router as api_keys
 from app.api_keys.callers import Callers
 from app.api_keys.exchange import exchange
 from app.clients.register import register
-from app.db.engine import engine, pool
 from app.edge import Edge
 from app.gate import server
 from app.gate.guard import Guard
 from app.gate.tool import load_tools
 from app.http import Door, Endpoint, as_refusal, json_refusal
-from app.last_used import LastUsed
 from app.oauth import well_known
 from app.oauth.authorize import authorize, resume
 from app.oauth.consent import decide, show_consent
@@ -36,11 +33,9 @@ from app.paths import TEMPLATES
 from app.protocol.errors import NotFound, OAuthError
 from app.settings import Settings, load
 from app.sweep import keep_sweeping
-from app.tokens.live import Live
 from app.tokens.rotate import ensure_key
-from app.tokens.secrets import Secrets
 from app.users import links, login
-from app.world import World
+from app.world import World, world_of
 
 
 def url_table(world: World, mcp: ASGIApp) -> Mapping[str, ASGIApp]:
@@ -99,21 +94,6 @@ def api_app(world: World, callers: Callers) -> FastAPI:
     app.add_exception_handler(HTTPException, nothing_here)
     app.add_exception_handler(Exception, refused)
     return app
-
-
-@asynccontextmanager
-async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIterator[World]:
-    """The connections of a process, opened and closed. Raises the database's errors and Unsealable."""
-    secrets = Secrets.of(tuple(key.get_secret_value() for key in settings.secret_key))
-    db = engine(settings.dsn, settings.pool_size)
-    try:
-        hot = await pool(settings.dsn, settings.pool_size)
-        live = Live(db, hot, secrets.signing_keys, now)
-        slots = asyncio.Semaphore(max(2, os.cpu_count() or 2))
-        yield World(settings, secrets, db, hot, live, LastUsed(hot), slots, now)
-        await asyncio.wait_for(hot.close(), 5)
-    finally:
-        await db.dispose()
 
 
 class Gatehouse:

@@ -16,16 +16,17 @@ EVERY_SECONDS = 60.0
 BATCH = 1000
 ONE_AT_A_TIME = 0x67617465 + 2
 # Table, and what may go: never a client with a connection, never a connection before its tokens are forgotten.
+NOW = "CAST(:now AS timestamptz)"
 EXPIRED = {
-    "codes": "expires_at < :now - interval '1 day'",
+    "codes": f"expires_at < {NOW} - interval '1 day'",
     "browser_sessions": "expires_at < :now",
-    "one_time_links": "expires_at < :now - interval '7 days'",
+    "one_time_links": f"expires_at < {NOW} - interval '7 days'",
     "revocations": "expires_at < :now",
     "rate_counters": "resets_at < :now",
-    "connections": "expires_at < :now - interval '7 days' OR revoked_at < :now - interval '7 days'",
-    "signing_keys": "verifies_until < :now - interval '1 day'",
+    "connections": f"expires_at < {NOW} - interval '7 days' OR revoked_at < {NOW} - interval '7 days'",
+    "signing_keys": f"verifies_until < {NOW} - interval '1 day'",
     "clients": "kind = 'dynamic' AND ("
-    "(last_used_at IS NULL AND created_at < :now - interval '1 day') OR last_used_at < :now - interval '90 days') "
+    f"(last_used_at IS NULL AND created_at < {NOW} - interval '1 day') OR last_used_at < {NOW} - interval '90 days') "
     "AND NOT EXISTS (SELECT FROM connections c WHERE c.client_id = clients.client_id)",
 }
 log = structlog.get_logger("gatehouse.sweep")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.db.engine import HotPool
+from app.db.engine import HotPool, engine, pool
 from app.last_used import LastUsed
 from app.settings import Settings
 from app.tokens.live import Live
@@ -32,3 +34,18 @@ class World:
     @property
     def token_lifetime(self) -> timedelta:
         return timedelta(seconds=self.settings.access_token_lifetime)
+
+
+@asynccontextmanager
+async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIterator[World]:
+    """The connections of a process, opened and closed. Raises the database's errors and Unsealable."""
+    secrets = Secrets.of(tuple(key.get_secret_value() for key in settings.secret_key))
+    db = engine(settings.dsn, settings.pool_size)
+    try:
+        hot = await pool(settings.dsn, settings.pool_size)
+        live = Live(db, hot, secrets.signing_keys, now)
+        slots = asyncio.Semaphore(max(2, os.cpu_count() or 2))
+        yield World(settings, secrets, db, hot, live, LastUsed(hot), slots, now)
+        await asyncio.wait_for(hot.close(), 5)
+    finally:
+        await db.dispose()

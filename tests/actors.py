@@ -77,9 +77,7 @@ class Browser:
 
     def sign_in(self, page: Page | None = None, email: str = "ada@example.com", password: str = PASSWORD) -> Page:
         page = page or self.open("/login")
-        return self.send(
-            "/login", csrf=page.field("csrf"), req=page.field("req"), email=email, password=password
-        )
+        return self.send("/login", csrf=page.field("csrf"), req=page.field("req"), email=email, password=password)
 
     def decide(self, page: Page, decision: str = "allow") -> Page:
         return self.send("/consent", csrf=page.field("csrf"), req=page.field("req"), decision=decision)
@@ -155,7 +153,9 @@ class App:
         tokens: dict[str, Any] = response.json()
         return tokens
 
-    def call(self, tool: str, token: str | None, headers: dict[str, str] | None = None, **arguments: Any) -> httpx2.Response:
+    def call(
+        self, tool: str, token: str | None, headers: dict[str, str] | None = None, **arguments: Any
+    ) -> httpx2.Response:
         """A legacy-era tools/call; see `modern` for the newer one."""
         message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
         return self.mcp(message, token, headers)
@@ -165,10 +165,14 @@ class App:
         if token is not None:
             sent["Authorization"] = f"Bearer {token}"
         if isinstance(message, (str, bytes)):
-            return self.http.post(f"{self.url}/mcp", content=message, headers={"Content-Type": "application/json"} | sent)
+            return self.http.post(
+                f"{self.url}/mcp", content=message, headers={"Content-Type": "application/json"} | sent
+            )
         return self.http.post(f"{self.url}/mcp", json=message, headers=sent)
 
-    def modern(self, method: str, token: str, name: str | None = None, headers: dict[str, str] | None = None, **params: Any) -> httpx2.Response:
+    def modern(
+        self, method: str, token: str, name: str | None = None, headers: dict[str, str] | None = None, **params: Any
+    ) -> httpx2.Response:
         """A 2026-07-28 request: per-request metadata, mirrored headers."""
         version = "2026-07-28"
         meta = {"io.modelcontextprotocol/protocolVersion": version, "io.modelcontextprotocol/clientCapabilities": {}}

@@ -29,7 +29,7 @@ from app.world import World
 from tests.actors import OPENED, PASSWORD, App, Browser
 
 ROOT = Path(__file__).parent.parent
-SECRET_KEY = "a key for tests, long enough to seal with"
+SECRET_KEY = "a key for tests that is long enough to seal with"
 
 
 class Clock:

@@ -11,7 +11,6 @@ from app import sessions
 from app.account import store
 from app.api_keys import keys
 from app.api_keys import store as key_store
-from app.api_keys.api import duration
 from app.connections.end import end
 from app.http import form, see_other
 from app.pages import render
@@ -49,7 +48,7 @@ async def create_key(request: Request, world: World) -> Response:
         name = keys.checked_name(fields.get("name") or "")
         scope = keys.checked_scope(fields.all("scope"))
         life = fields.get("expires") or "90d"
-        expires_at = None if life == "never" else now + duration(life)
+        expires_at = None if life == "never" else now + keys.duration(life)
     except OAuthError as refusal:
         return await _page(
             request, world, viewer, error=refusal.description[:1].upper() + refusal.description[1:] + "."

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,11 +14,8 @@ from app.api_keys import keys, store
 from app.api_keys.callers import Callers, bearer
 from app.http import json_body, no_store
 from app.protocol.errors import AccessDenied, InsufficientScope, InvalidRequest, InvalidScope, NotFound, NoToken
-from app.protocol.scope import API_KEYS, expanded
+from app.protocol.scope import API_KEYS, DEFAULT, expanded
 from app.world import World
-
-LIFE = re.compile(r"([1-9][0-9]{0,3})([dhm])\Z")
-UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 
 class NewKey(BaseModel):
@@ -28,7 +23,7 @@ class NewKey(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
     name: str
-    scopes: list[str] = Field(default_factory=list, max_length=20)
+    scopes: list[str] = Field(default_factory=lambda: list(DEFAULT), max_length=20)
     expiresIn: str | None = None
 
 
@@ -40,14 +35,6 @@ class Owner:
     reach: frozenset[str] | None
 
 
-def duration(text: str) -> timedelta:
-    """Raises InvalidRequest."""
-    match = LIFE.match(text)
-    if match is None:
-        raise InvalidRequest("expiresIn must be a duration such as 30d, 12h or 45m")
-    return min(timedelta(**{UNITS[match[2]]: int(match[1])}), keys.LONGEST_LIFE)
-
-
 def router(world: World, callers: Callers) -> APIRouter:
     """The three routes."""
     routes = APIRouter(prefix="/api-keys", tags=["API keys"])
@@ -57,7 +44,7 @@ def router(world: World, callers: Callers) -> APIRouter:
         owner = await _owner(request, world, callers)
         async with world.db.connect() as db:
             found = await store.keys_of(db, owner.user_id)
-        return no_store({"keys": [shown(key) for key in found]})
+        return no_store({"keys": [keys.shown(key) for key in found]})
 
     @routes.post("", status_code=201)
     async def create_key(request: Request) -> Response:
@@ -70,10 +57,10 @@ def router(world: World, callers: Callers) -> APIRouter:
         name, scope = keys.checked_name(wish.name), keys.checked_scope(wish.scopes)
         if owner.reach is not None and not owner.reach.issuperset(expanded(frozenset(scope))):
             raise InvalidScope("a key cannot reach further than the token that makes it")
-        expires_at = now + duration(wish.expiresIn) if wish.expiresIn is not None else None
+        expires_at = now + keys.duration(wish.expiresIn) if wish.expiresIn is not None else None
         async with world.db.begin() as db:
             key, secret = await keys.create(db, owner.user_id, name, scope, expires_at, now)
-        return no_store({**shown(key), "apiKey": secret}, 201)
+        return no_store({**keys.shown(key), "apiKey": secret}, 201)
 
     @routes.delete("/{key_id}", status_code=204)
     async def revoke_key(key_id: str, request: Request) -> Response:
@@ -109,14 +96,3 @@ async def _owner(request: Request, world: World, callers: Callers) -> Owner:
     if viewer is None:
         raise NoToken("sign in, or send a token with scope api_keys")
     return Owner(viewer.user_id, None)
-
-
-def shown(key: store.ApiKey) -> dict[str, Any]:
-    """As JSON, in the seed's spelling; what is not there is left out."""
-    document: dict[str, Any] = {"id": key.id, "name": key.name, "scopes": list(key.scope)}
-    moments = {"createdAt": key.created_at, "expiresAt": key.expires_at, "lastUsedAt": key.last_used_at}
-    return document | {name: _iso(at) for name, at in moments.items() if at is not None}
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

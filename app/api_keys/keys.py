@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import audit
 from app.api_keys import store
 from app.protocol.errors import InvalidRequest, InvalidScope
-from app.protocol.scope import DEFAULT, SCOPES
+from app.protocol.scope import SCOPES
 from app.tokens.secrets import API_KEY, fingerprint, new_id, new_secret
 from app.tokens.store import revoke
 
+LIFE = re.compile(r"([1-9][0-9]{0,3})([dhm])\Z")
+UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 LONGEST_NAME = 100  # characters
 LONGEST_LIFE = timedelta(days=3650)
+
+
+def duration(text: str) -> timedelta:
+    """Raises InvalidRequest."""
+    match = LIFE.match(text)
+    if match is None:
+        raise InvalidRequest("expiresIn must be a duration such as 30d, 12h or 45m")
+    return min(timedelta(**{UNITS[match[2]]: int(match[1])}), LONGEST_LIFE)
 
 
 def checked_name(name: str) -> str:
@@ -26,11 +38,13 @@ def checked_name(name: str) -> str:
 
 
 def checked_scope(words: list[str]) -> tuple[str, ...]:
-    """Raises InvalidScope for a word we do not know: unlike an app, a person can correct it."""
+    """Raises InvalidScope for none, or for a word we do not know: unlike an app, a person can correct it."""
+    if not words:
+        raise InvalidScope("choose at least one scope")
     unknown = [word for word in words if word not in SCOPES]
     if unknown:
         raise InvalidScope(f"unknown scope; the scopes are {', '.join(SCOPES)}")
-    return tuple(dict.fromkeys(words)) or DEFAULT
+    return tuple(dict.fromkeys(words))
 
 
 async def create(
@@ -52,3 +66,14 @@ async def end(db: AsyncConnection, key_id: str, user_id: str | None, now: dateti
     await revoke(db, [key_id], now, lifetime=lifetime)
     await audit.record(db, "api_key.revoked", now, user_id=owner, key=key_id)
     return True
+
+
+def shown(key: store.ApiKey) -> dict[str, Any]:
+    """As JSON, in the seed's spelling; what is not there is left out."""
+    document: dict[str, Any] = {"id": key.id, "name": key.name, "scopes": list(key.scope)}
+    moments = {"createdAt": key.created_at, "expiresAt": key.expires_at, "lastUsedAt": key.last_used_at}
+    return document | {name: _iso(at) for name, at in moments.items() if at is not None}
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from app.api_keys import keys, store
-from app.api_keys.api import shown
-from app.cli.console import Json, Quiet, Refused, lifetime, say, show
+from app.cli.console import Json, Quiet, Refused, say, show
 from app.cli.operating import operate
 from app.protocol.errors import OAuthError
 from app.users.store import by_email, everybody
@@ -28,8 +27,8 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Make a key and print it, this once."""
-    life = lifetime(expires) if expires else None
     try:
+        life = keys.duration(expires) if expires else None
         title, words = keys.checked_name(name), keys.checked_scope(scope.split())
     except OAuthError as refusal:
         raise Refused(refusal.description, 2) from None
@@ -49,7 +48,7 @@ def add(
     if quiet:
         print(secret)
     elif as_json:
-        print(json.dumps({**shown(key), "apiKey": secret}, indent=2))
+        print(json.dumps({**keys.shown(key), "apiKey": secret}, indent=2))
     else:
         say(f"{secret}\n\nThis is the only time it is shown. Its id is {key.id}.")
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,8 +15,6 @@ from rich.table import Table
 
 Json = Annotated[bool, typer.Option("--json", help="For programs: JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Only the secret itself, for $(…).")]
-LIFE = re.compile(r"([1-9][0-9]{0,3})([dhm])\Z")
-UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 
 class Refused(Exception):
@@ -53,14 +50,6 @@ def _plain(value: Any, as_json: bool) -> Any:
     if isinstance(value, (tuple, list)) and not as_json:
         return " ".join(value)
     return value
-
-
-def lifetime(text: str) -> timedelta:
-    """Of `30d`, `12h` or `45m`."""
-    match = LIFE.match(text)
-    if match is None:
-        raise Refused("--expires takes a duration such as 30d, 12h or 45m", 2)
-    return timedelta(**{UNITS[match[2]]: int(match[1])})
 
 
 def ourselves() -> str:

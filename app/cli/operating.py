@@ -18,10 +18,9 @@ from app.db import embedded
 from app.db.binaries import EmbeddedError
 from app.db.engine import engine, is_unavailable
 from app.db.migrate import is_current, upgrade
-from app.main import world_of
 from app.settings import Settings, SettingsError, load
 from app.tokens.secrets import Unsealable
-from app.world import World
+from app.world import World, world_of
 
 T = TypeVar("T")
 SECRET_FILE, URL_FILE = "secret-key", "public-url"

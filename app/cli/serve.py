@@ -15,7 +15,6 @@ from app import logs
 from app.cli.console import Refused
 from app.cli.operating import configured, data_dir, migrate_if_needed, operating, secret_key, setting
 from app.cli.running import OPTIONS, claimed, serve_here
-from app.main import create_app
 from app.settings import Settings
 from app.tokens.rotate import ensure_key
 
@@ -28,6 +27,8 @@ def serve(
     workers: Annotated[int, typer.Option(help="Processes; all state is in Postgres.", min=1, max=64)] = 1,
 ) -> None:
     """Serve with GATEHOUSE_PUBLIC_URL and GATEHOUSE_DATABASE_URL."""
+    from app.main import create_app  # half a second that the other commands need not wait
+
     logs.configure(setting("LOG_LEVEL") or "info")
     missing = [f"GATEHOUSE_{name} is not set" for name in ("PUBLIC_URL", "DATABASE_URL") if not setting(name)]
     if missing:

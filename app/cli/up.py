@@ -19,7 +19,6 @@ from app.cli.operating import URL_FILE, configured, data_dir, migrate_if_needed,
 from app.cli.running import claimed, serve_here
 from app.db import embedded
 from app.db.binaries import EmbeddedError
-from app.main import create_app
 from app.settings import Settings
 from app.tokens.rotate import ensure_key
 from app.users import accounts, store
@@ -72,6 +71,8 @@ def _database(stack: ExitStack, place: Path) -> tuple[str, str]:
 
 
 def _run(settings: Settings, listener: socket.socket, place: Path, database: str, began: float) -> None:
+    from app.main import create_app  # half a second that the other commands need not wait
+
     migrate_if_needed(settings, allowed=True)
     code, people = asyncio.run(_prepare(settings))
     (place / URL_FILE).write_text(settings.issuer + "\n")

@@ -122,6 +122,6 @@ def _copied(home: Path, to: Path) -> Path:
         for part in PARTS:
             shutil.copytree(home / part, draft / part, symlinks=True, ignore=shutil.ignore_patterns("*.a"))
         for directory, _, _ in os.walk(draft):
-            os.chmod(directory, 0o755)
+            os.chmod(directory, 0o755)  # noqa: S103  programs, not data
         draft.rename(to)
     return to

@@ -1,4 +1,4 @@
-"""The guard in front of the tools: Host and Origin, then the token, then the method, then the body (RFC 6750, MCP authorization and transport)."""
+"""The guard in front of the tools: Host and Origin, then the token, then the method, then the body (RFC 6750, MCP transport)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a call needs: the parsed JSON-RPC message decides, and exactly what was parsed is passed on (MCP authorization "Scope Challenge")."""
+"""What a call needs: the parsed JSON-RPC message decides, and exactly that is passed on (MCP authorization "Scope Challenge")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The MCP server behind the guard: the official SDK's, stateless, JSON answers, both wire eras on one address (MCP 2026-07-28 and `initialize`)."""
+"""The MCP server behind the guard: the official SDK's, stateless, JSON answers, both wire eras (MCP 2026-07-28 and before)."""
 
 from __future__ import annotations
 

@@ -124,6 +124,6 @@ def _gone() -> Response:
         GONE,
         status=410,
         heading="This link does not work any more",
-        next_step="Make a new one on the server: run `gatehouse up` again for the set-up link, "
-        "or `gatehouse user reset-password E-MAIL` for a forgotten password.",
+        next_step="Make a new one on the server: start it again for the set-up link, "
+        "or run: gatehouse user reset-password E-MAIL",
     )

@@ -80,9 +80,7 @@ def test_one_code_is_redeemed_once(app: App, browser: Browser, house: House, blo
         "code_verifier": app.code_verifier,
         "client_id": app.client_id,
     }
-    responses = blocked(
-        "codes", lambda: race(house, lambda _, client: client.post(f"{house.url}/token", data=form))
-    )
+    responses = blocked("codes", lambda: race(house, lambda _, client: client.post(f"{house.url}/token", data=form)))
     assert sorted(response.status_code for response in responses) == [200] + [400] * (RACERS - 1)
     assert {response.json()["error"] for response in responses if response.status_code == 400} == {"invalid_grant"}
     assert house.sql("SELECT count(*) FROM connections") == [(1,)]

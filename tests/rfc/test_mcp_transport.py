@@ -25,7 +25,11 @@ def rpc(method: str, identifier: int | None = 1, **params: Any) -> dict[str, Any
 @pytest.mark.parametrize("version", LEGACY)
 def test_the_handshake_era_works(app: App, token: str, version: str | None) -> None:
     """2025-11-25 basic/lifecycle; no session is needed, an unknown one is ignored."""
-    client = {"protocolVersion": version or "2025-03-26", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    client = {
+        "protocolVersion": version or "2025-03-26",
+        "capabilities": {},
+        "clientInfo": {"name": "t", "version": "1"},
+    }
     assert app.mcp(rpc("initialize", **client), token).json()["result"]["serverInfo"]["name"] == "gatehouse"
     headers = {"MCP-Protocol-Version": version} if version else {}
     assert app.mcp(rpc("notifications/initialized", None), token, headers).status_code == 202

@@ -23,7 +23,9 @@ def test_an_unknown_client_is_401_invalid_client(app: App) -> None:
 def test_basic_is_answered_with_basic(app: App) -> None:
     """§5.2."""
     wrong = base64.b64encode(b"client_gone:secret").decode()
-    response = app.token({"Authorization": f"Basic {wrong}"}, grant_type="refresh_token", refresh_token="x", client_id=None)
+    response = app.token(
+        {"Authorization": f"Basic {wrong}"}, grant_type="refresh_token", refresh_token="x", client_id=None
+    )
     assert response.status_code == 401
     assert response.headers["www-authenticate"].startswith("Basic ")
 
@@ -50,7 +52,9 @@ def test_two_ways_of_authentication_at_once_are_refused(app: App) -> None:
     assert (response.status_code, response.json()["error"]) == (400, "invalid_request")
 
 
-@pytest.mark.parametrize("header", ["Basic", "Basic !!!", "Basic " + base64.b64encode(b"nocolon").decode(), "Basic /w=="])
+@pytest.mark.parametrize(
+    "header", ["Basic", "Basic !!!", "Basic " + base64.b64encode(b"nocolon").decode(), "Basic /w=="]
+)
 def test_malformed_basic_credentials_are_refused(app: App, header: str) -> None:
     response = app.token({"Authorization": header}, grant_type="refresh_token", refresh_token="x", client_id=None)
     assert response.status_code in (400, 401)

@@ -9,7 +9,12 @@ import pytest
 from tests.actors import App, Browser, http
 from tests.conftest import House
 
-TOOLS_CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "add_note", "arguments": {"text": "x"}}}
+TOOLS_CALL = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "tools/call",
+    "params": {"name": "add_note", "arguments": {"text": "x"}},
+}
 
 
 @pytest.mark.parametrize("method", ["POST", "GET", "DELETE", "PUT", "PATCH", "HEAD"])
@@ -87,7 +92,9 @@ def test_no_spelling_slips_a_call_through(app: App, browser: Browser, house: Hou
 def test_the_tools_read_the_last_of_two_keys_as_the_guard_did(app: App, browser: Browser, house: House) -> None:
     token = app.connect(browser, scope="read")["access_token"]
     body = json.dumps(TOOLS_CALL).replace('"name": "add_note"', '"name": "add_note", "name": "whoami"')
-    assert app.mcp(body.replace('{"text": "x"}', "{}"), token).json()["result"]["structuredContent"]["scopes"] == ["read"]
+    assert app.mcp(body.replace('{"text": "x"}', "{}"), token).json()["result"]["structuredContent"]["scopes"] == [
+        "read"
+    ]
     assert house.sql("SELECT count(*) FROM notes") == [(0,)]
 
 
@@ -114,7 +121,9 @@ def test_each_user_sees_their_own_notes_only(app: App, browser: Browser, house: 
     page = other.sign_in(other.open(bob_app.authorize_url()), email="bob@example.com")
     bob = bob_app.redeem(other.decide(page).answer["code"]).json()["access_token"]
     assert bob_app.call("list_notes", bob).json()["result"]["structuredContent"] == {"result": []}
-    assert bob_app.call("delete_note", bob, note_id=note["id"]).json()["result"]["structuredContent"] == {"result": False}
+    assert bob_app.call("delete_note", bob, note_id=note["id"]).json()["result"]["structuredContent"] == {
+        "result": False
+    }
     assert app.call("delete_note", token, note_id=note["id"]).json()["result"]["structuredContent"] == {"result": True}
 
 

@@ -60,7 +60,9 @@ def test_everything_is_echoed_and_nothing_is_null(house: House) -> None:
     answer = response.json()
     assert response.status_code == 201
     assert response.headers["cache-control"] == "no-store"
-    assert {name: answer[name] for name in sent if sent[name] is not None} == {n: v for n, v in sent.items() if v is not None}
+    assert {name: answer[name] for name in sent if sent[name] is not None} == {
+        n: v for n, v in sent.items() if v is not None
+    }
     assert None not in answer.values()
     assert answer["token_endpoint_auth_method"] == "client_secret_basic"  # §2: the default
     assert answer["client_secret"].startswith("gh_cs_")
@@ -203,6 +205,7 @@ def test_there_is_room_for_so_many_that_nobody_uses(dsn: str, house: House) -> N
     """403 client_limit_exceeded, as the seed has it; those in use do not count, and a day makes room."""
     small = House(dsn, secret_key=(SecretStr("x" * 40), *house.settings.secret_key), max_unused_clients=2).start()
     try:
+
         def register(name: str) -> int:
             document = {"redirect_uris": [CALLBACK], "client_name": name}
             return http().post(f"{small.url}/register", json=document).status_code

@@ -24,9 +24,9 @@ def test_any_port_will_do(house: House, browser: Browser, registered: str, prese
     app.register()
     app.redirect_uri = presented
     code = app.code(browser)
-    assert app.redeem(code, redirect_uri=registered).json()["error"] == (
-        "invalid_grant"
-    ), "the code is bound to the URI of its request"
+    assert app.redeem(code, redirect_uri=registered).json()["error"] == ("invalid_grant"), (
+        "the code is bound to the URI of its request"
+    )
     assert app.redeem(code).status_code == 200
 
 

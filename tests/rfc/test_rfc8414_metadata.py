@@ -72,7 +72,12 @@ def test_the_resource_names_minimal_scopes(house: House) -> None:
 
 def test_forged_hosts_change_nothing(house: House) -> None:
     """The issuer comes from the configuration alone."""
-    forged = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https", "Forwarded": "host=evil"}
+    forged = {
+        "Host": "evil.example",
+        "X-Forwarded-Host": "evil.example",
+        "X-Forwarded-Proto": "https",
+        "Forwarded": "host=evil",
+    }
     for path in (SERVER, RESOURCE):
         assert "evil" not in http().get(house.url + path, headers=forged).text
 
@@ -104,7 +109,9 @@ def test_equivalent_spellings_of_the_resource_are_one(app: App, resource: str) -
     assert app.call("whoami", tokens["access_token"]).status_code == 200
 
 
-@pytest.mark.parametrize("resource", ["https://other.example/mcp", "/mcp#f", "//x/mcp", "mcp", "/mcp/other", "/mcpx", "ftp://x/"])
+@pytest.mark.parametrize(
+    "resource", ["https://other.example/mcp", "/mcp#f", "//x/mcp", "mcp", "/mcp/other", "/mcpx", "ftp://x/"]
+)
 def test_a_foreign_resource_is_refused(app: App, resource: str) -> None:
     """RFC 8707 §2 invalid_target."""
     from tests.actors import Browser

@@ -88,7 +88,9 @@ FORGERIES: dict[str, Forge] = {
     "no kid": lambda c, h, house: ours(c, {"typ": "at+jwt"}, house),
     "unknown kid": lambda c, h, house: ours(c, h | {"kid": "x"}, house),
     "kid of another type": lambda c, h, house: raw(c, h | {"alg": "ES256", "kid": ["x"]}, b"\0" * 64),
-    "jwk in the header": lambda c, h, house: signed(c, h | {"jwk": {"kty": "EC"}}, ec.generate_private_key(ec.SECP256R1()), "ES256"),
+    "jwk in the header": lambda c, h, house: signed(
+        c, h | {"jwk": {"kty": "EC"}}, ec.generate_private_key(ec.SECP256R1()), "ES256"
+    ),
     "unknown crit": lambda c, h, house: ours(c, h | {"crit": ["x"], "x": 1}, house),
     "typ JWT": lambda c, h, house: ours(c, h | {"typ": "JWT"}, house),
     "an ID-JAG": lambda c, h, house: ours(c, h | {"typ": "oauth-id-jag+jwt"}, house),

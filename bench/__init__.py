@@ -1,0 +1,1 @@
+"""What Gatehouse costs, measured on loopback: `python -m bench`, or `make bench`."""

@@ -1,0 +1,180 @@
+"""`python -m bench [--quick] [--json]`: processor time, latency, round trips, start-up and memory. It measures, and exits with 0."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import uvloop
+
+from app.db import embedded
+from app.db.migrate import upgrade
+from app.main import world_of
+from bench import cores, proc, roundtrips, scene, startup
+from bench.jobs import GUARDED, UNGUARDED, Job, all_jobs
+from bench.load import CONNECTIONS, BadAnswer, drive
+from bench.report import Line, Report, as_json, show, targets
+from bench.servers import Child, DidNotStart, child, free_port
+
+MOST = 60_000  # requests a round
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    rounds: int
+    seconds: float
+    warm_seconds: float
+    starts: int
+
+
+FULL = Plan(rounds=5, seconds=1.8, warm_seconds=0.5, starts=3)
+QUICK = Plan(rounds=3, seconds=0.6, warm_seconds=0.2, starts=1)
+
+
+def say(words: str) -> None:
+    print(f"bench: {words}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def postgres(place: Path, chosen: cores.Cores) -> Iterator[tuple[str, int]]:
+    """A migrated database of its own: its DSN and the pid of its postmaster."""
+    folder = place / "postgres"
+    with embedded.hold(folder):
+        try:
+            dsn = embedded.start(folder).dsn
+            upgrade(dsn)
+            postmaster = int((folder / "pg" / "postmaster.pid").read_text().split("\n")[0])
+            cores.pin([postmaster, *proc.children(postmaster)], chosen.postgres)
+            yield dsn, postmaster
+        finally:
+            embedded.stop(folder)
+
+
+@contextmanager
+def gatehouse(place: Path, name: str, dsn: str, chosen: cores.Cores) -> Iterator[Child]:
+    """`serve` with one worker, or the tools alone."""
+    port = free_port()
+    module = ["bench.unguarded", str(port)] if name == UNGUARDED else ["app", "serve", "--port", str(port)]
+    server = child(place, name, port, *module, cores=chosen.server, **scene.settings(dsn, port))
+    try:
+        server.wait_until("/readyz", None if name == UNGUARDED else 200)
+        yield server
+    finally:
+        server.stop()
+
+
+@asynccontextmanager
+async def prepared(dsn: str, port: int) -> AsyncIterator[scene.Scene]:
+    async with world_of(scene.own_settings(dsn, port), lambda: datetime.now(UTC)) as world:
+        yield await scene.set_up(world, port)
+
+
+async def measure_round(job: Job, line: Line, server: Child, postmaster: int, seconds: float) -> None:
+    """One job for one round, its figures added to its line."""
+    if job.prepare is not None:
+        await job.prepare(seconds)
+    marks: list[tuple[float | None, float | None]] = []
+
+    def mark() -> None:
+        marks.append((proc.server_seconds(server.pid), proc.cluster_seconds(postmaster)))
+
+    measured = await drive(job.task, server.port, seconds=seconds, most=MOST, mark=mark)
+    line.requests.append(measured.count)
+    line.per_second.append(measured.count / measured.seconds)
+    line.p50_ms.append(measured.percentile(0.5) * 1000)
+    line.p99_ms.append(measured.percentile(0.99) * 1000)
+    for figures, before, after in zip((line.server_us, line.postgres_us), *marks, strict=True):
+        if before is not None and after is not None:
+            figures.append((after - before) / measured.count * 1e6)
+
+
+async def measure_jobs(plan: Plan, servers: dict[str, Child], dsn: str, postmaster: int) -> list[Line]:
+    """Every job once a round, every second round backwards, so that slow drift falls on all alike."""
+    async with prepared(dsn, servers[GUARDED].port) as stage:
+        jobs = await all_jobs(stage, servers[UNGUARDED].port, CONNECTIONS)
+        lines = [Line(job.name, job.server) for job in jobs]
+        for job in jobs:
+            await measure_round(job, Line("", ""), servers[job.server], postmaster, plan.warm_seconds)
+        pairs = list(zip(jobs, lines, strict=True))
+        for number in range(plan.rounds):
+            say(f"round {number + 1} of {plan.rounds}")
+            for job, line in pairs if number % 2 == 0 else reversed(pairs):
+                await measure_round(job, line, servers[job.server], postmaster, plan.seconds)
+        return lines
+
+
+async def count_round_trips(place: Path, dsn: str, chosen: cores.Cores, lines: list[Line]) -> None:
+    """With a server of its own behind the proxy, and a user of its own: the scene is set up once more."""
+    say("counting SQL round trips")
+    async with roundtrips.counting_proxy(dsn, place) as (counter, through):
+        stack = ExitStack()
+        try:  # in a thread, since the proxy has to go on meanwhile
+            server = await asyncio.to_thread(stack.enter_context, gatehouse(place, "counted", through, chosen))
+            async with prepared(dsn, server.port) as stage:
+                for job, line in zip(await all_jobs(stage, 0, 1), lines, strict=True):
+                    if job.server == GUARDED:
+                        line.round_trips = await roundtrips.counted(job, server.port, counter)
+        finally:
+            await asyncio.to_thread(stack.close)
+
+
+def measure(place: Path, plan: Plan) -> Report:
+    chosen = cores.plan()
+    say("starting `gatehouse up` from nothing and from an existing directory")
+    from_nothing, from_existing = startup.measure(place, plan.starts)
+    with ExitStack() as stack:
+        dsn, postmaster = stack.enter_context(postgres(place, chosen))
+        cores.pin([0], chosen.load)
+        servers = {name: stack.enter_context(gatehouse(place, name, dsn, chosen)) for name in (GUARDED, UNGUARDED)}
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            lines = runner.run(measure_jobs(plan, servers, dsn, postmaster))
+            resident = proc.resident_mib(servers[GUARDED].pid)
+            runner.run(count_round_trips(place, dsn, chosen, lines))
+    return Report(conditions(plan, chosen), lines, targets(lines, from_nothing, from_existing, resident))
+
+
+def conditions(plan: Plan, chosen: cores.Cores) -> str:
+    return (
+        f"{plan.rounds} interleaved rounds of {plan.seconds:g} s, {CONNECTIONS} connections with one request in flight each "
+        f"(so latency is that of a saturated core); {chosen}.\n"
+        "CPU: utime + stime of the one server process and of all Postgres processes, without the load. "
+        "SQL round trips: Sync, Query and Flush messages on the wire for one warm request alone, seen by a proxy.\n"
+        f"Start-up: until /readyz answers 200, unpinned, bytecode compiled, median of {plan.starts}. "
+        f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores."
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="What Gatehouse costs, on loopback.")
+    parser.add_argument("--quick", action="store_true", help="under a minute; the figures scatter more")
+    parser.add_argument("--json", action="store_true", help="JSON instead of tables")
+    options = parser.parse_args()
+    began = time.monotonic()
+    if not proc.HAVE_PROC:
+        say("this system has no /proc: processor time and memory are not measured")
+    place = Path(tempfile.mkdtemp(prefix="gatehouse-bench-"))
+    place.chmod(0o711)  # as root, Postgres runs as somebody else, who has to pass through
+    try:
+        report = measure(place, QUICK if options.quick else FULL)
+    except (BadAnswer, DidNotStart) as fault:
+        say(f"given up: {fault}")
+        return
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    print(as_json(report)) if options.json else show(report)
+    say(f"took {time.monotonic() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

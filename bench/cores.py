@@ -1,0 +1,41 @@
+"""Who runs where: the server alone on one core, the load on another, Postgres on the rest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Sets of core numbers; empty ones where the system cannot pin."""
+
+    server: frozenset[int]
+    load: frozenset[int]
+    postgres: frozenset[int]
+
+    def __str__(self) -> str:
+        if not self.server:
+            return "nothing is pinned: this system cannot, or has a single core"
+        return f"server on core {_shown(self.server)}, load on {_shown(self.load)}, Postgres on {_shown(self.postgres)}"
+
+
+def plan() -> Cores:
+    """With two cores Postgres shares the load's."""
+    free = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(free) < 2:
+        return Cores(frozenset(), frozenset(), frozenset())
+    server, load, rest = free[-1], free[-2], free[:-2]
+    return Cores(frozenset([server]), frozenset([load]), frozenset(rest or [load]))
+
+
+def pin(pids: Iterable[int], cores: frozenset[int]) -> None:
+    """0 is this process. Threads and processes that these start later are pinned with them."""
+    if cores and hasattr(os, "sched_setaffinity"):
+        for pid in pids:
+            os.sched_setaffinity(pid, cores)
+
+
+def _shown(cores: frozenset[int]) -> str:
+    return ",".join(str(core) for core in sorted(cores))

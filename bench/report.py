@@ -1,0 +1,130 @@
+"""The figures as one table with the targets beside them, or as JSON."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from dataclasses import asdict, dataclass, field
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.jobs import CALL_LEGACY, CALL_MODERN, CODE_EXCHANGE, REFRESH, UNGUARDED
+
+GUARD_PERCENT, TRIPS, NOTHING_SECONDS, EXISTING_SECONDS, RESIDENT_MIB = 15.0, 3, 5.0, 2.0, 150.0
+
+
+@dataclass(slots=True)
+class Line:
+    """One job: a figure for each round. Times of processors in microseconds a request, latencies in milliseconds."""
+
+    job: str
+    server: str
+    requests: list[int] = field(default_factory=list)
+    per_second: list[float] = field(default_factory=list)
+    server_us: list[float] = field(default_factory=list)
+    postgres_us: list[float] = field(default_factory=list)
+    p50_ms: list[float] = field(default_factory=list)
+    p99_ms: list[float] = field(default_factory=list)
+    round_trips: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`figure` is None when it could not be measured here."""
+
+    what: str
+    figure: float | None
+    limit: float
+    unit: str
+    inclusive: bool = False
+
+    @property
+    def verdict(self) -> str:
+        if self.figure is None:
+            return "not measured"
+        held = self.figure <= self.limit if self.inclusive else self.figure < self.limit
+        return "ok" if held else "MISSED"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    conditions: str
+    lines: list[Line]
+    targets: list[Target]
+
+
+def targets(
+    lines: list[Line], from_nothing: list[float], from_existing: list[float], resident: float | None
+) -> list[Target]:
+    trips = {line.job: line.round_trips for line in lines if line.server != UNGUARDED}
+    return [
+        *(
+            Target(f"server CPU the guard adds, {name}", _added(lines, name), GUARD_PERCENT, "%", inclusive=True)
+            for name in (CALL_LEGACY, CALL_MODERN)
+        ),
+        *(
+            Target(f"SQL round trips, {name}", trips[name], TRIPS, "", inclusive=True)
+            for name in (REFRESH, CODE_EXCHANGE)
+        ),
+        Target("start of `gatehouse up` from nothing", _median(from_nothing), NOTHING_SECONDS, "s"),
+        Target("start from an existing directory", _median(from_existing), EXISTING_SECONDS, "s"),
+        Target("resident memory of the one worker", resident, RESIDENT_MIB, "MiB"),
+    ]
+
+
+def _added(lines: list[Line], name: str) -> float | None:
+    """Percent, the median of the rounds' own ratios: both were measured within seconds of each other."""
+    guarded, bare = (
+        next(line for line in lines if line.job == name and (line.server == UNGUARDED) is unguarded)
+        for unguarded in (False, True)
+    )
+    rounds = zip(guarded.server_us, bare.server_us, strict=True)
+    return _median([(with_it / without - 1) * 100 for with_it, without in rounds])
+
+
+def _median(figures: list[float]) -> float | None:
+    return statistics.median(figures) if figures else None
+
+
+def show(report: Report) -> None:
+    console = Console(width=max(Console().width, 120), highlight=False)
+    table = Table(title="A request on loopback, medians of the rounds", title_justify="left")
+    table.add_column("job")
+    heads = (
+        "server\nCPU µs",
+        "spread\nCPU µs",
+        "Postgres\nCPU µs",
+        "p50\nms",
+        "p99\nms",
+        "requests\n/s",
+        "SQL round\ntrips",
+    )
+    for head in heads:
+        table.add_column(head, justify="right")
+    for line in report.lines:
+        name = line.job + (" (unguarded)" if line.server == UNGUARDED else "")
+        spread = f"{min(line.server_us):.0f}–{max(line.server_us):.0f}" if line.server_us else "–"
+        figures = (_shown(line.postgres_us), _shown(line.p50_ms, 1), _shown(line.p99_ms, 1), _shown(line.per_second))
+        trips = "–" if line.round_trips is None else str(line.round_trips)
+        table.add_row(name, _shown(line.server_us), spread, *figures, trips)
+    console.print(table)
+    verdicts = Table(title="Targets", title_justify="left")
+    for head in ("what", "measured", "target", ""):
+        verdicts.add_column(head, justify="left" if head in ("what", "") else "right")
+    for target in report.targets:
+        measured = "–" if target.figure is None else f"{target.figure:.3g} {target.unit}"
+        limit = f"{'≤' if target.inclusive else '<'} {target.limit:g} {target.unit}"
+        verdicts.add_row(target.what, measured, limit, target.verdict)
+    console.print(verdicts)
+    console.print(report.conditions)
+
+
+def _shown(figures: list[float], digits: int = 0) -> str:
+    middle = _median(figures)
+    return "–" if middle is None else f"{middle:.{digits}f}"
+
+
+def as_json(report: Report) -> str:
+    verdicts = [asdict(target) | {"verdict": target.verdict} for target in report.targets]
+    return json.dumps({**asdict(report), "targets": verdicts}, indent=2)
