@@ -20,7 +20,7 @@ import uvloop
 
 from app.db import embedded
 from app.db.migrate import upgrade
-from app.main import world_of
+from app.world import world_of
 from bench import cores, proc, roundtrips, scene, startup
 from bench.jobs import GUARDED, UNGUARDED, Job, all_jobs
 from bench.load import CONNECTIONS, BadAnswer, drive

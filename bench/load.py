@@ -94,19 +94,21 @@ class Connection(asyncio.Protocol):
         self._script.close()
 
     def data_received(self, data: bytes) -> None:
-        received = self._received + data
+        self._received += data
+        received, task = self._received, self._run.task
         head_end = received.find(b"\r\n\r\n")
-        if head_end < 0 or len(received) < (whole := head_end + 4 + content_length(received[:head_end])):
-            self._received = received
+        if head_end < 0:
             return
-        self._received = received[whole:]
+        length = content_length(received[:head_end])
+        if length is not None and len(received) < head_end + 4 + length:
+            return
         self._run.latencies.append(time.perf_counter() - self._sent_at)
-        task = self._run.task
-        if int(received[9:12]) != task.status or task.marker not in received:
+        if length is None or int(received[9:12]) != task.status or task.marker not in received:
             self._run.settled(True, BadAnswer(received[:600].decode(errors="replace")))
             return
+        self._received = b""
         try:
-            request = self._script.send(received[head_end + 4 : whole])
+            request = self._script.send(received[head_end + 4 :])
         except StopIteration:
             request = None
         self._send(request)
@@ -120,15 +122,11 @@ class Connection(asyncio.Protocol):
         self._transport.write(request)
 
 
-def content_length(head: bytes) -> int:
-    """0 when there is none: our answers without one have no body either."""
+def content_length(head: bytes) -> int | None:
+    """None when it is not said: a chunked answer or a stream, which this client does not read."""
     lowered = head.lower()
     place = lowered.find(b"\r\ncontent-length:")
-    if place < 0:
-        if b"\r\ntransfer-encoding:" in lowered:
-            raise BadAnswer("a chunked answer, which this client does not read")
-        return 0
-    return int(lowered[place + 17 :].split(b"\r\n", 1)[0])
+    return None if place < 0 else int(lowered[place + 17 :].split(b"\r\n", 1)[0])
 
 
 async def drive(

@@ -15,9 +15,9 @@ from app import logs
 from app.cli.running import OPTIONS
 from app.gate.server import build
 from app.gate.tool import load_tools
-from app.main import world_of
 from app.protocol.types import Principal
 from app.settings import load
+from app.world import world_of
 
 
 def somebody() -> Principal:

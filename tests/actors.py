@@ -13,7 +13,6 @@ from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
 import httpx2
 
-
 PASSWORD = "four words make one"
 
 OPENED: list[httpx2.Client] = []  # closed after each test
