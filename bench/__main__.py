@@ -7,6 +7,7 @@ import asyncio
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -161,6 +162,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="JSON instead of tables")
     options = parser.parse_args()
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # so that everything is stopped and removed
     if not proc.HAVE_PROC:
         say("this system has no /proc: processor time and memory are not measured")
     place = Path(tempfile.mkdtemp(prefix="gatehouse-bench-"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 
@@ -34,7 +35,8 @@ def pin(pids: Iterable[int], cores: frozenset[int]) -> None:
     """0 is this process. Threads and processes that these start later are pinned with them."""
     if cores and hasattr(os, "sched_setaffinity"):
         for pid in pids:
-            os.sched_setaffinity(pid, cores)
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.sched_setaffinity(pid, cores)
 
 
 def _shown(cores: frozenset[int]) -> str:

@@ -76,9 +76,11 @@ async def _count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cou
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """To the end, and passes the end on: a client that said goodbye waits for it."""
     with suppress(ConnectionError):
         while data := await reader.read(65536):
             writer.write(data)
+    writer.close()
 
 
 async def counted(job: Job, port: int, counter: Counter) -> int:

@@ -59,7 +59,7 @@ class Browser:
     def open(self, url: str) -> Page:
         return self._go("GET", urljoin(self.url, url))
 
-    def send(self, path: str, headers: dict[str, str] | None = None, **fields: str) -> Page:
+    def send(self, path: str, headers: dict[str, str] | None = None, /, **fields: str) -> Page:
         return self._go("POST", urljoin(self.url, path), data=fields, headers=headers)
 
     def _go(self, method: str, url: str, **options: Any) -> Page:
@@ -126,7 +126,7 @@ class App:
             page = browser.decide(page)
         return page.answer["code"]
 
-    def token(self, headers: dict[str, str] | None = None, **fields: str | None) -> httpx2.Response:
+    def token(self, headers: dict[str, str] | None = None, /, **fields: str | None) -> httpx2.Response:
         data = {"client_id": self.client_id, "client_secret": self.client_secret} | fields
         return self.http.post(
             f"{self.url}/token", data={k: v for k, v in data.items() if v is not None}, headers=headers

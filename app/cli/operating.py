@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from app.cli.console import Refused
 from app.db import embedded
 from app.db.binaries import EmbeddedError
+from app.db.directories import default_data_dir
 from app.db.engine import engine, is_unavailable
 from app.db.migrate import is_current, upgrade
 from app.settings import Settings, SettingsError, load
@@ -49,7 +50,7 @@ def setting(name: str) -> str | None:
 
 
 def data_dir(given: Path | None = None) -> Path:
-    chosen = given or (Path(setting("DATA_DIR") or "") if setting("DATA_DIR") else embedded.default_data_dir())
+    chosen = given or (Path(setting("DATA_DIR") or "") if setting("DATA_DIR") else default_data_dir())
     return chosen.expanduser().absolute()
 
 

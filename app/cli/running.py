@@ -61,10 +61,14 @@ class Server(uvicorn.Server):
             self._ready()
 
 
+def serving(app: Gatehouse, ready: Callable[[], None], *, drain_seconds: int) -> Server:
+    """A server that has not started yet."""
+    return Server(uvicorn.Config(app, loop="uvloop", timeout_graceful_shutdown=drain_seconds, **OPTIONS), ready)
+
+
 def serve_here(app: Gatehouse, listener: socket.socket, ready: Callable[[], None], *, drain_seconds: int) -> None:
     """Serves until SIGINT or SIGTERM, then lets running requests end within `drain_seconds`. Raises Refused if it cannot start."""
-    options = uvicorn.Config(app, loop="uvloop", timeout_graceful_shutdown=drain_seconds, **OPTIONS)
-    server = Server(options, ready)
+    server = serving(app, ready, drain_seconds=drain_seconds)
     # uvicorn raises the signal again when it is done; what was opened around it still has to be closed.
     before = signal.signal(signal.SIGTERM, _leave)
     try:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import platform
 import secrets
 import shutil
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,9 +17,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from app.db.binaries import EmbeddedError, Postgres, postgres
+from app.db.directories import give, make_data_dir, socket_dir
 
 NAME = "gatehouse"  # of the database, its owner and the account
-LONGEST_SOCKET = 100  # bytes; sun_path has 104 on macOS and 108 on Linux
 PATIENCE = 30.0  # seconds for a start, a stop, or a recovery after a crash
 LOG_BYTES = 10 * 1024 * 1024
 SETTINGS = """\
@@ -47,19 +45,10 @@ class Embedded:
     adopted: bool
 
 
-def default_data_dir() -> Path:
-    """/var/lib for root; for others where their system keeps an application's data."""
-    if os.geteuid() == 0:
-        return Path("/var/lib/gatehouse")
-    if platform.system() == "Darwin":
-        return Path.home() / "Library" / "Application Support" / "gatehouse"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "gatehouse"
-
-
 @contextmanager
 def hold(data_dir: Path) -> Iterator[None]:
     """Keeps every other Gatehouse off this directory; the kernel lets go when the process ends, however it ends."""
-    _make(data_dir)
+    make_data_dir(data_dir)
     with open(data_dir / "lock", "a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -77,10 +66,10 @@ def hold(data_dir: Path) -> Iterator[None]:
 
 def start(data_dir: Path) -> Embedded:
     """The server of this directory, made first if need be. Call it inside `hold`. Raises EmbeddedError."""
-    _make(data_dir)
+    make_data_dir(data_dir)
     programs = postgres(data_dir)
     try:
-        sockets = _socket_dir(data_dir, programs, make=True)
+        sockets = socket_dir(data_dir, programs, make=True)
         if not (data_dir / "pg").exists():
             _initialise(data_dir, programs)
         _check_major(data_dir, programs)
@@ -100,7 +89,7 @@ def running(data_dir: Path) -> Embedded | None:
     if not (data_dir / "pg").exists():
         return None
     programs = postgres(data_dir)
-    sockets = _socket_dir(data_dir, programs, make=False)
+    sockets = socket_dir(data_dir, programs, make=False)
     return Embedded(data_dir, _dsn(data_dir, sockets), programs.version, True) if _accepts(sockets) else None
 
 
@@ -112,50 +101,12 @@ def stop(data_dir: Path) -> None:
         )
 
 
-def _make(data_dir: Path) -> None:
-    """Only ours is made; as root others may pass through it to the database's own directories, but not look."""
-    try:
-        if not data_dir.is_dir():
-            data_dir.parent.mkdir(parents=True, exist_ok=True)
-            data_dir.mkdir(mode=0o700)
-            if os.geteuid() == 0:
-                data_dir.chmod(0o711)
-        if not os.access(data_dir, os.W_OK | os.X_OK):
-            raise EmbeddedError(f"the data directory {data_dir} is not writable; choose another --data-dir")
-    except OSError as fault:
-        raise EmbeddedError(
-            f"the data directory {data_dir} cannot be made: {fault.strerror}; choose another --data-dir"
-        ) from None
-
-
-def _socket_dir(data_dir: Path, programs: Postgres, *, make: bool) -> Path:
-    """Beside the data; where that path is too long for a socket, a short one of ours under the temporary directory."""
-    uid = programs.account.pw_uid if programs.account else os.geteuid()
-    place = data_dir / "run"
-    if len(os.fsencode(place / ".s.PGSQL.5432")) > LONGEST_SOCKET:
-        digest = hashlib.sha256(os.fsencode(data_dir.absolute())).hexdigest()[:12]
-        place = Path(tempfile.gettempdir()) / f"gatehouse-{uid}-{digest}"
-    if make and not place.exists():
-        place.mkdir(mode=0o700)
-        _give(place, programs)
-    if place.exists():
-        status = place.lstat()
-        if not place.is_dir() or place.is_symlink() or status.st_uid != uid or status.st_mode & 0o077:
-            raise EmbeddedError(f"{place} belongs to somebody else or is open to others; remove it and start again")
-    return place
-
-
-def _give(path: Path, programs: Postgres) -> None:
-    if programs.account is not None:
-        os.chown(path, programs.account.pw_uid, programs.account.pw_gid)
-
-
 def _initialise(data_dir: Path, programs: Postgres) -> None:
     """A new cluster, whole or not at all: a crash half-way leaves only a draft, which the next start throws away."""
     draft, password = data_dir / "pg-draft", secrets.token_urlsafe(32)
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
-    _give(draft, programs)
+    give(draft, programs)
     made = programs.run(
         *("initdb", "-D", str(draft), "-U", NAME, "--encoding=UTF8", "--locale=C", "--no-instructions"),
         *("--auth-local=peer", "--auth-host=reject"),
@@ -190,10 +141,10 @@ def _check_major(data_dir: Path, programs: Postgres) -> None:
 def _write_settings(data_dir: Path, programs: Postgres, sockets: Path) -> None:
     path = data_dir / "pg" / "gatehouse.conf"
     path.write_text(SETTINGS.format(sockets=str(sockets).replace("'", "''")))
-    _give(path, programs)
+    give(path, programs)
     log = data_dir / "pg.log"
     log.touch(mode=0o600)
-    _give(log, programs)
+    give(log, programs)
     if log.stat().st_size > LOG_BYTES:
         os.truncate(log, 0)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.actors import PASSWORD, App
 from tests.conftest import House
@@ -69,6 +69,7 @@ def test_the_keyboard_is_enough(app: App, page: Page, house: House) -> None:
     app.redirect_uri = f"{house.url}/callback"
     app.register()
     page.goto(app.authorize_url())
+    expect(page.get_by_label("E-mail")).to_be_focused()
     page.keyboard.type("ada@example.com")
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)

@@ -72,7 +72,7 @@ async def test_the_official_client_gets_in_and_stays_in(house: House, mode: str)
     person, storage = Person(house), Memory()
     async with httpx2.AsyncClient(auth=provider(house, storage, person), timeout=30) as authorized:
         transport = streamable_http_client(f"{house.url}/mcp", http_client=authorized)
-        async with Client(transport, mode=mode) as client:  # type: ignore[arg-type]
+        async with Client(transport, mode=mode) as client:
             assert {tool.name for tool in (await client.list_tools()).tools} >= {"whoami", "add_note"}
             await client.call_tool("add_note", {"text": "written by the official client"})
             listed = await client.call_tool("list_notes", {})
@@ -88,7 +88,7 @@ async def test_the_official_client_gets_in_and_stays_in(house: House, mode: str)
     again = provider(house, storage, person)
     async with httpx2.AsyncClient(auth=again, timeout=30) as authorized:
         transport = streamable_http_client(f"{house.url}/mcp", http_client=authorized)
-        async with Client(transport, mode=mode) as client:  # type: ignore[arg-type]
+        async with Client(transport, mode=mode) as client:
             await client.call_tool("whoami", {})
             again.context.token_expiry_time = 1  # the hour is over, as far as the client knows
             await client.call_tool("whoami", {})
@@ -102,8 +102,8 @@ async def test_a_bearer_token_by_hand_is_enough(house: House) -> None:
     """As `claude mcp add --header` does it."""
     house.add_user()
     key = house.operator("api-key", "add", "x", "--user", "ada@example.com", "--quiet").strip()
-    async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=30) as authorized:
-        async with Client(streamable_http_client(f"{house.url}/mcp", http_client=authorized)) as client:
-            called = await client.call_tool("whoami", {})
+    authorized = httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=30)
+    async with authorized, Client(streamable_http_client(f"{house.url}/mcp", http_client=authorized)) as client:
+        called = await client.call_tool("whoami", {})
     assert called.structured_content is not None
     assert called.structured_content["via"] == "api_key"

@@ -17,7 +17,7 @@ def token(app: App, browser: Browser) -> str:
     return token
 
 
-def rpc(method: str, identifier: int | None = 1, **params: Any) -> dict[str, Any]:
+def rpc(method: str, identifier: int | None = 1, /, **params: Any) -> dict[str, Any]:
     message: dict[str, Any] = {"jsonrpc": "2.0", "method": method, "params": params}
     return message if identifier is None else message | {"id": identifier}
 

@@ -108,7 +108,7 @@ def test_nothing_secret_is_stored(app: App, browser: Browser, house: House) -> N
     code = app.code(browser)
     tokens = app.redeem(code).json()
     canaries = [code, tokens["refresh_token"], tokens["access_token"], str(app.client_secret), app.code_verifier]
-    canaries += list(browser.http.cookies.values()) + ["four words make one"]
+    canaries += [*browser.http.cookies.values(), "four words make one"]
     for (table,) in house.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
         dump = str(house.sql(f"SELECT t::text FROM {table} t"))
         assert not [canary for canary in canaries if canary in dump], table

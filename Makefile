@@ -1,0 +1,52 @@
+# make up: start everything. make test: the whole suite. Nothing but Python 3.11 or newer is needed.
+
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.14 python3; do \
+	command -v $$python >/dev/null 2>&1 && $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
+PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes
+
+.PHONY: up demo test check bench wheel lock clean
+.DEFAULT_GOAL := up
+
+up: .venv/ready ## start Gatehouse on http://localhost:8000 with an embedded Postgres
+	@.venv/bin/gatehouse up
+
+demo: .venv/ready ## the whole conversation of a client, printed
+	@.venv/bin/gatehouse demo
+
+test: .venv/ready-dev check ## every test: real Postgres, real sockets, real browser where Chromium is installed
+	.venv/bin/python -m pytest
+
+check: .venv/ready-dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+bench: .venv/ready-dev ## CPU microseconds per request, start-up, memory
+	.venv/bin/python -m bench
+
+wheel: .venv/ready-dev ## dist/gatehouse_mcp-*.whl
+	.venv/bin/python -m build --wheel --no-isolation
+
+lock: ## after a change of pyproject.toml; needs uv
+	uv pip compile pyproject.toml $(LOCKED) -o requirements.lock
+	uv pip compile pyproject.toml --group dev -c requirements.lock $(LOCKED) -o requirements-dev.lock
+
+LOCKED = --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q
+
+clean:
+	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Gatehouse needs Python 3.11 or newer; none was found. Set PYTHON=/path/to/python3." >&2; exit 2; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python cannot make a virtual environment here; on Debian: apt-get install python3-venv" >&2; exit 2; }
+
+.venv/ready: requirements.lock pyproject.toml | .venv/bin/python
+	@echo "Installing what requirements.lock names (once)"
+	@$(PIP) -r requirements.lock || { echo "A dependency has no build for this platform; see the README: Without the embedded Postgres." >&2; exit 1; }
+	@sh deploy/link-command .venv
+	@touch $@
+
+.venv/ready-dev: requirements-dev.lock .venv/ready
+	@$(PIP) -r requirements-dev.lock
+	@touch $@

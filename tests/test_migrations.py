@@ -1,0 +1,66 @@
+"""Migrations from nothing make exactly what `tables.py` says, and what is there can be undone and done again."""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.db.engine import sqlalchemy_url
+from app.db.migrate import config, head, is_current, upgrade
+from app.db.tables import metadata
+
+
+def fresh_database(dsn: str, name: str) -> str:
+    async def make() -> None:
+        connection = await asyncpg.connect(dsn)
+        await connection.execute(f"DROP DATABASE IF EXISTS {name}")
+        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.close()
+
+    asyncio.run(make())
+    return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
+
+
+def differences(connection: Connection) -> list[object]:
+    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+    return list(compare_metadata(context, metadata))
+
+
+async def inspect(url: str) -> tuple[bool, list[object], list[str]]:
+    engine = create_async_engine(sqlalchemy_url(url))
+    async with engine.connect() as db:
+        current = await is_current(db)
+        found = await db.run_sync(differences)
+        unlogged = await db.execute(text("SELECT relname FROM pg_class WHERE relpersistence = 'u' AND relkind = 'r'"))
+        names = [row[0] for row in unlogged]
+    await engine.dispose()
+    return current, found, names
+
+
+def test_migrations_from_nothing_equal_the_tables(dsn: str) -> None:
+    url = fresh_database(dsn, "from_nothing")
+    assert asyncio.run(inspect(url))[0] is False
+    upgrade(url)
+    assert asyncio.run(inspect(url)) == (True, [], ["rate_counters"])
+
+
+def test_down_and_up_again(dsn: str) -> None:
+    url = fresh_database(dsn, "down_and_up")
+    upgrade(url)
+    command.downgrade(config(url), "base")
+    command.upgrade(config(url), head())
+    assert asyncio.run(inspect(url))[:2] == (True, [])
+
+
+def test_a_second_upgrade_does_nothing(dsn: str) -> None:
+    url = fresh_database(dsn, "twice")
+    upgrade(url)
+    upgrade(url)
+    assert asyncio.run(inspect(url))[0] is True
