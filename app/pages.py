@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from app import __version__
 from app.http import request_id, with_retry_after
 from app.paths import TEMPLATES
 from app.protocol.errors import OAuthError
@@ -33,11 +33,6 @@ WORDS = {
     503: "Back in a moment",
 }
 
-try:
-    VERSION = version("gatehouse-mcp")
-except PackageNotFoundError:  # run from a checkout that was never installed
-    VERSION = "dev"
-
 templates = Environment(
     loader=FileSystemLoader(TEMPLATES),
     autoescape=select_autoescape(),
@@ -49,7 +44,7 @@ templates = Environment(
 def render(template: str, *, status: int = 200, csrf: str | None = None, **context: Any) -> Response:
     """A page with the headers that every page has."""
     html = templates.get_template(template).render(
-        lang="en", version=VERSION, title_suffix="Gatehouse", request_id=request_id.get(), csrf=csrf, **context
+        lang="en", version=__version__, title_suffix="Gatehouse", request_id=request_id.get(), csrf=csrf, **context
     )
     return HTMLResponse(html, status, HEADERS)
 

@@ -167,7 +167,7 @@ async def all_jobs(scene: Scene, unguarded_port: int, connections: int) -> list[
     def calls(name: str, version: str) -> list[Job]:
         marker = b'"structuredContent"'
         guarded = same(call(port, token, version), 200, marker)
-        unguarded = same(call(unguarded_port, None, version), 200, marker)
+        unguarded = same(call(unguarded_port, token, version), 200, marker)  # the same bytes; nobody reads the token
         return [Job(name, guarded), Job(name, unguarded, UNGUARDED)]
 
     return [

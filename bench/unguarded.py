@@ -12,7 +12,7 @@ import uvloop
 from starlette.types import Receive, Scope, Send
 
 from app import logs
-from app.cli.running import OPTIONS
+from app.cli.running import OPTIONS, Server
 from app.gate.server import build
 from app.gate.tool import load_tools
 from app.protocol.types import Principal
@@ -49,7 +49,9 @@ async def serve(port: int) -> None:
 
         options = OPTIONS | {"lifespan": "off"}
         async with manager.run():
-            await uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, **options)).serve()
+            # Gatehouse's own server, so that what it sets for its process holds here too.
+            config = uvicorn.Config(app, host="127.0.0.1", port=port, **options)
+            await Server(config, lambda: None).serve()
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ from mcp.server.request_state import RequestStateSecurity
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 
+from app import __version__
 from app.gate.guard import BODY_BYTES
 from app.gate.tool import Tool, adapted
-from app.pages import VERSION
 from app.world import World
 
 INSTRUCTIONS = "Tools of this Gatehouse. Call whoami to see in whose name, and with which scopes, you are calling."
@@ -21,7 +21,7 @@ def build(world: World, tools: dict[str, Tool]) -> StreamableHTTPSessionManager:
         "gatehouse",
         title="Gatehouse",
         instructions=INSTRUCTIONS,
-        version=VERSION,
+        version=__version__,
         request_state_security=RequestStateSecurity(keys=list(world.secrets.request_state.keys)),
         subscriptions=False,
     )

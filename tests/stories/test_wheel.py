@@ -33,7 +33,9 @@ def test_the_wheel_runs_in_an_empty_environment(elsewhere: Path) -> None:
     assert built.returncode == 0, built.stderr
     wheel = next(elsewhere.glob("*.whl"))
     names = zipfile.ZipFile(wheel).namelist()
-    assert {"app/templates/consent.html", "app/migrations/env.py", "app/migrations/versions/0001_first.py"} <= set(names)
+    assert {"app/templates/consent.html", "app/migrations/env.py", "app/migrations/versions/0001_first.py"} <= set(
+        names
+    )
     assert not [name for name in names if name.startswith(("tests", "bench"))]
 
     venv.create(elsewhere / "venv", with_pip=False)
@@ -49,6 +51,8 @@ def test_the_wheel_runs_in_an_empty_environment(elsewhere: Path) -> None:
     )
     assert str(elsewhere) in where.stdout
     command = next((elsewhere / "venv" / "bin").glob("gatehouse"))
-    ran = subprocess.run([python, str(command), "demo"], cwd=elsewhere, env=clean, capture_output=True, text=True, timeout=60)
+    ran = subprocess.run(
+        [python, str(command), "demo"], cwd=elsewhere, env=clean, capture_output=True, text=True, timeout=60
+    )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "Done" in ran.stdout

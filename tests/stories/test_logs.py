@@ -1,0 +1,55 @@
+"""The log: structured, with the request's id, one line whatever the input, and none of the secrets that went through."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from app import logs
+from tests.actors import App, Browser
+from tests.conftest import House
+
+
+def test_no_secret_reaches_the_log(app: App, browser: Browser, house: House, capfd: pytest.CaptureFixture[str]) -> None:
+    logs.configure("debug", pretty=False)
+    try:
+        app.register(token_endpoint_auth_method="client_secret_post", client_name='evil\r\n{"level":"x"}')
+        code = app.code(browser, state="state-canary")
+        tokens = app.redeem(code).json()
+        app.refresh(tokens["refresh_token"])
+        app.call("whoami", tokens["access_token"])
+        app.refresh("gh_rt_canary")
+        refused = app.call("whoami", "bearer-canary")
+        key = browser.http.post(f"{house.url}/api-keys", json={"name": "x"}).json()["apiKey"]
+        app.http.post(f"{house.url}/auth/token", json={"apiKey": key})
+        browser.open(f"/nothing?token={key}&code={code}")
+    finally:
+        logs.configure("error")
+    written = capfd.readouterr().err
+    lines = [json.loads(line) for line in written.splitlines()]
+    assert {"method", "path", "status", "ms", "request_id", "level", "timestamp", "event"} <= set(lines[0])
+    assert [line for line in lines if line.get("request_id") == refused.headers["x-request-id"]]
+    canaries = [code, tokens["access_token"], tokens["refresh_token"], str(app.client_secret), app.code_verifier, key]
+    canaries += ["state-canary", "gh_rt_canary", "bearer-canary", "four words", *browser.http.cookies.values()]
+    assert not [canary for canary in canaries if canary in written]
+
+
+def test_an_unexpected_fault_is_500_with_an_id_and_a_trace_in_the_log_only(
+    house: House, browser: Browser, capfd: pytest.CaptureFixture[str]
+) -> None:
+    house.sql("ALTER TABLE users RENAME TO users_hidden")
+    try:
+        page = browser.open("/")
+        answer = browser.http.get(f"{house.url}/api-keys", headers={"Authorization": "Bearer gh_key_" + "x" * 43})
+    finally:
+        house.sql("ALTER TABLE users_hidden RENAME TO users")
+    assert page.status == answer.status_code == 500
+    assert answer.json()["error"] == "server_error"
+    assert page.headers["x-request-id"] in page.text
+    for text in (page.text, answer.text):
+        assert "users" not in text
+        assert "Traceback" not in text
+    written = capfd.readouterr().err
+    assert page.headers["x-request-id"] in written
+    assert "UndefinedTable" in written
