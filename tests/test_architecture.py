@@ -44,6 +44,7 @@ FLOORS = {
     "cli": 10,
     "__main__": 11,
     "__init__": 0,
+    "__version__": 0,
 }
 DOORS: set[tuple[str, str]] = set()
 SQL = {"db", "audit", "limits", "last_used", "sessions", "sweep", "world"}  # and every store.py

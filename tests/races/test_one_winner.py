@@ -149,6 +149,28 @@ def test_one_set_up_link_makes_one_owner(house: House) -> None:
     assert house.sql("SELECT count(*), bool_and(is_admin) FROM users") == [(1, True)]
 
 
+def test_one_password_link_sets_one_password(house: House) -> None:
+    user_id = house.add_user()
+
+    async def link() -> str:
+        async with house.world.db.begin() as db:
+            return await new_link(db, "password", user_id, house.world.now())
+
+    code = str(house.wait_for(link()))
+
+    def attempt(number: int) -> int:
+        browser = Browser(house.url)
+        page = browser.open(f"/password?code={code}")
+        gate.wait()
+        return browser.send("/password", csrf=page.field("csrf"), code=code, password=f"attempt number {number}").status
+
+    gate = threading.Barrier(8)
+    with ThreadPoolExecutor(8) as pool:
+        statuses = sorted(pool.map(attempt, range(8)))
+    assert statuses == [200] + [410] * 7
+    assert house.sql("SELECT count(*) FROM audit_events WHERE event = 'password.changed'") == [(1,)]
+
+
 def test_identical_registrations_at_once_are_one_client(house: House) -> None:
     document = {
         "redirect_uris": ["http://127.0.0.1:1/cb"],

@@ -31,6 +31,18 @@ def test_a_refresh_token_ends_its_connection(app: App, browser: Browser) -> None
     assert app.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"
 
 
+def test_news_of_a_revocation_does_not_wait_for_the_poll(app: App, browser: Browser) -> None:
+    """NOTIFY, not the look of every second behind it: eight in a row within a quarter of a second each."""
+    page = app.authorize_url()
+    browser.decide(browser.sign_in(browser.open(page)))
+    for _ in range(8):
+        token = app.redeem(browser.open(page).answer["code"]).json()["access_token"]
+        assert revoke(app, token) == 200
+        deadline = time.monotonic() + 0.25
+        while app.call("whoami", token).status_code == 200:
+            assert time.monotonic() < deadline
+
+
 def test_an_access_token_ends_alone(app: App, browser: Browser) -> None:
     tokens = app.connect(browser)
     assert revoke(app, tokens["access_token"]) == 200
