@@ -11,15 +11,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.http import new_request_id, request_id
 
 QUIET = frozenset({"/healthz", "/readyz"})
-log = structlog.get_logger("gatehouse.request")
 
 
 class Edge:
     """Exact paths go straight to their door, without a walk through a route table; the rest goes to `app`."""
 
-    def __init__(self, doors: Mapping[str, ASGIApp], app: ASGIApp, *, https: bool) -> None:
+    def __init__(self, doors: Mapping[str, ASGIApp], app: ASGIApp, *, https: bool, log_calls: bool) -> None:
         self._doors = doors
         self._app = app
+        self._log = structlog.get_logger("gatehouse.request").bind()
+        self._log_calls = log_calls  # also the calls of /mcp that went well
         headers = [(b"x-content-type-options", b"nosniff")]
         if https:
             headers.append((b"strict-transport-security", b"max-age=63072000; includeSubDomains"))
@@ -47,7 +48,6 @@ class Edge:
         try:
             await self._doors.get(path, self._app)(scope, receive, labelled)
         finally:
-            if path not in QUIET:
+            if path not in QUIET and (self._log_calls or path != "/mcp" or status >= 400):
                 milliseconds = round((time.perf_counter() - started) * 1000, 1)
-                write = log.debug if path == "/mcp" and status < 400 else log.info
-                write("request", method=scope["method"], path=path[:200], status=status, ms=milliseconds)
+                self._log.info("request", method=scope["method"], path=path[:200], status=status, ms=milliseconds)

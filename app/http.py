@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import random
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -12,9 +12,9 @@ import asyncpg
 import structlog
 from pydantic_core import from_json
 from sqlalchemy.exc import DBAPIError
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from app.db.engine import is_unavailable
 from app.protocol.errors import (
@@ -47,7 +47,8 @@ log = structlog.get_logger("gatehouse.http")
 
 
 def new_request_id() -> str:
-    return os.urandom(8).hex()
+    """To be found in the log, not to be kept secret; so no system call for it."""
+    return f"{random.getrandbits(64):016x}"
 
 
 class Door:
@@ -89,8 +90,6 @@ def as_refusal(fault: Exception) -> OAuthError:
     """What the caller is told of any fault; the log is told the rest."""
     if isinstance(fault, OAuthError):
         return fault
-    if isinstance(fault, ClientDisconnect):
-        return InvalidRequest("the request ended early")
     if is_unavailable(fault):
         log.warning("database away", error=type(fault).__name__)
         return TemporarilyUnavailable("the server cannot reach its database; try again in a moment", retry_after=1)
@@ -149,23 +148,53 @@ def method_not_allowed(methods: Iterable[str]) -> Response:
     return response
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """The whole body, counted while it arrives. Raises BodyTooLarge past `limit` bytes, BodyTooSlow past BODY_SECONDS."""
-    declared = request.headers.get("content-length", "")
+async def read_body(receive: Receive, declared: bytes, limit: int) -> bytes:
+    """The whole body, counted while it arrives; `declared` is its Content-Length. Raises BodyTooLarge past `limit` bytes,
+    BodyTooSlow past BODY_SECONDS, InvalidRequest when the caller goes away."""
     if declared.isdigit() and (len(declared) > 12 or int(declared) > limit):
         raise BodyTooLarge(f"the body is larger than {limit} bytes")
-    chunks: list[bytes] = []
-    size = 0
+    message = await _within(BODY_SECONDS, receive)
+    if not message.get("more_body", False):  # nearly always: it came with the headers
+        return _counted(message, 0, limit)
+    chunks = [_counted(message, 0, limit)]
+    size = len(chunks[0])
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > limit:
-                    raise BodyTooLarge(f"the body is larger than {limit} bytes")
-                chunks.append(chunk)
+            while message.get("more_body", False):
+                message = await receive()
+                chunks.append(_counted(message, size, limit))
+                size += len(chunks[-1])
     except TimeoutError as fault:
         raise BodyTooSlow("the body took too long to arrive") from fault
     return b"".join(chunks)
+
+
+async def _within(seconds: float, receive: Receive) -> Message:
+    """As `asyncio.timeout`, at a quarter of its price, for what nearly always is there already."""
+    task = asyncio.current_task()
+    assert task is not None
+    late = asyncio.get_running_loop().call_later(seconds, task.cancel, "late")
+    try:
+        return await receive()
+    except asyncio.CancelledError as fault:
+        if fault.args != ("late",) or task.uncancel() > 0:
+            raise
+        raise BodyTooSlow("the body took too long to arrive") from fault
+    finally:
+        late.cancel()
+
+
+def _counted(message: Message, size: int, limit: int) -> bytes:
+    if message["type"] == "http.disconnect":
+        raise InvalidRequest("the request ended early")
+    chunk: bytes = message.get("body", b"")
+    if size + len(chunk) > limit:
+        raise BodyTooLarge(f"the body is larger than {limit} bytes")
+    return chunk
+
+
+async def body_of(request: Request, limit: int) -> bytes:
+    return await read_body(request.receive, request.headers.get("content-length", "").encode("latin-1"), limit)
 
 
 def media_type(request: Request) -> str:
@@ -180,7 +209,7 @@ async def form(request: Request) -> Params:
         raise InvalidRequest("the body must be application/x-www-form-urlencoded")
     if request.scope["query_string"]:
         raise InvalidRequest("parameters belong in the body, not in the URL")
-    return parse(await read_body(request, FORM_BYTES))
+    return parse(await body_of(request, FORM_BYTES))
 
 
 async def json_body(request: Request) -> object:
@@ -188,7 +217,7 @@ async def json_body(request: Request) -> object:
     if media_type(request) != "application/json":
         raise InvalidRequest("the body must be application/json")
     try:
-        value = from_json(await read_body(request, JSON_BYTES), allow_inf_nan=False)
+        value = from_json(await body_of(request, JSON_BYTES), allow_inf_nan=False)
     except ValueError as fault:
         raise InvalidRequest("the body is not valid JSON") from fault
     if not _is_tame(value, JSON_DEPTH):

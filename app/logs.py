@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+from pydantic_core import to_json
 
 from app.http import request_id
 
-SECRET = ("token", "secret", "password", "code", "state", "authorization", "cookie", "apikey", "api_key", "verifier")
+SECRET = re.compile("token|secret|password|code|state|authorization|cookie|api_?key|verifier", re.IGNORECASE)
 
 
 def configure(level: str, *, pretty: bool | None = None) -> None:
@@ -26,7 +28,7 @@ def configure(level: str, *, pretty: bool | None = None) -> None:
     last: list[Any] = (
         [structlog.dev.ConsoleRenderer(pad_event_to=0)]
         if pretty
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(serializer=_as_json)]
     )
     structlog.configure(
         processors=[*shared, *last],
@@ -55,7 +57,7 @@ def _with_request_id(logger: Any, method: str, event: MutableMapping[str, Any]) 
 def _without_secrets(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A last line of defence: nothing we log has such a name, and what a library may log is hidden."""
     for name in event:
-        if any(word in name.lower() for word in SECRET):
+        if SECRET.search(name):
             event[name] = "***"
     return event
 
@@ -64,3 +66,7 @@ def _plain(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mutable
     event.pop("_record", None)
     event.pop("_from_structlog", None)
     return event
+
+
+def _as_json(event: Any, **options: Any) -> str:
+    return to_json(event, fallback=str).decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -136,8 +137,11 @@ class Gatehouse:
             manager = server.build(world, tools)
             logs.configure(self._settings.log_level)  # once more: the SDK brings a handler of its own
             scopes = {declared.name: declared.scope for declared in tools.values()}
+            log_calls = self._settings.log_level == "debug"
             guard = Guard(manager.handle_request, world, callers, scopes)
-            self._edge = Edge(url_table(world, guard), api_app(world, callers), https=self._settings.is_https)
+            self._edge = Edge(
+                url_table(world, guard), api_app(world, callers), https=self._settings.is_https, log_calls=log_calls
+            )
             background = [
                 asyncio.create_task(work)
                 for work in (
@@ -146,6 +150,9 @@ class Gatehouse:
                     keep_sweeping(world),
                 )
             ]
+            # What is there now stays: the collector need not walk it again for every few hundred calls.
+            gc.collect()
+            gc.freeze()
             try:
                 async with manager.run():
                     yield

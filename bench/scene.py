@@ -68,7 +68,8 @@ async def set_up(world: World, port: int) -> Scene:
     async with world.db.begin() as db:
         user = await accounts.create(db, f"bench-{port}@example.com", "", None, now, is_admin=False)
         assert user is not None, "the database is not new"
-        client_id, _ = await clients.add_client(db, new_id("client"), metadata, None, now, kind="static")
+        client_id = new_id("client")
+        await clients.add_static(db, client_id, metadata, None, now)
         _, api_key = await keys.create(db, user.id, "bench", DEFAULT, None, now)
         await oauth.remember_consent(db, user.id, pending(client_id, world, now), now)
         await db.execute(

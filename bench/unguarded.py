@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import time
 from datetime import UTC, datetime
@@ -48,6 +49,8 @@ async def serve(port: int) -> None:
             await manager.handle_request(scope, receive, send)
 
         options = OPTIONS | {"lifespan": "off"}
+        gc.collect()
+        gc.freeze()  # as Gatehouse does once it is put together
         async with manager.run():
             # Gatehouse's own server, so that what it sets for its process holds here too.
             config = uvicorn.Config(app, host="127.0.0.1", port=port, **options)

@@ -84,7 +84,9 @@ async def _owner(request: Request, world: World, callers: Callers) -> Owner:
     """
     now = world.now()
     if "authorization" in request.headers:
-        principal = await callers.principal(bearer(request.scope), now)
+        principal = await callers.principal(
+            bearer([value.encode("latin-1") for value in request.headers.getlist("authorization")]), now
+        )
         if API_KEYS not in principal.scope:
             raise InsufficientScope("this token may not manage API keys", frozenset({API_KEYS}))
         return Owner(principal.subject, principal.scope)

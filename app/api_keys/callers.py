@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 
-from starlette.types import Scope
-
 from app.api_keys import store
 from app.protocol.errors import InvalidRequest, InvalidToken, NoToken, TemporarilyUnavailable
 from app.protocol.scope import expanded
@@ -19,9 +17,8 @@ REMEMBERED = 10_000  # tokens; some 10 MB
 KEY_SECONDS = 60  # how long an API key is not looked up again; its revocation is heard of at once all the same
 
 
-def bearer(scope: Scope) -> str:
-    """The token of the Authorization header. Raises NoToken, or InvalidRequest for two headers."""
-    values = [value for name, value in scope["headers"] if name == b"authorization"]
+def bearer(values: list[bytes]) -> str:
+    """The token, from every value of the Authorization header. Raises NoToken, or InvalidRequest for two headers."""
     if not values or values[0][:7].lower() != b"bearer ":
         raise NoToken("a bearer token is needed here")
     if len(values) > 1:
@@ -42,7 +39,7 @@ class Callers:
         world = self._world
         if world.live.revocations.is_stale(now, world.settings.revocation_staleness):
             raise TemporarilyUnavailable("revocations are not known at the moment", retry_after=1)
-        digest = hashlib.sha256(token.encode("latin-1")).digest()
+        digest = hashlib.blake2b(token.encode("latin-1"), digest_size=32).digest()
         known = self._known.get(digest)
         if known is None or known.expires_at <= now.timestamp() or world.live.revocations.covers(known):
             self._known.pop(digest, None)

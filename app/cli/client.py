@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from app import audit
 from app.cli.console import Json, Refused, say, show
 from app.cli.operating import operate
 from app.clients import store
@@ -35,19 +36,14 @@ def add(
         raise Refused(refusal.description, 2) from None
     secret = None if public else new_secret(CLIENT_SECRET)
 
-    async def work(world: World) -> str:
-        async with world.db.begin() as db:
-            client_id, _ = await store.add_client(
-                db,
-                new_id("client"),
-                metadata,
-                fingerprint(secret) if secret else None,
-                world.now(),
-                kind="static",
-            )
-            return client_id
+    client_id = new_id("client")
 
-    client_id = operate(work)
+    async def work(world: World) -> None:
+        async with world.db.begin() as db:
+            await store.add_static(db, client_id, metadata, fingerprint(secret) if secret else None, world.now())
+            await audit.record(db, "client.registered", world.now(), client_id=client_id, name=metadata["client_name"])
+
+    operate(work)
     if as_json:
         print(json.dumps({"client_id": client_id} | ({"client_secret": secret} if secret else {}), indent=2))
     else:

@@ -8,7 +8,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import audit
 from app.clients import store
 from app.http import client_address, json_body, no_store
 from app.limits import Rate, hit
@@ -31,25 +30,12 @@ async def register(request: Request, world: World) -> Response:
             raise
         raise InvalidClientMetadata(fault.description) from fault  # RFC 7591 §3.2.2 has no invalid_request
     secret = None if metadata["token_endpoint_auth_method"] == "none" else new_secret(CLIENT_SECRET)
-    async with world.db.begin() as db:
-        refusal = await _full(world, db)
-        if refusal is None:
-            client_id, issued_at = await store.add_client(
-                db, new_id("client"), metadata, fingerprint(secret) if secret else None, now, kind="dynamic"
-            )
-            await audit.record(
-                db, "client.registered", now, client_id=client_id, address=address, name=metadata["client_name"]
-            )
-    if refusal is not None:
-        raise refusal
+    key = fingerprint(secret) if secret else None
+    added = await store.register(world.pool, new_id("client"), metadata, key, address, settings.max_unused_clients, now)
+    if added is None:
+        raise ClientLimitExceeded("too many registrations were never used; the oldest make room within a day")
+    client_id, issued_at = added
     answer: dict[str, Any] = {**metadata, "client_id": client_id, "client_id_issued_at": int(issued_at.timestamp())}
     if secret is not None:
         answer |= {"client_secret": secret, "client_secret_expires_at": 0}
     return no_store(answer, 201)
-
-
-async def _full(world: World, db: Any) -> ClientLimitExceeded | None:
-    limit = world.settings.max_unused_clients
-    if limit and await store.is_full(db, limit):
-        return ClientLimitExceeded("too many registrations were never used; the oldest make room within a day")
-    return None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.engine import HotPool
@@ -40,39 +40,73 @@ async def removed_on(db: AsyncConnection, client_id: str) -> datetime | None:
     return (await db.execute(select(clients.c.revoked_at).where(clients.c.client_id == client_id))).scalar()
 
 
-async def is_full(db: AsyncConnection, limit: int) -> bool:
-    """Whether so many registrations were never used that no more are taken; the sweeper makes room after a day."""
-    unused = text(
-        "SELECT count(*) FROM (SELECT FROM clients WHERE last_used_at IS NULL AND kind = 'dynamic' LIMIT :n) u"
-    )
-    return int((await db.execute(unused, {"n": limit})).scalar_one()) >= limit
+# One statement: is there room among those that nobody used, the client (an identical public one is found rather than
+# added), and the line in the audit log.
+REGISTER = """
+WITH room AS (
+  SELECT FROM (SELECT count(*) AS unused FROM (
+    SELECT FROM clients WHERE last_used_at IS NULL AND kind = 'dynamic' LIMIT $12) u) n
+  WHERE $12 = 0 OR unused < $12
+), added AS (
+  INSERT INTO clients (client_id, kind, client_name, redirect_uris, grant_types, token_endpoint_auth_method,
+                       secret_fingerprint, scope, metadata, registration_key, created_at)
+  SELECT $1, 'dynamic', $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM room
+  ON CONFLICT (registration_key) WHERE revoked_at IS NULL
+  DO UPDATE SET registration_key = excluded.registration_key
+  RETURNING client_id, client_name, created_at
+), noted AS (
+  INSERT INTO audit_events (at, event, client_id, address, detail)
+  SELECT $10, 'client.registered', client_id, $11, jsonb_build_object('name', client_name) FROM added
+)
+SELECT client_id, created_at FROM added
+"""
 
 
-async def add_client(
-    db: AsyncConnection, client_id: str, metadata: dict[str, Any], secret: bytes | None, now: datetime, *, kind: str
-) -> tuple[str, datetime]:
-    """Registers a client; an identical public one is found rather than added. Returns its id and time of issue."""
-    idempotent = secret is None and kind == "dynamic"
-    statement = upsert(clients).values(
-        client_id=client_id,
-        kind=kind,
-        client_name=metadata["client_name"],
-        redirect_uris=metadata["redirect_uris"],
-        grant_types=metadata["grant_types"],
-        token_endpoint_auth_method=metadata["token_endpoint_auth_method"],
-        secret_fingerprint=secret,
-        scope=metadata.get("scope"),
-        metadata=metadata,
-        registration_key=registration_key(metadata) if idempotent else None,
-        created_at=now,
+async def register(
+    pool: HotPool,
+    client_id: str,
+    metadata: dict[str, Any],
+    secret: bytes | None,
+    address: str,
+    max_unused: int,
+    now: datetime,
+) -> tuple[str, datetime] | None:
+    """The id and the time of issue; None when `max_unused` registrations (0: no limit) were never used."""
+    row = await pool.fetchrow(
+        REGISTER,
+        client_id,
+        metadata["client_name"],
+        metadata["redirect_uris"],
+        metadata["grant_types"],
+        metadata["token_endpoint_auth_method"],
+        secret,
+        metadata.get("scope"),
+        json.dumps(metadata),
+        registration_key(metadata) if secret is None else None,
+        now,
+        address,
+        max_unused,
     )
-    found = statement.on_conflict_do_update(
-        index_elements=["registration_key"],
-        index_where=clients.c.revoked_at.is_(None),
-        set_={"registration_key": statement.excluded.registration_key},  # touches nothing, but returns the row
-    ).returning(clients.c.client_id, clients.c.created_at)
-    row = (await db.execute(found)).one()
-    return row.client_id, row.created_at
+    return None if row is None else (row["client_id"], row["created_at"])
+
+
+async def add_static(
+    db: AsyncConnection, client_id: str, metadata: dict[str, Any], secret: bytes | None, now: datetime
+) -> None:
+    """A client that the operator registers by hand; it is never swept."""
+    copied = ("client_name", "redirect_uris", "grant_types", "token_endpoint_auth_method")
+    values = {name: metadata[name] for name in copied}
+    await db.execute(
+        insert(clients).values(
+            client_id=client_id,
+            kind="static",
+            secret_fingerprint=secret,
+            scope=metadata.get("scope"),
+            metadata=metadata,
+            created_at=now,
+            **values,
+        )
+    )
 
 
 async def listed(db: AsyncConnection) -> list[dict[str, Any]]:

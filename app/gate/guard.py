@@ -11,8 +11,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api_keys.callers import Callers, bearer
-from app.gate.rules import Unreadable, needed_scope, parsed, written
+from app.api_keys.callers import REMEMBERED, Callers, bearer
+from app.gate.headers import Sorted, sorted_headers
+from app.gate.rules import Unreadable, needed_scope, needs_of, parsed, written
 from app.http import OPEN_CORS, as_refusal, preflight, read_body, with_retry_after
 from app.protocol import challenge
 from app.protocol.errors import InsufficientScope, OAuthError
@@ -21,7 +22,6 @@ from app.protocol.types import Principal
 from app.world import World
 
 BODY_BYTES = 4 * 1024 * 1024
-REPLACED = (b"content-length", b"transfer-encoding", b"mcp-protocol-version", b"authorization", b"cookie")
 
 
 class Guard:
@@ -31,29 +31,30 @@ class Guard:
         self._app = app
         self._world = world
         self._callers = callers
-        self._tools = tools
+        self._needs = needs_of(tools)
+        self._users: dict[tuple[str, int], AuthenticatedUser] = {}
         self._hosts = frozenset(host.encode() for host in world.settings.accepted_hosts())
         self._metadata = f"{world.settings.issuer}/.well-known/oauth-protected-resource/mcp"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
-        stranger = self._stranger(scope, origin)
+        headers = sorted_headers(scope)
+        stranger = self._stranger(headers)
         if stranger is not None:
             await stranger(scope, receive, send)
             return
-        if origin is not None:
+        if headers.origins:
             send = _with_cors(send)
         if scope["method"] == "OPTIONS":
             await preflight(Request(scope), ["POST"])(scope, receive, send)
             return
         principal = None
         try:
-            principal = await self._callers.principal(bearer(scope), self._world.now())
+            principal = await self._callers.principal(bearer(headers.credentials), self._world.now())
             if scope["method"] != "POST":
                 await Response(status_code=405, headers={"Allow": "POST"})(scope, receive, send)
                 return
-            message = parsed(await read_body(Request(scope, receive), BODY_BYTES))
-            needed = needed_scope(message, self._tools)
+            message = parsed(await read_body(receive, headers.declared, BODY_BYTES))
+            needed = needed_scope(message, self._needs)
             if not needed <= principal.scope:
                 raise InsufficientScope(f"this call needs the scope {' '.join(sorted(needed))}", needed)
         except Unreadable as fault:
@@ -62,14 +63,13 @@ class Guard:
         except Exception as fault:
             await self._refusal(as_refusal(fault), principal)(scope, receive, send)
             return
-        await self._let_in(scope, receive, send, principal, written(message))
+        await self._let_in(scope, receive, send, principal, headers, written(message))
 
-    def _stranger(self, scope: Scope, origin: bytes | None) -> Response | None:
+    def _stranger(self, headers: Sorted) -> Response | None:
         """DNS rebinding: a browser page of elsewhere names its own Host or Origin (MCP transport, "Security Warning")."""
-        hosts = [value for name, value in scope["headers"] if name == b"host"]
-        if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
+        if len(headers.hosts) != 1 or headers.hosts[0].lower() not in self._hosts:
             return JSONResponse({"error": "misdirected_request", "error_description": "this Host is not served"}, 421)
-        if origin is not None and not self._world.settings.accepts_origin(origin.decode("latin-1")):
+        if not all(self._world.settings.accepts_origin(origin.decode("latin-1")) for origin in headers.origins):
             return JSONResponse({"error": "forbidden", "error_description": "this Origin is not allowed"}, 403)
         return None
 
@@ -82,19 +82,11 @@ class Guard:
             response.headers["WWW-Authenticate"] = challenge.bearer(refusal, self._metadata, scope)
         return with_retry_after(response, refusal)
 
-    async def _let_in(self, scope: Scope, receive: Receive, send: Send, principal: Principal, body: bytes) -> None:
-        user = AuthenticatedUser(
-            AccessToken(
-                token="",  # the caller's token stops at our door
-                client_id=principal.client_id,
-                scopes=list(principal.scope),
-                expires_at=principal.expires_at,
-                resource=self._world.settings.resource,
-                subject=principal.subject,
-                claims={"iss": self._world.settings.issuer, "via": principal.via},
-            )
-        )
-        inner = {**scope, "headers": _inner_headers(scope, len(body)), "user": user}
+    async def _let_in(
+        self, scope: Scope, receive: Receive, send: Send, principal: Principal, headers: Sorted, body: bytes
+    ) -> None:
+        user = self._users.get((principal.token_id, principal.expires_at)) or self._user(principal)
+        inner = {**scope, "headers": headers.passed_on(len(body)), "user": user}
         inner["state"] = {**scope.get("state", {}), "principal": principal}
         token = auth_context_var.set(user)
         try:
@@ -102,17 +94,20 @@ class Guard:
         finally:
             auth_context_var.reset(token)
 
-
-def _inner_headers(scope: Scope, length: int) -> list[tuple[bytes, bytes]]:
-    """What the tools may see: no credentials, the length of what is passed on, and the protocol version once
-    (real clients send `2025-11-25, 2025-11-25`)."""
-    headers = [header for header in scope["headers"] if header[0] not in REPLACED]
-    versions = [value for name, value in scope["headers"] if name == b"mcp-protocol-version"]
-    if versions:
-        distinct = dict.fromkeys(part.strip() for value in versions for part in value.split(b","))
-        headers.append((b"mcp-protocol-version", b", ".join(distinct)))
-    headers.append((b"content-length", str(length).encode()))
-    return headers
+    def _user(self, principal: Principal) -> AuthenticatedUser:
+        """As the SDK and the servers built on it know their caller."""
+        token = AccessToken(
+            token="",  # the caller's token stops at our door
+            client_id=principal.client_id,
+            scopes=sorted(principal.scope),
+            expires_at=principal.expires_at,
+            resource=self._world.settings.resource,
+            subject=principal.subject,
+            claims={"iss": self._world.settings.issuer, "via": principal.via},
+        )
+        if len(self._users) >= REMEMBERED:
+            self._users.clear()
+        return self._users.setdefault((principal.token_id, principal.expires_at), AuthenticatedUser(token))
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

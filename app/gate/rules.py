@@ -35,11 +35,15 @@ def written(message: dict[str, object]) -> bytes:
     return to_json(message)
 
 
-def needed_scope(message: dict[str, object], tools: Mapping[str, str]) -> frozenset[str]:
-    """The scopes for this message, all of them at once. `tools` maps a tool's name to its scope."""
+def needs_of(tools: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """All that a call of each tool needs; `tools` maps its name to its scope."""
+    return {name: BASELINE | {scope} for name, scope in tools.items()}
+
+
+def needed_scope(message: dict[str, object], needs: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """The scopes for this message, all of them at once."""
     if message.get("method") != "tools/call":
         return BASELINE
     params = message.get("params")
     name = params.get("name") if isinstance(params, dict) else None
-    scope = tools.get(name) if isinstance(name, str) else None
-    return BASELINE if scope is None else BASELINE | {scope}
+    return needs.get(name, BASELINE) if isinstance(name, str) else BASELINE

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qsl
 
 from app.protocol.errors import InvalidRequest
 
 MAX_FIELDS = 60
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 REPEATABLE = frozenset({"resource"})  # RFC 8707 §2
 
 
@@ -23,7 +25,7 @@ class Params:
     def get(self, name: str) -> str | None:
         """The one value, or None. Raises InvalidRequest when it came twice or carries control characters."""
         value = self.verbatim(name)
-        if value is not None and any(c < " " or c == "\x7f" for c in value):
+        if value is not None and CONTROL.search(value):
             raise InvalidRequest(f"{name} contains control characters")
         return value
 

@@ -150,6 +150,21 @@ def test_two_hosts_or_none_do_not_reach_the_tools(house: House) -> None:
     assert none.startswith((b"HTTP/1.1 421", b"HTTP/1.1 400"))
 
 
+def test_a_body_that_never_comes_is_given_up(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten seconds; here a third of one. The head of the body makes no difference."""
+    monkeypatch.setattr("app.http.BODY_SECONDS", 0.3)
+    head = [
+        "POST /token HTTP/1.1",
+        f"Host: {urlsplit(house.url).netloc}",
+        "Content-Type: application/x-www-form-urlencoded",
+        "Content-Length: 100",
+    ]
+    for body in (b"", b"grant_type="):
+        answer = raw_request(house, *head, body=body)
+        assert answer.startswith(b"HTTP/1.1 408"), answer
+    assert http().get(f"{house.url}/healthz").status_code == 200
+
+
 def test_a_huge_declared_body_is_refused_before_it_comes(house: House) -> None:
     answer = raw_request(
         house,

@@ -11,8 +11,10 @@ from tests.actors import App, Browser
 from tests.conftest import House
 
 
-def test_no_secret_reaches_the_log(app: App, browser: Browser, house: House, capfd: pytest.CaptureFixture[str]) -> None:
-    logs.configure("debug", pretty=False)
+def test_no_secret_reaches_the_log(house: House, dsn: str, capfd: pytest.CaptureFixture[str]) -> None:
+    house.add_user()
+    loud = House(dsn, log_level="debug").start()
+    app, browser = App(loud.url), Browser(loud.url)
     try:
         app.register(token_endpoint_auth_method="client_secret_post", client_name='evil\r\n{"level":"x"}')
         code = app.code(browser, state="state-canary")
@@ -21,10 +23,11 @@ def test_no_secret_reaches_the_log(app: App, browser: Browser, house: House, cap
         app.call("whoami", tokens["access_token"])
         app.refresh("gh_rt_canary")
         refused = app.call("whoami", "bearer-canary")
-        key = browser.http.post(f"{house.url}/api-keys", json={"name": "x"}).json()["apiKey"]
-        app.http.post(f"{house.url}/auth/token", json={"apiKey": key})
+        key = browser.http.post(f"{loud.url}/api-keys", json={"name": "x"}).json()["apiKey"]
+        app.http.post(f"{loud.url}/auth/token", json={"apiKey": key})
         browser.open(f"/nothing?token={key}&code={code}")
     finally:
+        loud.stop()
         logs.configure("error")
     written = capfd.readouterr().err
     lines = [json.loads(line) for line in written.splitlines()]
