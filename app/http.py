@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
@@ -14,12 +13,10 @@ from pydantic_core import from_json
 from sqlalchemy.exc import DBAPIError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from app.db.engine import is_unavailable
 from app.protocol.errors import (
-    BodyTooLarge,
-    BodyTooSlow,
     InvalidRequest,
     OAuthError,
     TemporarilyUnavailable,
@@ -32,7 +29,6 @@ Renderer = Callable[[OAuthError, Request, World], Response]
 
 FORM_BYTES = 64 * 1024
 JSON_BYTES = 32 * 1024
-BODY_SECONDS = 10.0
 JSON_DEPTH = 20
 OPEN_CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -148,53 +144,8 @@ def method_not_allowed(methods: Iterable[str]) -> Response:
     return response
 
 
-async def read_body(receive: Receive, declared: bytes, limit: int) -> bytes:
-    """The whole body, counted while it arrives; `declared` is its Content-Length. Raises BodyTooLarge past `limit` bytes,
-    BodyTooSlow past BODY_SECONDS, InvalidRequest when the caller goes away."""
-    if declared.isdigit() and (len(declared) > 12 or int(declared) > limit):
-        raise BodyTooLarge(f"the body is larger than {limit} bytes")
-    message = await _within(BODY_SECONDS, receive)
-    if not message.get("more_body", False):  # nearly always: it came with the headers
-        return _counted(message, 0, limit)
-    chunks = [_counted(message, 0, limit)]
-    size = len(chunks[0])
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while message.get("more_body", False):
-                message = await receive()
-                chunks.append(_counted(message, size, limit))
-                size += len(chunks[-1])
-    except TimeoutError as fault:
-        raise BodyTooSlow("the body took too long to arrive") from fault
-    return b"".join(chunks)
-
-
-async def _within(seconds: float, receive: Receive) -> Message:
-    """As `asyncio.timeout`, at a quarter of its price, for what nearly always is there already."""
-    task = asyncio.current_task()
-    assert task is not None
-    late = asyncio.get_running_loop().call_later(seconds, task.cancel, "late")
-    try:
-        return await receive()
-    except asyncio.CancelledError as fault:
-        if fault.args != ("late",) or task.uncancel() > 0:
-            raise
-        raise BodyTooSlow("the body took too long to arrive") from fault
-    finally:
-        late.cancel()
-
-
-def _counted(message: Message, size: int, limit: int) -> bytes:
-    if message["type"] == "http.disconnect":
-        raise InvalidRequest("the request ended early")
-    chunk: bytes = message.get("body", b"")
-    if size + len(chunk) > limit:
-        raise BodyTooLarge(f"the body is larger than {limit} bytes")
-    return chunk
-
-
-async def body_of(request: Request, limit: int) -> bytes:
-    return await read_body(request.receive, request.headers.get("content-length", "").encode("latin-1"), limit)
+async def body_of(request: Request, world: World, limit: int) -> bytes:
+    return await world.bodies.read(request.receive, request.headers.get("content-length", "").encode("latin-1"), limit)
 
 
 def media_type(request: Request) -> str:
@@ -203,21 +154,21 @@ def media_type(request: Request) -> str:
     return values[0].split(";")[0].strip().lower() if len(values) == 1 else ""
 
 
-async def form(request: Request) -> Params:
+async def form(request: Request, world: World) -> Params:
     """The parameters of a form body (RFC 6749 §3.2); none may stand in the URL, where logs keep them."""
     if media_type(request) != "application/x-www-form-urlencoded":
         raise InvalidRequest("the body must be application/x-www-form-urlencoded")
     if request.scope["query_string"]:
         raise InvalidRequest("parameters belong in the body, not in the URL")
-    return parse(await body_of(request, FORM_BYTES))
+    return parse(await body_of(request, world, FORM_BYTES))
 
 
-async def json_body(request: Request) -> object:
+async def json_body(request: Request, world: World) -> object:
     """The JSON value of the body. Raises InvalidRequest for anything that is not plain, shallow, storable JSON."""
     if media_type(request) != "application/json":
         raise InvalidRequest("the body must be application/json")
     try:
-        value = from_json(await body_of(request, JSON_BYTES), allow_inf_nan=False)
+        value = from_json(await body_of(request, world, JSON_BYTES), allow_inf_nan=False)
     except ValueError as fault:
         raise InvalidRequest("the body is not valid JSON") from fault
     if not _is_tame(value, JSON_DEPTH):

@@ -148,6 +148,7 @@ class Gatehouse:
                     world.live.follow(self._settings.dsn),
                     world.last_used.keep_flushing(),
                     keep_sweeping(world),
+                    world.bodies.keep_looking(),
                 )
             ]
             # What is there now stays: the collector need not walk it again for every few hundred calls.

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.bodies import Bodies
 from app.db.engine import HotPool, engine, pool
 from app.last_used import LastUsed
 from app.settings import Settings
@@ -28,6 +29,7 @@ class World:
     pool: HotPool
     live: Live
     last_used: LastUsed
+    bodies: Bodies
     hashing: asyncio.Semaphore  # as many password hashes at once as there are processors
     now: Callable[[], datetime]
 
@@ -45,7 +47,7 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
         hot = await pool(settings.dsn, settings.pool_size)
         live = Live(db, hot, secrets.signing_keys, now)
         slots = asyncio.Semaphore(max(2, os.cpu_count() or 2))
-        yield World(settings, secrets, db, hot, live, LastUsed(hot), slots, now)
+        yield World(settings, secrets, db, hot, live, LastUsed(hot), Bodies(), slots, now)
         await asyncio.wait_for(hot.close(), 5)
     finally:
         await db.dispose()

@@ -21,6 +21,7 @@ FLOORS = {
     "db": 1,
     "tokens": 2,
     "audit": 2,
+    "bodies": 2,
     "limits": 2,
     "last_used": 2,
     "world": 3,

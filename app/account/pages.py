@@ -69,7 +69,7 @@ async def revoke_key(request: Request, world: World) -> Response:
 
 
 async def _sent(request: Request, world: World) -> tuple[Viewer | None, Params]:
-    fields = await form(request)
+    fields = await form(request, world)
     sessions.check_form(request, world, fields)
     return await sessions.viewer(request, world, world.now()), fields
 

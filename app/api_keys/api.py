@@ -50,7 +50,7 @@ def router(world: World, callers: Callers) -> APIRouter:
     async def create_key(request: Request) -> Response:
         owner, now = await _owner(request, world, callers), world.now()
         try:
-            wish = NewKey.model_validate(await json_body(request))
+            wish = NewKey.model_validate(await json_body(request, world))
         except ValidationError as fault:
             error = fault.errors()[0]
             raise InvalidRequest(f"{'.'.join(map(str, error['loc'])) or 'the body'}: {error['msg']}") from fault

@@ -32,19 +32,21 @@ class Callers:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._staleness = world.settings.revocation_staleness
         self._known: dict[bytes, Principal] = {}
 
     async def principal(self, token: str, now: datetime) -> Principal:
         """Raises InvalidToken; TemporarilyUnavailable when nobody has said for too long what is revoked."""
-        world = self._world
-        if world.live.revocations.is_stale(now, world.settings.revocation_staleness):
+        world, moment = self._world, now.timestamp()
+        revocations = world.live.revocations
+        if revocations.is_stale(moment, self._staleness):
             raise TemporarilyUnavailable("revocations are not known at the moment", retry_after=1)
         digest = hashlib.blake2b(token.encode("latin-1"), digest_size=32).digest()
         known = self._known.get(digest)
-        if known is None or known.expires_at <= now.timestamp() or world.live.revocations.covers(known):
+        if known is None or known.expires_at <= moment or revocations.covers(known):
             self._known.pop(digest, None)
             known = await self._recognised(token, now)
-            if world.live.revocations.covers(known):
+            if revocations.covers(known):
                 raise InvalidToken("the access token was revoked")
             if len(self._known) >= REMEMBERED:
                 del self._known[next(iter(self._known))]  # the one that has been here longest

@@ -16,7 +16,7 @@ from app.world import World
 async def exchange(request: Request, world: World) -> Response:
     """`{"token", "expiresIn"}`, or one 401 for whatever is wrong with the key: nobody learns that it existed once."""
     now = world.now()
-    body = await json_body(request)
+    body = await json_body(request, world)
     api_key = body.get("apiKey") if isinstance(body, dict) else None
     found = None
     if isinstance(api_key, str) and api_key.startswith(API_KEY) and len(api_key) < 200 and api_key.isascii():

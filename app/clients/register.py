@@ -24,7 +24,7 @@ async def register(request: Request, world: World) -> Response:
     if settings.register_per_minute:
         await hit(world.pool, Rate("register", settings.register_per_minute, timedelta(minutes=1)), address, now)
     try:
-        metadata = checked(await json_body(request))
+        metadata = checked(await json_body(request, world))
     except InvalidRequest as fault:
         if type(fault) is not InvalidRequest:
             raise

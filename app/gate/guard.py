@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api_keys.callers import REMEMBERED, Callers, bearer
 from app.gate.headers import Sorted, sorted_headers
 from app.gate.rules import Unreadable, needed_scope, needs_of, parsed, written
-from app.http import OPEN_CORS, as_refusal, preflight, read_body, with_retry_after
+from app.http import OPEN_CORS, as_refusal, preflight, with_retry_after
 from app.protocol import challenge
 from app.protocol.errors import InsufficientScope, OAuthError
 from app.protocol.scope import DEFAULT
@@ -53,7 +53,7 @@ class Guard:
             if scope["method"] != "POST":
                 await Response(status_code=405, headers={"Allow": "POST"})(scope, receive, send)
                 return
-            message = parsed(await read_body(receive, headers.declared, BODY_BYTES))
+            message = parsed(await self._world.bodies.read(receive, headers.declared, BODY_BYTES))
             needed = needed_scope(message, self._needs)
             if not needed <= principal.scope:
                 raise InsufficientScope(f"this call needs the scope {' '.join(sorted(needed))}", needed)

@@ -56,7 +56,7 @@ async def show_consent(request: Request, world: World) -> Response:
 async def decide(request: Request, world: World) -> Response:
     """Allow is remembered and goes on; Deny is told to the client."""
     now = world.now()
-    fields = await form(request)
+    fields = await form(request, world)
     sessions.check_form(request, world, fields)
     pending = opened(fields.get("req"), world, now)
     viewer = await sessions.viewer(request, world, now)

@@ -25,7 +25,7 @@ async def revoke(request: Request, world: World) -> Response:
     """200 whatever the token was (§2.2). A refresh token ends its connection, an access token only itself;
     another client's token is left alone (§2.1)."""
     now = world.now()
-    params = await form(request)
+    params = await form(request, world)
     params.refuse_repeats()
     client = await authenticated_client(request, params, world)
     token = params.required("token")

@@ -16,7 +16,7 @@ from app.world import World
 async def token(request: Request, world: World) -> Response:
     """Reads, authenticates the client, redeems by grant type, issues: the phases that every grant shares."""
     now = world.now()
-    params = await form(request)
+    params = await form(request, world)
     params.refuse_repeats()
     grant_type = params.required("grant_type")
     redeem = GRANTS.get(grant_type)

@@ -53,7 +53,7 @@ class Live:
         for handle, revoked_at, expires_at in await store.revoked_since(self._pool, self._asked_at - OVERLAP):
             self.revocations.add(handle, revoked_at, expires_at)
         self._asked_at = asked_at
-        self.revocations.as_of = started
+        self.revocations.as_of = started.timestamp()
 
     async def follow(self, database_url: str) -> None:
         """Runs until cancelled; a lost database is tried again every second while the guard counts how old its knowledge is."""

@@ -8,17 +8,19 @@ from app.protocol.types import Principal
 
 
 class Revocations:
-    """Handle → the moment until which its tokens are void. `as_of` is when the database was last heard."""
+    """Handle → the moment until which its tokens are void. `as_of` is when the database was last heard, in seconds since 1970."""
 
     def __init__(self) -> None:
         self._until: dict[str, tuple[float, float]] = {}
-        self.as_of: datetime | None = None
+        self.as_of = 0.0
 
     def add(self, handle: str, revoked_at: datetime, expires_at: datetime) -> None:
         self._until[handle] = (revoked_at.timestamp(), expires_at.timestamp())
 
     def covers(self, principal: Principal) -> bool:
         """True when one of the principal's handles was revoked after its token was issued."""
+        if not self._until:
+            return False
         for handle in principal.handles:
             entry = self._until.get(handle)
             if entry is not None and principal.issued_at <= entry[0]:
@@ -30,6 +32,6 @@ class Revocations:
         moment = now.timestamp()
         self._until = {handle: entry for handle, entry in self._until.items() if entry[1] > moment}
 
-    def is_stale(self, now: datetime, seconds: float) -> bool:
+    def is_stale(self, moment: float, seconds: float) -> bool:
         """True when the database has been silent for longer than `seconds`: then nobody can say what is revoked."""
-        return self.as_of is None or (now - self.as_of).total_seconds() > seconds
+        return moment - self.as_of > seconds

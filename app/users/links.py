@@ -83,7 +83,7 @@ async def set_password(request: Request, world: World) -> Response:
 
 
 async def _sent(request: Request, world: World) -> Params:
-    fields = await form(request)
+    fields = await form(request, world)
     sessions.check_form(request, world, fields)
     address = client_address(request, world.settings.trusted_proxies)
     await hit(world.pool, ONE_TIME_LINK, address, world.now())

@@ -33,7 +33,7 @@ async def show_login(request: Request, world: World) -> Response:
 async def log_in(request: Request, world: World) -> Response:
     """A new session, and back to what was interrupted."""
     now = world.now()
-    fields = await form(request)
+    fields = await form(request, world)
     sessions.check_form(request, world, fields)
     req = fields.get("req")
     email, password = normal_email(fields.get("email") or ""), fields.verbatim("password") or ""
@@ -72,7 +72,7 @@ async def _welcome(
 
 async def log_out(request: Request, world: World) -> Response:
     """Ends this session; with `req`, to sign in as somebody else."""
-    fields = await form(request)
+    fields = await form(request, world)
     sessions.check_form(request, world, fields)
     async with world.db.begin() as db:
         await sessions.end(db, request, world)

@@ -152,7 +152,7 @@ def test_two_hosts_or_none_do_not_reach_the_tools(house: House) -> None:
 
 def test_a_body_that_never_comes_is_given_up(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten seconds; here a third of one. The head of the body makes no difference."""
-    monkeypatch.setattr("app.http.BODY_SECONDS", 0.3)
+    monkeypatch.setattr("app.bodies.BODY_SECONDS", 0.3)
     head = [
         "POST /token HTTP/1.1",
         f"Host: {urlsplit(house.url).netloc}",
