@@ -42,18 +42,19 @@ class Guard:
         if stranger is not None:
             await stranger(scope, receive, send)
             return
-        if headers.origins:
+        if headers.all(b"origin"):
             send = _with_cors(send)
         if scope["method"] == "OPTIONS":
             await preflight(Request(scope), ["POST"])(scope, receive, send)
             return
         principal = None
         try:
-            principal = await self._callers.principal(bearer(headers.credentials), self._world.now())
+            principal = await self._callers.principal(bearer(headers.all(b"authorization")), self._world.now())
             if scope["method"] != "POST":
                 await Response(status_code=405, headers={"Allow": "POST"})(scope, receive, send)
                 return
-            message = parsed(await self._world.bodies.read(receive, headers.declared, BODY_BYTES))
+            declared = b"".join(headers.all(b"content-length"))
+            message = parsed(await self._world.bodies.read(receive, declared, BODY_BYTES))
             needed = needed_scope(message, self._needs)
             if not needed <= principal.scope:
                 raise InsufficientScope(f"this call needs the scope {' '.join(sorted(needed))}", needed)
@@ -67,9 +68,12 @@ class Guard:
 
     def _stranger(self, headers: Sorted) -> Response | None:
         """DNS rebinding: a browser page of elsewhere names its own Host or Origin (MCP transport, "Security Warning")."""
-        if len(headers.hosts) != 1 or headers.hosts[0].lower() not in self._hosts:
+        hosts = headers.all(b"host")
+        if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
             return JSONResponse({"error": "misdirected_request", "error_description": "this Host is not served"}, 421)
-        if not all(self._world.settings.accepts_origin(origin.decode("latin-1")) for origin in headers.origins):
+        for origin in headers.all(b"origin"):
+            if self._world.settings.accepts_origin(origin.decode("latin-1")):
+                continue
             return JSONResponse({"error": "forbidden", "error_description": "this Origin is not allowed"}, 403)
         return None
 
@@ -86,11 +90,12 @@ class Guard:
         self, scope: Scope, receive: Receive, send: Send, principal: Principal, headers: Sorted, body: bytes
     ) -> None:
         user = self._users.get((principal.token_id, principal.expires_at)) or self._user(principal)
-        inner = {**scope, "headers": headers.passed_on(len(body)), "user": user}
-        inner["state"] = {**scope.get("state", {}), "principal": principal}
+        scope["headers"] = headers.passed_on(len(body))
+        scope["user"] = user
+        scope.setdefault("state", {})["principal"] = principal
         token = auth_context_var.set(user)
         try:
-            await self._app(inner, _replay(body, receive), send)
+            await self._app(scope, _replay(body, receive), send)
         finally:
             auth_context_var.reset(token)
 

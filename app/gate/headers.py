@@ -2,50 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from starlette.types import Scope
 
 Header = tuple[bytes, bytes]
+STOPPED = frozenset({b"authorization", b"cookie", b"content-length", b"transfer-encoding", b"mcp-protocol-version"})
+WANTED = STOPPED | {b"host", b"origin"}
 
 
-@dataclass(slots=True)
-class Sorted:
-    """Every value of what may come once only; `inner` goes on to the tools, without credentials."""
+class Sorted(NamedTuple):
+    """`wanted` has every value of the headers in WANTED; `inner` goes on to the tools, without credentials."""
 
-    hosts: list[bytes] = field(default_factory=list)
-    origins: list[bytes] = field(default_factory=list)
-    credentials: list[bytes] = field(default_factory=list)
-    versions: list[bytes] = field(default_factory=list)
-    declared: bytes = b""
-    inner: list[Header] = field(default_factory=list)
+    wanted: dict[bytes, list[bytes]]
+    inner: list[Header]
+
+    def all(self, name: bytes) -> list[bytes]:
+        return self.wanted.get(name, [])
 
     def passed_on(self, length: int) -> list[Header]:
         """With the length of what is passed on, and the protocol version once: real clients send `2025-11-25, 2025-11-25`."""
-        inner = [*self.inner, (b"content-length", str(length).encode())]
-        if self.versions:
-            distinct = dict.fromkeys(part.strip() for value in self.versions for part in value.split(b","))
-            inner.append((b"mcp-protocol-version", b", ".join(distinct)))
-        return inner
+        self.inner.append((b"content-length", b"%d" % length))
+        versions = self.wanted.get(b"mcp-protocol-version")
+        if versions:
+            version = versions[0]
+            if len(versions) > 1 or b"," in version:
+                distinct = dict.fromkeys(part.strip() for value in versions for part in value.split(b","))
+                version = b", ".join(distinct)
+            self.inner.append((b"mcp-protocol-version", version))
+        return self.inner
 
 
 def sorted_headers(scope: Scope) -> Sorted:
     """The caller's credentials and cookies stop here."""
-    found = Sorted()
+    wanted: dict[bytes, list[bytes]] = {}
+    inner: list[Header] = []
     for header in scope["headers"]:
-        name, value = header
-        if name == b"host":
-            found.hosts.append(value)
-            found.inner.append(header)
-        elif name == b"origin":
-            found.origins.append(value)
-            found.inner.append(header)
-        elif name == b"authorization":
-            found.credentials.append(value)
-        elif name == b"mcp-protocol-version":
-            found.versions.append(value)
-        elif name == b"content-length":
-            found.declared = value
-        elif name not in (b"cookie", b"transfer-encoding"):
-            found.inner.append(header)
-    return found
+        name = header[0]
+        if name in WANTED:
+            wanted.setdefault(name, []).append(header[1])
+            if name in STOPPED:
+                continue
+        inner.append(header)
+    return Sorted(wanted, inner)
