@@ -115,13 +115,18 @@ def _account() -> pwd.struct_passwd:
 
 
 def _copied(home: Path, to: Path) -> Path:
-    """A copy that everybody may read, made whole or not at all."""
+    """A copy that everybody may read, made whole or not at all; the programs find their libraries two folders up, beside the package."""
+    package = home.parent
+    inside = Path(package.name, home.name)
     if not to.is_dir():
         draft = to.with_name(to.name + ".draft")
         shutil.rmtree(draft, ignore_errors=True)
         for part in PARTS:
-            shutil.copytree(home / part, draft / part, symlinks=True, ignore=shutil.ignore_patterns("*.a"))
+            shutil.copytree(home / part, draft / inside / part, symlinks=True, ignore=shutil.ignore_patterns("*.a"))
+        libraries = package.with_name(package.name + ".libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, draft / libraries.name)
         for directory, _, _ in os.walk(draft):
             os.chmod(directory, 0o755)  # noqa: S103  programs, not data
         draft.rename(to)
-    return to
+    return to / inside

@@ -20,6 +20,7 @@ from app.db.binaries import EmbeddedError, Postgres, postgres
 from app.db.directories import give, make_data_dir, socket_dir
 
 NAME = "gatehouse"  # of the database, its owner and the account
+ATTEMPTS = 6
 PATIENCE = 30.0  # seconds for a start, a stop, or a recovery after a crash
 LOG_BYTES = 10 * 1024 * 1024
 SETTINGS = """\
@@ -75,7 +76,7 @@ def start(data_dir: Path) -> Embedded:
         _check_major(data_dir, programs)
         adopted = _accepts(sockets)
         if not adopted:
-            _sweep_stale_pid(data_dir)
+            _sweep_stale_pid(data_dir, sockets)
             _write_settings(data_dir, programs, sockets)
             _launch(data_dir, programs)
         _wait_until_ready(data_dir, programs, sockets)
@@ -150,14 +151,20 @@ def _write_settings(data_dir: Path, programs: Postgres, sockets: Path) -> None:
 
 
 def _launch(data_dir: Path, programs: Postgres) -> None:
+    """Once more after a moment: the last processes of a killed server may still hold its shared memory."""
     where = ("-D", str(data_dir / "pg"), "-l", str(data_dir / "pg.log"))
-    try:
-        started = programs.run("pg_ctl", "start", *where, "-w", "-t", str(int(PATIENCE)), seconds=PATIENCE + 10)
-    except subprocess.TimeoutExpired:
-        raise EmbeddedError(f"the database did not start within {PATIENCE:.0f} s; see {data_dir / 'pg.log'}") from None
-    if started.returncode != 0 and _postmaster(data_dir) is None:
-        last = _last_line((data_dir / "pg.log").read_text(errors="replace"))
-        raise EmbeddedError(f"the database did not start: {last}; see {data_dir / 'pg.log'}")
+    for _ in range(ATTEMPTS):
+        try:
+            started = programs.run("pg_ctl", "start", *where, "-w", "-t", str(int(PATIENCE)), seconds=PATIENCE + 10)
+        except subprocess.TimeoutExpired:
+            raise EmbeddedError(
+                f"the database did not start within {PATIENCE:.0f} s; see {data_dir / 'pg.log'}"
+            ) from None
+        if started.returncode == 0 or _postmaster(data_dir) is not None:
+            return
+        time.sleep(0.5)
+    last = _last_line((data_dir / "pg.log").read_text(errors="replace"))
+    raise EmbeddedError(f"the database did not start: {last}; see {data_dir / 'pg.log'}")
 
 
 def _wait_until_ready(data_dir: Path, programs: Postgres, sockets: Path) -> None:
@@ -192,9 +199,11 @@ def _postmaster(data_dir: Path) -> int | None:
     return pid if b"postgres" in command else None
 
 
-def _sweep_stale_pid(data_dir: Path) -> None:
+def _sweep_stale_pid(data_dir: Path, sockets: Path) -> None:
+    """What a killed server left: Postgres believes the number in it, whoever has that number now."""
     if _postmaster(data_dir) is None:
-        (data_dir / "pg" / "postmaster.pid").unlink(missing_ok=True)
+        for left in (data_dir / "pg" / "postmaster.pid", sockets / ".s.PGSQL.5432.lock", sockets / ".s.PGSQL.5432"):
+            left.unlink(missing_ok=True)
 
 
 def _dsn(data_dir: Path, sockets: Path) -> str:

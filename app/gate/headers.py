@@ -22,15 +22,15 @@ class Sorted(NamedTuple):
 
     def passed_on(self, length: int) -> list[Header]:
         """With the length of what is passed on, and the protocol version once: real clients send `2025-11-25, 2025-11-25`."""
-        self.inner.append((b"content-length", b"%d" % length))
+        first = [(b"content-length", b"%d" % length)]  # in front: what is asked for most is found soonest
         versions = self.wanted.get(b"mcp-protocol-version")
         if versions:
             version = versions[0]
             if len(versions) > 1 or b"," in version:
                 distinct = dict.fromkeys(part.strip() for value in versions for part in value.split(b","))
                 version = b", ".join(distinct)
-            self.inner.append((b"mcp-protocol-version", version))
-        return self.inner
+            first.append((b"mcp-protocol-version", version))
+        return first + self.inner
 
 
 def sorted_headers(scope: Scope) -> Sorted:
