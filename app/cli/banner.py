@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
 
 from app.cli.console import ourselves, say
+from app.db.directories import default_data_dir
 from app.landing import claude_code
 from app.settings import Settings
 
@@ -24,19 +26,19 @@ class Started:
     database: str
     link: str | None
     people: int
-    seconds: float
+    data_dir: Path
 
 
 def announce(started: Started) -> None:
     """To standard output, once."""
     issuer, mcp = started.settings.issuer, started.settings.resource
-    # Read it aloud: another terminal does not have this one's flags.
-    prefix = f"GATEHOUSE_DATA_DIR={folder} " if (folder := os.environ.get("GATEHOUSE_DATA_DIR")) else ""
-    program = prefix + ourselves()
+    # Another terminal does not have this one's flags and environment.
+    elsewhere = started.data_dir != default_data_dir()
+    program = (f"GATEHOUSE_DATA_DIR={shlex.quote(str(started.data_dir))} " if elsewhere else "") + ourselves()
     user = "" if started.people < 2 else " --user E-MAIL"
     lines = [
         "",
-        f"Gatehouse is open, after {started.seconds:.1f} s.",
+        "Gatehouse is open.",
         "",
         f"  issuer     {issuer}",
         f"  MCP        {mcp}",

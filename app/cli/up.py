@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +35,6 @@ def up(
     ] = None,
 ) -> None:
     """Start everything: embedded Postgres, migrations, keys, the authorization server and /mcp."""
-    began = time.monotonic()
     logs.configure(setting("LOG_LEVEL") or "info")
     listener = claimed(host, port)
     port = listener.getsockname()[1]
@@ -52,7 +50,7 @@ def up(
                 port=port,
                 auto_migrate=True,
             )
-            _run(settings, listener, place, database, began)
+            _run(settings, listener, place, database)
     except EmbeddedError as fault:
         raise Refused(str(fault)) from None
     finally:
@@ -70,7 +68,7 @@ def _database(stack: ExitStack, place: Path) -> tuple[str, str]:
     return f"embedded Postgres {database.version} in {place}", database.dsn
 
 
-def _run(settings: Settings, listener: socket.socket, place: Path, database: str, began: float) -> None:
+def _run(settings: Settings, listener: socket.socket, place: Path, database: str) -> None:
     from app.main import create_app  # half a second that the other commands need not wait
 
     migrate_if_needed(settings, allowed=True)
@@ -79,7 +77,7 @@ def _run(settings: Settings, listener: socket.socket, place: Path, database: str
     link = f"{settings.issuer}/setup?code={code}" if code else None
 
     def ready() -> None:
-        announce(Started(settings, database, link, people, time.monotonic() - began))
+        announce(Started(settings, database, link, people, place))
 
     serve_here(create_app(settings, lambda: datetime.now(UTC)), listener, ready, drain_seconds=DRAIN_SECONDS)
 
