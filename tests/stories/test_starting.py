@@ -62,6 +62,7 @@ class Running:
             self.process.send_signal(how)
         code = self.process.wait(20)
         if self.process.stdout is not None and not self.process.stdout.closed:
+            os.set_blocking(self.process.stdout.fileno(), True)
             self.said += self.process.stdout.read() or ""
             self.process.stdout.close()
         return code
@@ -286,7 +287,7 @@ def test_two_workers_share_everything(start: Start, house: House) -> None:
         GATEHOUSE_PUBLIC_URL=url,
         GATEHOUSE_SECRET_KEY=secret,
     )
-    serve.until('"event": "open"')
+    serve.until('"event":"open"')
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         try:
