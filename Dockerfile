@@ -18,7 +18,7 @@ FROM python:3.13-slim-bookworm
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin gatehouse
 COPY --from=build /opt/gatehouse /opt/gatehouse
 ENV PATH=/opt/gatehouse/bin:$PATH PYTHONUNBUFFERED=1 GATEHOUSE_HOST=0.0.0.0 GATEHOUSE_PORT=8000
-USER gatehouse
+USER 10001
 WORKDIR /tmp
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=4s --start-period=20s --retries=3 \
