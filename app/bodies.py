@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 from starlette.types import Message, Receive
@@ -19,7 +18,8 @@ class Bodies:
     """One per process. One look a second at all that are awaited: a timer for each would cost as much as the whole guard."""
 
     def __init__(self) -> None:
-        self._awaited: dict[asyncio.Task[Any], float] = {}
+        self._awaited: dict[asyncio.Task[Any], int] = {}
+        self._looks = 0
 
     async def read(self, receive: Receive, declared: bytes, limit: int) -> bytes:
         """The whole body, counted while it arrives; `declared` is its Content-Length. Raises BodyTooLarge past `limit` bytes,
@@ -28,13 +28,13 @@ class Bodies:
             raise BodyTooLarge(f"the body is larger than {limit} bytes")
         task = asyncio.current_task()
         assert task is not None
-        self._awaited[task] = time.monotonic()
+        self._awaited[task] = self._looks
         try:
             message = await receive()
-            body = _counted(message, 0, limit)
-            if not message.get("more_body", False):  # nearly always: it came with the headers
-                return body
-            return await _rest(receive, body, limit)
+            if message.get("more_body", True) or len(message["body"]) > limit:
+                return await _rest(receive, message, limit)
+            body: bytes = message["body"]  # nearly always: all of it came with the headers
+            return body
         except asyncio.CancelledError as fault:
             if fault.args != (LATE,) or task.uncancel() > 0:
                 raise
@@ -46,20 +46,21 @@ class Bodies:
         """Gives up those that take longer than BODY_SECONDS. Runs until cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            latest = time.monotonic() - BODY_SECONDS
+            self._looks += 1
             for task, since in list(self._awaited.items()):
-                if since < latest:
+                if since < self._looks - BODY_SECONDS / LOOK_SECONDS:
                     task.cancel(LATE)
 
 
-async def _rest(receive: Receive, first: bytes, limit: int) -> bytes:
-    chunks, size, more = [first], len(first), True
-    while more:
-        message = await receive()
+async def _rest(receive: Receive, message: Message, limit: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
         chunks.append(_counted(message, size, limit))
         size += len(chunks[-1])
-        more = message.get("more_body", False)
-    return b"".join(chunks)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+        message = await receive()
 
 
 def _counted(message: Message, size: int, limit: int) -> bytes:

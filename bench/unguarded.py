@@ -1,4 +1,4 @@
-"""The same tools behind the same SDK without the guard and the edge, for the difference: `python -m bench.unguarded PORT`."""
+"""The same tools behind the same SDK and the same edge, without the guard, for the difference: `python -m bench.unguarded PORT`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from app import logs
 from app.cli.running import OPTIONS, Server
+from app.edge import Edge
 from app.gate.server import build
 from app.gate.tool import load_tools
 from app.protocol.types import Principal
@@ -45,7 +46,7 @@ async def serve(port: int) -> None:
         principal = somebody()
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            scope["state"] = {"principal": principal}
+            scope["state"]["principal"] = principal
             await manager.handle_request(scope, receive, send)
 
         options = OPTIONS | {"lifespan": "off"}
@@ -53,7 +54,8 @@ async def serve(port: int) -> None:
         gc.freeze()  # as Gatehouse does once it is put together
         async with manager.run():
             # Gatehouse's own server, so that what it sets for its process holds here too.
-            config = uvicorn.Config(app, host="127.0.0.1", port=port, **options)
+            edge = Edge({"/mcp": app}, app, https=False, log_calls=False)
+            config = uvicorn.Config(edge, host="127.0.0.1", port=port, **options)
             await Server(config, lambda: None).serve()
 
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from app import sessions
 from app.api_keys import keys, store
-from app.api_keys.callers import Callers, bearer
+from app.api_keys.callers import Callers
 from app.http import json_body, no_store
 from app.protocol.errors import AccessDenied, InsufficientScope, InvalidRequest, InvalidScope, NotFound, NoToken
 from app.protocol.scope import API_KEYS, DEFAULT, expanded
@@ -84,9 +84,9 @@ async def _owner(request: Request, world: World, callers: Callers) -> Owner:
     """
     now = world.now()
     if "authorization" in request.headers:
-        principal = await callers.principal(
-            bearer([value.encode("latin-1") for value in request.headers.getlist("authorization")]), now
-        )
+        credentials = [value.encode("latin-1") for value in request.headers.getlist("authorization")]
+        principal = await callers.principal(credentials, now)
+        callers.note(principal, now)
         if API_KEYS not in principal.scope:
             raise InsufficientScope("this token may not manage API keys", frozenset({API_KEYS}))
         return Owner(principal.subject, principal.scope)

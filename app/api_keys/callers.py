@@ -1,8 +1,7 @@
-"""From a bearer token to the principal it stands for: an access token or an API key, checked once and then remembered (RFC 6750 §2.1)."""
+"""From a bearer token to the principal it stands for: an access token or an API key (RFC 6750 §2.1)."""
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 
 from app.api_keys import store
@@ -13,7 +12,6 @@ from app.tokens.secrets import API_KEY, fingerprint
 from app.tokens.verify import UnknownKey, verify
 from app.world import World
 
-REMEMBERED = 10_000  # tokens; some 10 MB
 KEY_SECONDS = 60  # how long an API key is not looked up again; its revocation is heard of at once all the same
 
 
@@ -28,34 +26,30 @@ def bearer(values: list[bytes]) -> str:
 
 
 class Callers:
-    """Who is calling. Once per process: tokens are remembered by their digest until they expire or are revoked."""
+    """Who is calling. Once per process; nothing is remembered here."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._staleness = world.settings.revocation_staleness
-        self._known: dict[bytes, Principal] = {}
 
-    async def principal(self, token: str, now: datetime) -> Principal:
-        """Raises InvalidToken; TemporarilyUnavailable when nobody has said for too long what is revoked."""
-        world, moment = self._world, now.timestamp()
-        revocations = world.live.revocations
-        if revocations.is_stale(moment, self._staleness):
+    async def principal(self, credentials: list[bytes], now: datetime) -> Principal:
+        """The caller, from every value of the Authorization header. Raises NoToken, InvalidToken, InvalidRequest;
+        TemporarilyUnavailable when nobody has said for too long what is revoked."""
+        token = bearer(credentials)
+        revocations = self._world.live.revocations
+        if revocations.is_stale(now.timestamp(), self._staleness):
             raise TemporarilyUnavailable("revocations are not known at the moment", retry_after=1)
-        digest = hashlib.blake2b(token.encode("latin-1"), digest_size=32).digest()
-        known = self._known.get(digest)
-        if known is None or known.expires_at <= moment or revocations.covers(known):
-            self._known.pop(digest, None)
-            known = await self._recognised(token, now)
-            if revocations.covers(known):
-                raise InvalidToken("the access token was revoked")
-            if len(self._known) >= REMEMBERED:
-                del self._known[next(iter(self._known))]  # the one that has been here longest
-            self._known[digest] = known
-        if known.connection_id is not None:
-            world.last_used.saw("connections", known.connection_id, now)
-        elif known.via == "api_key":
-            world.last_used.saw("api_keys", known.client_id, now)
-        return known
+        found = await self._recognised(token, now)
+        if revocations.covers(found):
+            raise InvalidToken("the access token was revoked")
+        return found
+
+    def note(self, principal: Principal, now: datetime) -> None:
+        """That a connection or an API key was used; written later."""
+        if principal.connection_id is not None:
+            self._world.last_used.saw("connections", principal.connection_id, now)
+        elif principal.via == "api_key":
+            self._world.last_used.saw("api_keys", principal.client_id, now)
 
     async def _recognised(self, token: str, now: datetime) -> Principal:
         world = self._world

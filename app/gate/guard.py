@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mcp.server.auth.middleware.auth_context import auth_context_var
-from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
-from mcp.server.auth.provider import AccessToken
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api_keys.callers import REMEMBERED, Callers, bearer
-from app.gate.headers import Sorted, sorted_headers
-from app.gate.rules import Unreadable, needed_scope, needs_of, parsed, written
+from app.api_keys.callers import Callers
+from app.gate.headers import sorted_headers
+from app.gate.known import Acquaintances
+from app.gate.rules import Unreadable, needs_of, ruled
 from app.http import OPEN_CORS, as_refusal, preflight, with_retry_after
 from app.protocol import challenge
 from app.protocol.errors import InsufficientScope, OAuthError
@@ -30,32 +29,34 @@ class Guard:
     def __init__(self, app: ASGIApp, world: World, callers: Callers, tools: Mapping[str, str]) -> None:
         self._app = app
         self._world = world
-        self._callers = callers
+        self._acquaintances = Acquaintances(world, callers)
         self._needs = needs_of(tools)
-        self._users: dict[tuple[str, int], AuthenticatedUser] = {}
         self._hosts = frozenset(host.encode() for host in world.settings.accepted_hosts())
         self._metadata = f"{world.settings.issuer}/.well-known/oauth-protected-resource/mcp"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = sorted_headers(scope)
-        stranger = self._stranger(headers)
-        if stranger is not None:
-            await stranger(scope, receive, send)
-            return
-        if headers.all(b"origin"):
-            send = _with_cors(send)
+        wanted = headers.wanted
+        hosts = wanted[b"host"]
+        if len(hosts) != 1 or hosts[0] not in self._hosts or b"origin" in wanted:
+            stranger = self._stranger(hosts, wanted.get(b"origin", []))
+            if stranger is not None:
+                await stranger(scope, receive, send)
+                return
+            if b"origin" in wanted:
+                send = _with_cors(send)
         if scope["method"] == "OPTIONS":
             await preflight(Request(scope), ["POST"])(scope, receive, send)
             return
         principal = None
         try:
-            principal = await self._callers.principal(bearer(headers.all(b"authorization")), self._world.now())
+            known = await self._acquaintances.caller(wanted[b"authorization"], self._world.now())
+            principal = known.principal
             if scope["method"] != "POST":
                 await Response(status_code=405, headers={"Allow": "POST"})(scope, receive, send)
                 return
-            declared = b"".join(headers.all(b"content-length"))
-            message = parsed(await self._world.bodies.read(receive, declared, BODY_BYTES))
-            needed = needed_scope(message, self._needs)
+            body = await self._world.bodies.read(receive, b"".join(wanted[b"content-length"]), BODY_BYTES)
+            needed, message = ruled(body, self._needs)
             if not needed <= principal.scope:
                 raise InsufficientScope(f"this call needs the scope {' '.join(sorted(needed))}", needed)
         except Unreadable as fault:
@@ -64,14 +65,17 @@ class Guard:
         except Exception as fault:
             await self._refusal(as_refusal(fault), principal)(scope, receive, send)
             return
-        await self._let_in(scope, receive, send, principal, headers, written(message))
+        scope["headers"] = headers.passed_on(len(message))
+        scope["user"] = known.user
+        scope["state"]["principal"] = principal
+        auth_context_var.set(known.user)  # for the task of this request alone
+        await self._app(scope, _replay(message, receive), send)
 
-    def _stranger(self, headers: Sorted) -> Response | None:
+    def _stranger(self, hosts: list[bytes], origins: list[bytes]) -> Response | None:
         """DNS rebinding: a browser page of elsewhere names its own Host or Origin (MCP transport, "Security Warning")."""
-        hosts = headers.all(b"host")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
             return JSONResponse({"error": "misdirected_request", "error_description": "this Host is not served"}, 421)
-        for origin in headers.all(b"origin"):
+        for origin in origins:
             if self._world.settings.accepts_origin(origin.decode("latin-1")):
                 continue
             return JSONResponse({"error": "forbidden", "error_description": "this Origin is not allowed"}, 403)
@@ -85,34 +89,6 @@ class Guard:
             scope = challenge.needed_scope(refusal, held, DEFAULT)
             response.headers["WWW-Authenticate"] = challenge.bearer(refusal, self._metadata, scope)
         return with_retry_after(response, refusal)
-
-    async def _let_in(
-        self, scope: Scope, receive: Receive, send: Send, principal: Principal, headers: Sorted, body: bytes
-    ) -> None:
-        user = self._users.get((principal.token_id, principal.expires_at)) or self._user(principal)
-        scope["headers"] = headers.passed_on(len(body))
-        scope["user"] = user
-        scope.setdefault("state", {})["principal"] = principal
-        token = auth_context_var.set(user)
-        try:
-            await self._app(scope, _replay(body, receive), send)
-        finally:
-            auth_context_var.reset(token)
-
-    def _user(self, principal: Principal) -> AuthenticatedUser:
-        """As the SDK and the servers built on it know their caller."""
-        token = AccessToken(
-            token="",  # the caller's token stops at our door
-            client_id=principal.client_id,
-            scopes=sorted(principal.scope),
-            expires_at=principal.expires_at,
-            resource=self._world.settings.resource,
-            subject=principal.subject,
-            claims={"iss": self._world.settings.issuer, "via": principal.via},
-        )
-        if len(self._users) >= REMEMBERED:
-            self._users.clear()
-        return self._users.setdefault((principal.token_id, principal.expires_at), AuthenticatedUser(token))
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import NamedTuple
 
 from starlette.types import Scope
@@ -14,11 +15,8 @@ WANTED = STOPPED | {b"host", b"origin"}
 class Sorted(NamedTuple):
     """`wanted` has every value of the headers in WANTED; `inner` goes on to the tools, without credentials."""
 
-    wanted: dict[bytes, list[bytes]]
+    wanted: defaultdict[bytes, list[bytes]]
     inner: list[Header]
-
-    def all(self, name: bytes) -> list[bytes]:
-        return self.wanted.get(name, [])
 
     def passed_on(self, length: int) -> list[Header]:
         """With the length of what is passed on, and the protocol version once: real clients send `2025-11-25, 2025-11-25`."""
@@ -35,12 +33,12 @@ class Sorted(NamedTuple):
 
 def sorted_headers(scope: Scope) -> Sorted:
     """The caller's credentials and cookies stop here."""
-    wanted: dict[bytes, list[bytes]] = {}
+    wanted: defaultdict[bytes, list[bytes]] = defaultdict(list)
     inner: list[Header] = []
     for header in scope["headers"]:
         name = header[0]
         if name in WANTED:
-            wanted.setdefault(name, []).append(header[1])
+            wanted[name].append(header[1])
             if name in STOPPED:
                 continue
         inner.append(header)

@@ -17,8 +17,14 @@ class Unreadable(Exception):
         self.code = code
 
 
-def parsed(body: bytes) -> dict[str, object]:
-    """The one message of the body. Raises Unreadable for what two parsers might read in two ways."""
+def needs_of(tools: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """All that a call of each tool needs; `tools` maps its name to its scope."""
+    return {name: BASELINE | {scope} for name, scope in tools.items()}
+
+
+def ruled(body: bytes, needs: Mapping[str, frozenset[str]]) -> tuple[frozenset[str], bytes]:
+    """The scopes that the one message of the body needs, all at once, and the message as the tools will read it: without a
+    second key of the same name or another spelling of the method. Raises Unreadable for what two parsers may read in two ways."""
     try:
         message = from_json(body, allow_inf_nan=False)
     except ValueError as fault:
@@ -27,23 +33,10 @@ def parsed(body: bytes) -> dict[str, object]:
         raise Unreadable(-32600, "batches are not supported")
     if not isinstance(message, dict):
         raise Unreadable(-32600, "the body is not a JSON-RPC message")
-    return message
-
-
-def written(message: dict[str, object]) -> bytes:
-    """The message as the tools will read it: no second key of the same name, no other spelling of the method."""
-    return to_json(message)
-
-
-def needs_of(tools: Mapping[str, str]) -> dict[str, frozenset[str]]:
-    """All that a call of each tool needs; `tools` maps its name to its scope."""
-    return {name: BASELINE | {scope} for name, scope in tools.items()}
-
-
-def needed_scope(message: dict[str, object], needs: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    """The scopes for this message, all of them at once."""
-    if message.get("method") != "tools/call":
-        return BASELINE
-    params = message.get("params")
-    name = params.get("name") if isinstance(params, dict) else None
-    return needs.get(name, BASELINE) if isinstance(name, str) else BASELINE
+    needed = BASELINE
+    if message.get("method") == "tools/call":
+        params = message.get("params")
+        name = params.get("name") if isinstance(params, dict) else None
+        if isinstance(name, str):
+            needed = needs.get(name, BASELINE)
+    return needed, to_json(message)

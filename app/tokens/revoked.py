@@ -17,6 +17,12 @@ class Revocations:
     def add(self, handle: str, revoked_at: datetime, expires_at: datetime) -> None:
         self._until[handle] = (revoked_at.timestamp(), expires_at.timestamp())
 
+    def clear(self, principal: Principal, moment: float, staleness: float) -> bool:
+        """True when its token has not expired, and word is fresh that none of its handles was revoked. `moment` in seconds since 1970."""
+        if principal.expires_at <= moment or moment - self.as_of > staleness:
+            return False
+        return not (self._until and self.covers(principal))
+
     def covers(self, principal: Principal) -> bool:
         """True when one of the principal's handles was revoked after its token was issued."""
         if not self._until:

@@ -1,0 +1,69 @@
+"""Callers that the guard has met: a token is checked once, and then remembered until it expires or is revoked (RFC 6750 §2.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
+
+from app.api_keys.callers import Callers
+from app.protocol.errors import NoToken
+from app.protocol.types import Principal
+from app.world import World
+
+REMEMBERED = 10_000  # tokens; some 10 MB
+NOTED_EVERY = 1.0  # seconds between two notes of a caller's last use
+
+
+@dataclass(slots=True)
+class Known:
+    """A caller, as we and as the SDK know it; `noted_at` is when its use was noted last, in seconds since 1970."""
+
+    principal: Principal
+    user: AuthenticatedUser
+    noted_at: float = 0.0
+
+
+class Acquaintances:
+    """Once per process. Kept by a digest of the Authorization header, so that no token lies in memory."""
+
+    def __init__(self, world: World, callers: Callers) -> None:
+        self._world = world
+        self._callers = callers
+        self._revocations = world.live.revocations
+        self._staleness = world.settings.revocation_staleness
+        self._met: dict[bytes, Known] = {}
+
+    async def caller(self, credentials: list[bytes], now: datetime) -> Known:
+        """Who sends this Authorization header. Raises what `Callers.principal` raises."""
+        if len(credentials) != 1:
+            await self._callers.principal(credentials, now)
+            raise NoToken("a bearer token is needed here")
+        digest, moment = blake2b(credentials[0], digest_size=32).digest(), now.timestamp()
+        known = self._met.get(digest)
+        if known is None or not self._revocations.clear(known.principal, moment, self._staleness):
+            self._met.pop(digest, None)
+            known = self._introduced(await self._callers.principal(credentials, now))
+            while len(self._met) >= REMEMBERED:
+                del self._met[next(iter(self._met))]  # the one that has been here longest
+            self._met[digest] = known
+        if moment - known.noted_at >= NOTED_EVERY:
+            known.noted_at = moment
+            self._callers.note(known.principal, now)
+        return known
+
+    def _introduced(self, principal: Principal) -> Known:
+        """As the SDK and the servers built on it know their caller."""
+        token = AccessToken(
+            token="",  # the caller's token stops at our door
+            client_id=principal.client_id,
+            scopes=sorted(principal.scope),
+            expires_at=principal.expires_at,
+            resource=self._world.settings.resource,
+            subject=principal.subject,
+            claims={"iss": self._world.settings.issuer, "via": principal.via},
+        )
+        return Known(principal, AuthenticatedUser(token))
