@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -48,6 +48,12 @@ class Settings(BaseSettings):
     revocation_staleness: int = Field(30, ge=5, description="Seconds /mcp goes on without news from the database.")
     register_per_minute: int = Field(60, ge=0, description="Registrations a minute from one address; 0: no limit.")
     max_unused_clients: int = Field(10_000, ge=0, description="Never-used registrations kept at once; 0: no limit.")
+    client_documents: Literal["any", "listed", "off"] = Field(
+        "any", description="Whose metadata documents (client_id is a URL) are accepted: any, listed hosts only, or off."
+    )
+    client_document_hosts: Words = Field((), description="The hosts for `listed`, such as claude.ai vscode.dev.")
+    pinned_documents: bool = Field(True, description="Use the shipped copy of a well-known client's document in need.")
+    ca_file: Path | None = Field(None, description="Further certificate authorities (PEM) for documents we fetch.")
     pool_size: int = Field(10, ge=1, le=200, description="Database connections of each of the two pools, per process.")
     auto_migrate: bool = Field(False, description="Apply migrations at start instead of refusing to start.")
     log_level: str = Field("info", description="debug, info, warning or error.")
@@ -79,7 +85,7 @@ class Settings(BaseSettings):
             raise ValueError("needs at least 32 characters; make one with: openssl rand -base64 32")
         return keys
 
-    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @field_validator("allowed_hosts", "allowed_origins", "client_document_hosts", mode="before")
     @classmethod
     def _words(cls, text: object) -> object:
         return tuple(text.replace(",", " ").split()) if isinstance(text, str) else text
@@ -108,6 +114,10 @@ class Settings(BaseSettings):
     @property
     def is_https(self) -> bool:
         return self.public_url.startswith("https://")
+
+    @property
+    def is_loopback(self) -> bool:
+        return _is_loopback(self.public_url)
 
     @property
     def dsn(self) -> str:

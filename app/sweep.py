@@ -22,10 +22,11 @@ EXPIRED = {
     "browser_sessions": "expires_at < :now",
     "one_time_links": f"expires_at < {NOW} - interval '7 days'",
     "revocations": "expires_at < :now",
+    "used_once": "expires_at < :now",
     "rate_counters": "resets_at < :now",
     "connections": f"expires_at < {NOW} - interval '7 days' OR revoked_at < {NOW} - interval '7 days'",
     "signing_keys": f"verifies_until < {NOW} - interval '1 day'",
-    "clients": "kind = 'dynamic' AND ("
+    "clients": "kind <> 'static' AND ("
     f"(last_used_at IS NULL AND created_at < {NOW} - interval '1 day') OR last_used_at < {NOW} - interval '90 days') "
     "AND NOT EXISTS (SELECT FROM connections c WHERE c.client_id = clients.client_id)",
 }

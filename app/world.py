@@ -14,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.bodies import Bodies
 from app.db.engine import HotPool, engine, pool
 from app.last_used import LastUsed
+from app.outside.fetch import Outside
+from app.outside.key_sets import KeySets
 from app.settings import Settings
 from app.tokens.live import Live
 from app.tokens.secrets import Secrets
@@ -30,6 +32,8 @@ class World:
     live: Live
     last_used: LastUsed
     bodies: Bodies
+    outside: Outside
+    key_sets: KeySets
     hashing: asyncio.Semaphore  # as many password hashes at once as there are processors
     now: Callable[[], datetime]
 
@@ -47,7 +51,9 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
         hot = await pool(settings.dsn, settings.pool_size)
         live = Live(db, hot, secrets.signing_keys, now)
         slots = asyncio.Semaphore(max(2, os.cpu_count() or 2))
-        yield World(settings, secrets, db, hot, live, LastUsed(hot), Bodies(), slots, now)
+        outside = Outside(loopback=settings.is_loopback, ca_file=settings.ca_file)
+        yield World(settings, secrets, db, hot, live, LastUsed(hot), Bodies(), outside, KeySets(outside), slots, now)
+        outside.close()
         await asyncio.wait_for(hot.close(), 5)
     finally:
         await db.dispose()

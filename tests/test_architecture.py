@@ -24,6 +24,8 @@ FLOORS = {
     "bodies": 2,
     "limits": 2,
     "last_used": 2,
+    "outside": 2,
+    "replay": 2,
     "world": 3,
     "http": 4,
     "logs": 5,
@@ -48,7 +50,7 @@ FLOORS = {
     "__version__": 0,
 }
 DOORS: set[tuple[str, str]] = set()
-SQL = {"db", "audit", "limits", "last_used", "sessions", "sweep", "world"}  # and every store.py
+SQL = {"db", "audit", "limits", "replay", "last_used", "sessions", "sweep", "world"}  # and every store.py
 WORDS = {"Manager", "Service", "Helper", "Utils", "Base", "Abstract", "Impl", "Common"}
 
 
@@ -125,7 +127,7 @@ def test_only_one_place_signs_and_one_accepts() -> None:
         source = path.read_text()
         if name_of(path) != "app/tokens/issue.py":
             assert "jwt.encode" not in source, name_of(path)
-        if name_of(path) != "app/tokens/verify.py":
+        if name_of(path) not in {"app/tokens/verify.py", "app/tokens/assertions.py"}:  # ours; others'
             assert "jwt.decode" not in source, name_of(path)
 
 

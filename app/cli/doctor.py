@@ -49,7 +49,7 @@ async def clock(world: World) -> str:
 
 
 async def documents(world: World) -> str:
-    document = metadata.authorization_server(world.settings.issuer, list(GRANTS))
+    document = metadata.authorization_server(world.settings.issuer, list(GRANTS), documents=True)
     if world.settings.is_https:  # the validator knows no loopback exception
         AuthorizationServerMetadata(document).validate()
     return f"issuer {world.settings.issuer}, resource {world.settings.resource}"

@@ -1,4 +1,4 @@
-"""Which client is asking (RFC 6749 §2.3.1 Basic and form, OAuth 2.1 §2.4 none)."""
+"""Which client is asking (RFC 6749 §2.3.1 Basic and form, RFC 7523 §2.2 private_key_jwt, OAuth 2.1 §2.4 none)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from urllib.parse import unquote_plus
 
 from starlette.requests import Request
 
-from app.clients import store
-from app.protocol.errors import InvalidClient, InvalidRequest
+from app.clients import find
+from app.clients.assertion import JWT_BEARER, claimed_client_id, prove
+from app.http import client_address
+from app.protocol.errors import InvalidClient, InvalidClientDocument, InvalidRequest
 from app.protocol.params import Params
 from app.protocol.types import Client
 from app.tokens.secrets import fingerprint
@@ -19,42 +21,66 @@ from app.world import World
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a request says about its client; `secret` is absent for a public client."""
+    """What a request says about its client; a public one brings neither `secret` nor `assertion`."""
 
     client_id: str
-    secret: str | None
-    basic: bool
+    secret: str | None = None
+    assertion: str | None = None
+    basic: bool = False
 
 
 async def authenticated_client(request: Request, params: Params, world: World) -> Client:
     """The client, proven as far as it can be. Raises InvalidClient (401) for an unknown one too: clients register anew on that."""
-    credentials = presented(request, params)
-    client = None
-    if len(credentials.client_id) <= 200:
-        client = await store.client(world.pool, credentials.client_id)
+    credentials, now = presented(request, params), world.now()
+    address = client_address(request, world.settings.trusted_proxies)
+    try:
+        # Of a client that signs, the document may hold the keys, so it has to be a fresh one.
+        signs = credentials.assertion is not None
+        client = await find.client(world, credentials.client_id, address, now, fresh=signs)
+    except InvalidClientDocument as fault:
+        raise InvalidClient(fault.description) from fault
     if client is None:
         raise InvalidClient("this client is not registered here", tried_basic=credentials.basic)
-    if not _proven(client, credentials):
+    if client.token_endpoint_auth_method == "private_key_jwt":
+        if credentials.assertion is None or credentials.secret is not None:
+            raise InvalidClient("this client authenticates with a client_assertion")
+        await prove(client, credentials.assertion, world.settings.issuer + request.url.path, world, now)
+    elif credentials.assertion is not None or not _proven(client, credentials):
         raise InvalidClient("client authentication failed", tried_basic=credentials.basic)
     return client
 
 
 def presented(request: Request, params: Params) -> Credentials:
-    """The credentials of the header or of the form, never of both (RFC 6749 §2.3)."""
-    client_id, secret = params.get("client_id"), params.get("client_secret")
+    """The credentials of the header, of the form, or of an assertion, never of two (RFC 6749 §2.3)."""
+    client_id, secret, assertion = params.get("client_id"), params.get("client_secret"), _assertion(params)
     headers = request.headers.getlist("authorization")
     if len(headers) > 1:
         raise InvalidRequest("the Authorization header is included more than once")
     if headers and headers[0][:6].lower() == "basic ":
         basic = _basic(headers[0][6:])
-        if secret is not None:
+        if secret is not None or assertion is not None:
             raise InvalidRequest("the client authenticates in two ways at once")
         if client_id not in (None, basic.client_id):
             raise InvalidRequest("client_id differs from the one in the Authorization header")
         return basic
+    if assertion is not None:
+        claimed = claimed_client_id(assertion)
+        if secret is not None:
+            raise InvalidRequest("the client authenticates in two ways at once")
+        if client_id not in (None, claimed):
+            raise InvalidRequest("client_id differs from the one in the client_assertion")
+        return Credentials(claimed, assertion=assertion)
     if client_id is None:
         raise InvalidClient("the request does not say which client it comes from")
-    return Credentials(client_id, secret, basic=False)
+    return Credentials(client_id, secret)
+
+
+def _assertion(params: Params) -> str | None:
+    """RFC 7521 §4.2."""
+    assertion, kind = params.get("client_assertion"), params.get("client_assertion_type")
+    if assertion is not None and kind != JWT_BEARER:
+        raise InvalidRequest(f"client_assertion_type must be {JWT_BEARER}")
+    return assertion
 
 
 def _basic(encoded: str) -> Credentials:

@@ -29,7 +29,8 @@ async def register(request: Request, world: World) -> Response:
         if type(fault) is not InvalidRequest:
             raise
         raise InvalidClientMetadata(fault.description) from fault  # RFC 7591 §3.2.2 has no invalid_request
-    secret = None if metadata["token_endpoint_auth_method"] == "none" else new_secret(CLIENT_SECRET)
+    has_secret = metadata["token_endpoint_auth_method"].startswith("client_secret")
+    secret = new_secret(CLIENT_SECRET) if has_secret else None
     key = fingerprint(secret) if secret else None
     added = await store.register(world.pool, new_id("client"), metadata, key, address, settings.max_unused_clients, now)
     if added is None:

@@ -14,16 +14,18 @@ from app.db.tables import clients
 from app.protocol.client_metadata import registration_key
 from app.protocol.types import Client
 
-CLIENT = """
-SELECT client_id, client_name, redirect_uris, grant_types, token_endpoint_auth_method, secret_fingerprint, scope
-FROM clients WHERE client_id = $1 AND revoked_at IS NULL
-"""
+COLUMNS = """client_id, client_name, redirect_uris, grant_types, token_endpoint_auth_method, secret_fingerprint, scope,
+  kind, fresh_until, CASE WHEN token_endpoint_auth_method = 'private_key_jwt'
+    THEN jsonb_strip_nulls(jsonb_build_object('jwks', metadata->'jwks', 'jwks_uri', metadata->'jwks_uri')) END AS keys"""
+CLIENT = f"SELECT {COLUMNS} FROM clients WHERE client_id = $1 AND revoked_at IS NULL"
 
 
 async def client(pool: HotPool, client_id: str) -> Client | None:
     row = await pool.fetchrow(CLIENT, client_id)
-    if row is None:
-        return None
+    return None if row is None else _client(row)
+
+
+def _client(row: Any) -> Client:
     return Client(
         client_id=row["client_id"],
         client_name=row["client_name"],
@@ -32,7 +34,49 @@ async def client(pool: HotPool, client_id: str) -> Client | None:
         token_endpoint_auth_method=row["token_endpoint_auth_method"],
         secret_fingerprint=row["secret_fingerprint"],
         scope=row["scope"],
+        kind=row["kind"],
+        keys=None if row["keys"] is None else json.loads(row["keys"]),
+        fresh_until=row["fresh_until"],
     )
+
+
+# What a consent was given to is the name, the redirects, the method and the keys: when one of them changes, the clock of
+# `changed_at` starts anew and older consents no longer count (CIMD draft §6.3). A removed client stays removed.
+KEEP_DOCUMENT = f"""
+INSERT INTO clients AS c (client_id, kind, client_name, redirect_uris, grant_types, token_endpoint_auth_method, scope,
+                          metadata, created_at, changed_at, fresh_until)
+VALUES ($1, 'document', $2, $3, $4, $5, $6, $7, $8, $8, $9)
+ON CONFLICT (client_id) DO UPDATE SET
+  client_name = excluded.client_name, redirect_uris = excluded.redirect_uris, grant_types = excluded.grant_types,
+  token_endpoint_auth_method = excluded.token_endpoint_auth_method, scope = excluded.scope,
+  metadata = excluded.metadata, fresh_until = excluded.fresh_until,
+  changed_at = CASE WHEN (c.client_name, c.redirect_uris, c.token_endpoint_auth_method,
+                          c.metadata->'jwks', c.metadata->'jwks_uri')
+    IS DISTINCT FROM (excluded.client_name, excluded.redirect_uris, excluded.token_endpoint_auth_method,
+                      excluded.metadata->'jwks', excluded.metadata->'jwks_uri')
+    THEN excluded.changed_at ELSE c.changed_at END
+WHERE c.revoked_at IS NULL
+RETURNING {COLUMNS}
+"""
+
+
+async def keep_document(
+    pool: HotPool, url: str, metadata: dict[str, Any], now: datetime, fresh_until: datetime
+) -> Client | None:
+    """The client of this document, which is kept until it is due again; None when the operator removed the client."""
+    row = await pool.fetchrow(
+        KEEP_DOCUMENT,
+        url,
+        metadata["client_name"],
+        metadata["redirect_uris"],
+        metadata["grant_types"],
+        metadata["token_endpoint_auth_method"],
+        metadata.get("scope"),
+        json.dumps(metadata),
+        now,
+        fresh_until,
+    )
+    return None if row is None else _client(row)
 
 
 async def removed_on(db: AsyncConnection, client_id: str) -> datetime | None:
@@ -45,7 +89,7 @@ async def removed_on(db: AsyncConnection, client_id: str) -> datetime | None:
 REGISTER = """
 WITH room AS (
   SELECT FROM (SELECT count(*) AS unused FROM (
-    SELECT FROM clients WHERE last_used_at IS NULL AND kind = 'dynamic' LIMIT $12) u) n
+    SELECT FROM clients WHERE last_used_at IS NULL AND kind <> 'static' LIMIT $12) u) n
   WHERE $12 = 0 OR unused < $12
 ), added AS (
   INSERT INTO clients (client_id, kind, client_name, redirect_uris, grant_types, token_endpoint_auth_method,

@@ -92,7 +92,7 @@ clients = Table(
     "clients",
     metadata,
     Column("client_id", Text, primary_key=True),
-    Column("kind", Text, CheckConstraint("kind in ('dynamic', 'static')", name="kind"), nullable=False),
+    Column("kind", Text, CheckConstraint("kind in ('dynamic', 'static', 'document')", name="kind"), nullable=False),
     Column("client_name", Text, nullable=False),
     Column("redirect_uris", ARRAY(Text), nullable=False),
     Column("grant_types", ARRAY(Text), nullable=False),
@@ -100,6 +100,9 @@ clients = Table(
     Column("secret_fingerprint", LargeBinary),
     Column("scope", Text),
     Column("metadata", JSONB, nullable=False),  # as registered, to be echoed
+    moment("changed_at", nullable=True),  # of a document's client: what a consent was given to, as it is since then
+    moment("fresh_until", nullable=True),  # of a document's client: when the document is due to be fetched again
+    Column("owner_id", Text, ForeignKey("users.id", ondelete="CASCADE")),  # in whose name client_credentials act
     Column("registration_key", LargeBinary),  # public clients only: identical registrations are one client
     moment("created_at"),
     moment("last_used_at", nullable=True),
@@ -114,7 +117,7 @@ Index(
 Index(
     "ix_clients_never_used",
     clients.c.created_at,
-    postgresql_where=text("last_used_at IS NULL AND kind = 'dynamic'"),
+    postgresql_where=text("last_used_at IS NULL AND kind <> 'static'"),
 )
 
 consents = Table(
@@ -216,6 +219,14 @@ audit_events = Table(
     Column("client_id", Text),
     Column("address", Text),
     Column("detail", JSONB, nullable=False),
+)
+
+# What may be used once: the `jti` of an assertion or proof, as long as it would be accepted (RFC 7523 §3, RFC 9449 §11.1).
+used_once = Table(
+    "used_once",
+    metadata,
+    Column("fingerprint", LargeBinary, primary_key=True),
+    Column("expires_at", DateTime(timezone=True), nullable=False, index=True),
 )
 
 rate_counters = Table(

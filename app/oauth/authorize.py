@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app import sessions
-from app.clients import store as clients
+from app.clients import find
 from app.flow import opened, sealed, step
-from app.http import see_other
+from app.http import client_address, see_other
 from app.oauth import store
 from app.oauth.validate import validate
 from app.pages import error_page
@@ -28,7 +28,7 @@ async def authorize(request: Request, world: World) -> Response:
     """Until client and redirect URI are known to be good, a fault is a page; from then on the client is told (§4.1.2.1)."""
     now = world.now()
     params = parse(request.scope["query_string"])
-    client = await _client(params.get("client_id"), world)
+    client = await _client(request, params.get("client_id"), world)
     redirect_uri = identified(params, client)
     try:
         pending = validate(params, client, redirect_uri, world.settings, now)
@@ -41,14 +41,15 @@ async def resume(request: Request, world: World) -> Response:
     """GET /authorize/continue: back from a step."""
     now = world.now()
     pending = opened(parse(request.scope["query_string"]).get("req"), world, now)
-    await _client(pending.client_id, world)
+    await _client(request, pending.client_id, world)
     return await _proceed(request, world, pending, now)
 
 
-async def _client(client_id: str | None, world: World) -> Client:
+async def _client(request: Request, client_id: str | None, world: World) -> Client:
     if client_id is None:
         raise InvalidRequest("client_id is missing")
-    client = await clients.client(world.pool, client_id)
+    address = client_address(request, world.settings.trusted_proxies)
+    client = await find.client(world, client_id, address, world.now())
     if client is None:
         raise InvalidRequest(
             "this app is not registered here, or was removed; remove the connection in the app and add it again"

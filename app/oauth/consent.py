@@ -15,6 +15,7 @@ from app.oauth import store
 from app.oauth.authorize import answer
 from app.pages import render
 from app.protocol import redirect_uri as uris
+from app.protocol.client_document import host_of
 from app.protocol.errors import AccessDenied, InvalidRequest
 from app.protocol.next_step import AskConsent, next_step
 from app.protocol.params import parse
@@ -42,8 +43,7 @@ async def show_consent(request: Request, world: World) -> Response:
         csrf=sessions.form_token(secret, world),
         req=req,
         client_name=client.client_name,
-        client_verified=False,
-        client_uri_host=None,
+        client_host=host_of(client.client_id) if client.kind == "document" else None,
         redirect_host=_place(pending.redirect_uri),
         redirect_is_local=uris.is_local(pending.redirect_uri),
         scopes=[SCOPES[name] for name in pending.scope],

@@ -15,12 +15,13 @@ from app.protocol.redirect_uri import shown_host
 from app.protocol.types import Consent
 
 CONSENT = """
-SELECT scope, given_at FROM consents WHERE user_id = $1 AND client_id = $2 AND redirect_host = $3 AND resource = $4
+SELECT scope, given_at FROM consents s WHERE user_id = $1 AND client_id = $2 AND redirect_host = $3 AND resource = $4
+  AND NOT EXISTS (SELECT FROM clients c WHERE c.client_id = s.client_id AND c.changed_at > s.given_at)
 """
 
 
 async def consent(pool: HotPool, user_id: str, pending: Pending) -> Consent | None:
-    """What the user allowed this client before, for the same redirect host and resource."""
+    """What the user allowed this client before, for the same redirect host and resource, if the client is still the same."""
     row = await pool.fetchrow(CONSENT, user_id, pending.client_id, shown_host(pending.redirect_uri), pending.resource)
     return None if row is None else Consent(frozenset(row["scope"]), row["given_at"])
 

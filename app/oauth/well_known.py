@@ -14,7 +14,9 @@ CACHED = {"Cache-Control": f"public, max-age={int(JWKS_MAX_AGE.total_seconds())}
 
 
 async def authorization_server(request: Request, world: World) -> Response:
-    return JSONResponse(metadata.authorization_server(world.settings.issuer, list(GRANTS)), headers=CACHED)
+    documents = world.settings.client_documents != "off"
+    document = metadata.authorization_server(world.settings.issuer, list(GRANTS), documents=documents)
+    return JSONResponse(document, headers=CACHED)
 
 
 async def protected_resource(request: Request, world: World) -> Response:

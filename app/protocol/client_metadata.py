@@ -44,6 +44,8 @@ def checked(document: object) -> dict[str, Any]:
     method = metadata.setdefault("token_endpoint_auth_method", "client_secret_basic")  # RFC 7591 §2
     if method not in AUTH_METHODS:
         raise InvalidClientMetadata(f"token_endpoint_auth_method must be one of {', '.join(AUTH_METHODS)}")
+    if method == "private_key_jwt":
+        _check_keys(metadata)
     if not isinstance(metadata.get("scope", ""), str):
         raise InvalidClientMetadata("scope must be a string of words")
     for name in LINKS:
@@ -51,6 +53,19 @@ def checked(document: object) -> dict[str, Any]:
         if not isinstance(link, str) or len(link) > MAX_TEXT or not link.startswith(("https://", "http://")):
             raise InvalidClientMetadata(f"{name} must be a web address")
     return metadata
+
+
+def _check_keys(metadata: dict[str, Any]) -> None:
+    """RFC 7591 §2: `jwks` or `jwks_uri`, never both, and public keys only."""
+    if ("jwks" in metadata) == ("jwks_uri" in metadata):
+        raise InvalidClientMetadata("private_key_jwt needs either jwks or jwks_uri")
+    if not str(metadata.get("jwks_uri", "https://")).startswith("https://"):
+        raise InvalidClientMetadata("jwks_uri must be an https address")
+    keys = metadata["jwks"].get("keys") if isinstance(metadata.get("jwks"), dict) else metadata.get("jwks", [{}])
+    if not isinstance(keys, list) or not keys or not all(isinstance(key, dict) for key in keys):
+        raise InvalidClientMetadata("jwks must be a JWK set with at least one key")
+    if any("d" in key or "k" in key for key in keys):
+        raise InvalidClientMetadata("jwks has a private or symmetric key in it; send public keys only")
 
 
 def registration_key(metadata: dict[str, Any]) -> bytes:

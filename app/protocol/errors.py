@@ -34,6 +34,12 @@ class InvalidClient(OAuthError):
         self.tried_basic = tried_basic  # RFC 6749 §5.2: then the answer names the Basic scheme
 
 
+class InvalidClientDocument(OAuthError):
+    """A client_id that is a URL, and what is there will not do: told to the person at the browser (CIMD draft §4)."""
+
+    error, status = "invalid_client", 400
+
+
 class InvalidGrant(OAuthError):
     error, status = "invalid_grant", 400
 

@@ -6,11 +6,12 @@ from typing import Any
 
 from app.protocol.scope import DEFAULT, SCOPES
 
-AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post")
+AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
+SIGNING_ALGORITHMS = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
 
 
-def authorization_server(issuer: str, grant_types: list[str]) -> dict[str, Any]:
-    """RFC 8414 §2. `issuer` is byte for byte the one in tokens and in `iss`."""
+def authorization_server(issuer: str, grant_types: list[str], *, documents: bool) -> dict[str, Any]:
+    """RFC 8414 §2. `issuer` is byte for byte the one in tokens and in `iss`; `documents`: a client_id may be a URL (CIMD §5)."""
     return {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/authorize",
@@ -24,8 +25,11 @@ def authorization_server(issuer: str, grant_types: list[str]) -> dict[str, Any]:
         "grant_types_supported": grant_types,
         "code_challenge_methods_supported": ["S256"],
         "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "token_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
         "revocation_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "revocation_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
         "authorization_response_iss_parameter_supported": True,
+        "client_id_metadata_document_supported": documents,
         "protected_resources": [f"{issuer}/mcp"],
     }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,9 @@ class Client:
     token_endpoint_auth_method: str
     secret_fingerprint: bytes | None
     scope: str | None
+    kind: str = "dynamic"
+    keys: Mapping[str, Any] | None = None  # `jwks` or `jwks_uri`, of a client that signs (RFC 7523)
+    fresh_until: datetime | None = None  # of a document's client: when its document is due to be fetched again
 
 
 @dataclass(frozen=True, slots=True)

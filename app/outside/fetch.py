@@ -1,0 +1,145 @@
+"""Fetching a JSON document from a stranger's URL (CIMD draft §4 and §6.5): vetted address, no redirects, little time, few bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import ssl
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+from pydantic_core import from_json
+
+from app.outside.addresses import is_loopback, is_public
+
+SECONDS = 5.0  # from the first look-up to the last byte
+AT_ONCE = 16
+JSON_TYPE = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;|\Z)", re.IGNORECASE)
+
+Resolve = Callable[[str, int], list[str]]
+
+
+class Unfetchable(Exception):
+    """Why the document could not be had, in words that a person may read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What was there, and for how many seconds it said it may be kept (None: it did not say)."""
+
+    value: Any
+    max_age: int | None
+
+
+def resolved(host: str, port: int) -> list[str]:
+    """Every address of the host. Blocks; raises OSError."""
+    return list(dict.fromkeys(str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+
+
+class Outside:
+    """One per process. Those who want the same document at the same time share one fetch; nobody waits for more than SECONDS."""
+
+    def __init__(self, *, loopback: bool, ca_file: Path | None = None, resolve: Resolve = resolved) -> None:
+        """`loopback`: we are on loopback ourselves, so its addresses are no secret (CIMD draft §6.5)."""
+        self._loopback = loopback
+        self._resolve = resolve
+        self._resolvers = ThreadPoolExecutor(AT_ONCE, "resolve")  # of its own: a slow name server holds up no one else
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._under_way: dict[str, asyncio.Task[Document]] = {}
+        self._tls = ssl.create_default_context(cafile=None)
+        if ca_file is not None:
+            self._tls.load_verify_locations(ca_file)
+
+    async def json(self, url: str, *, limit: int, private: bool = False) -> Document:
+        """The JSON document at an https URL, of at most `limit` bytes. `private`: the operator named it, so it may be anywhere.
+
+        Raises Unfetchable.
+        """
+        task = self._under_way.get(url)
+        if task is None:
+            task = asyncio.create_task(self._timed(url, limit, private))
+            self._under_way[url] = task
+            task.add_done_callback(lambda done: self._forget(url, done))
+        return await asyncio.shield(task)
+
+    def close(self) -> None:
+        self._resolvers.shutdown(wait=False, cancel_futures=True)
+
+    def _forget(self, url: str, task: asyncio.Task[Document]) -> None:
+        del self._under_way[url]
+        if not task.cancelled():
+            task.exception()  # whoever waited has it
+
+    async def _timed(self, url: str, limit: int, private: bool) -> Document:
+        try:
+            async with asyncio.timeout(SECONDS), self._slots:
+                return await self._fetched(url, limit, private)
+        except TimeoutError:
+            raise Unfetchable(f"it took longer than {SECONDS:g} seconds") from None
+        except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, OSError) as fault:
+            raise Unfetchable(_words(fault)) from fault
+
+    async def _fetched(self, url: str, limit: int, private: bool) -> Document:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 443
+        address = await self._vetted(host, port, private)
+        literal = f"[{address}]" if ":" in address else address
+        target = parts._replace(netloc=f"{literal}:{port}").geturl()
+        headers = {"Host": parts.netloc, "Accept": "application/json", "Accept-Encoding": "identity"}
+        async with (
+            httpx2.AsyncClient(verify=self._tls, trust_env=False, follow_redirects=False, timeout=SECONDS) as client,
+            client.stream("GET", target, headers=headers, extensions={"sni_hostname": host}) as response,
+        ):
+            _acceptable(response)
+            body = b""
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > limit:
+                    raise Unfetchable(f"it is larger than {limit} bytes")
+        try:
+            return Document(from_json(body, allow_inf_nan=False), _max_age(response.headers.get("cache-control", "")))
+        except ValueError:
+            raise Unfetchable("it is not valid JSON") from None
+
+    async def _vetted(self, host: str, port: int, private: bool) -> str:
+        """The address to connect to, looked up once: what is checked is what is used. One bad address condemns the name."""
+        loop = asyncio.get_running_loop()
+        addresses = await loop.run_in_executor(self._resolvers, self._resolve, host, port)
+        for address in addresses:
+            if not (private or is_public(address) or (self._loopback and is_loopback(address))):
+                raise Unfetchable("its host has an address that is not on the public internet")
+        if not addresses:
+            raise Unfetchable("its host has no address")
+        return next((address for address in addresses if ":" not in address), addresses[0])
+
+
+def _acceptable(response: httpx2.Response) -> None:
+    if response.status_code != 200:
+        raise Unfetchable(f"the answer had status {response.status_code} instead of 200")
+    if not JSON_TYPE.match(response.headers.get("content-type", "")):
+        raise Unfetchable("the answer was not of type application/json")
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Unfetchable("the answer was compressed, which was not asked for")
+
+
+def _max_age(cache_control: str) -> int | None:
+    """RFC 9111 §5.2.2, as far as it matters here."""
+    directives = cache_control.lower()
+    if "no-store" in directives or "no-cache" in directives:
+        return 0
+    found = re.search(r"\bmax-age=\"?([0-9]{1,9})", directives)
+    return int(found[1]) if found else None
+
+
+def _words(fault: Exception) -> str:
+    if isinstance(fault, socket.gaierror):
+        return "its host is not known"
+    if isinstance(fault, ssl.SSLError) or isinstance(fault.__cause__, ssl.SSLError) or "CERTIFICATE" in str(fault):
+        return "its certificate is not valid"
+    return "its host did not answer properly"

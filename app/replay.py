@@ -1,0 +1,23 @@
+"""What may be used only once, on every replica: the `jti` of assertions and proofs (RFC 7523 §3, RFC 9449 §11.1)."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+
+from app.db.engine import HotPool
+
+# A crash may forget the last moments' uses, which is worth not waiting for the disk at each.
+FIRST_USE = """
+WITH soon AS (SELECT set_config('synchronous_commit', 'off', true))
+INSERT INTO used_once (fingerprint, expires_at) SELECT $1, $2 FROM soon
+ON CONFLICT (fingerprint) DO UPDATE SET expires_at = excluded.expires_at WHERE used_once.expires_at < $3
+RETURNING true
+"""
+LATE = timedelta(minutes=2)  # clocks may differ, and what expired is accepted for another minute
+
+
+async def first_use(pool: HotPool, kind: str, issuer: str, jti: str, now: datetime, expires_at: datetime) -> bool:
+    """True for the one caller, of however many, that uses this `jti` of this issuer first, until it expires."""
+    fingerprint = hashlib.sha256("\0".join((kind, issuer, jti)).encode("utf-8", "surrogatepass")).digest()
+    return await pool.fetchrow(FIRST_USE, fingerprint, expires_at + LATE, now) is not None
