@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from app.checkup.findings import Finding, Verdict, plain
@@ -29,18 +30,26 @@ def lines(visit: Visit, findings: Sequence[Finding], proxy: str) -> list[str]:
     """The report for people. `proxy` as asked for, or empty."""
     said = [f"{plain(visit.target.url, 300)}, from outside, as a client sees it"]
     told: set[str] = set()
-    group = ""
-    for finding in findings:
-        if finding.group != group:
-            group = finding.group
-            said += ["", group]
-        said.append(f"{MARKS[finding.verdict]}  {finding.check:<22} {finding.said}")
-        if finding.cure:
-            said.append(f"{INDENT}{'cure' if finding.verdict is Verdict.FAILED else 'hint'}: {finding.cure}")
-        if finding.verdict is Verdict.FAILED and finding.topic and finding.topic not in told:
-            told.add(finding.topic)
-            said += [f"{INDENT}{line}" for line in _snippets(visit, finding.topic, proxy)]
+    for group, members in groupby(findings, key=lambda finding: finding.group):
+        found = list(members)
+        said += ["", group]
+        if visit.unreachable and all(finding.verdict is Verdict.SKIPPED for finding in found):
+            said.append(f"skip  all {len(found)} checks: {plain(visit.unreachable)}")
+            continue
+        for finding in found:
+            said += _lines(visit, finding, proxy, told)
     return [*said, "", _sum(findings)]
+
+
+def _lines(visit: Visit, finding: Finding, proxy: str, told: set[str]) -> list[str]:
+    """One finding; the snippets of one topic are printed once."""
+    said = [f"{MARKS[finding.verdict]}  {finding.check:<22} {finding.said}"]
+    if finding.cure:
+        said.append(f"{INDENT}{'cure' if finding.verdict is Verdict.FAILED else 'hint'}: {finding.cure}")
+    if finding.verdict is Verdict.FAILED and finding.topic and finding.topic not in told:
+        told.add(finding.topic)
+        said += [f"{INDENT}{line}" for line in _snippets(visit, finding.topic, proxy)]
+    return said
 
 
 def document(visit: Visit, findings: Sequence[Finding], proxy: str) -> dict[str, Any]:

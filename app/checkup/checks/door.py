@@ -145,6 +145,8 @@ def authorization_arrives(visit: Visit) -> Finding:
         if bare is not None and bare.values.get("error") == "invalid_token":
             return skipped("the answer is the same without a token, so it cannot be seen")
         return passed("a made-up token is answered invalid_token")
+    if bare is None:
+        return skipped("there is no Bearer challenge to tell it by")
     return failed(
         "a made-up token is answered as if none had come",
         'Let the proxy pass Authorization on; or, if it does, let the server say error="invalid_token".',
