@@ -30,7 +30,10 @@ mcp.example.com {
 }
 """,
     SLASH: "rewrite /mcp/ /mcp",
-    WELL_KNOWN: "reverse_proxy /.well-known/* 127.0.0.1:8000",
+    WELL_KNOWN: """
+reverse_proxy /.well-known/* 127.0.0.1:8000
+reverse_proxy /mcp/.well-known/* 127.0.0.1:8000
+""",
     PATH_FORM: "rewrite /.well-known/oauth-protected-resource/mcp /.well-known/oauth-protected-resource",
     SCHEME: "reverse_proxy 127.0.0.1:8000 # sends X-Forwarded-Proto by itself; behind another proxy set trusted_proxies",
     AUTHORIZATION: """
@@ -38,7 +41,11 @@ mcp.example.com {
 @guarded path /mcp /mcp/ /token /revoke /.well-known/*
 reverse_proxy @guarded 127.0.0.1:8000
 """,
-    BUFFERING: "reverse_proxy 127.0.0.1:8000 { flush_interval -1 }",
+    BUFFERING: """
+reverse_proxy 127.0.0.1:8000 {
+	flush_interval -1
+}
+""",
     BOTS: "# Caddy has no such filter of its own: look for a rule on User-Agent, or at what stands before Caddy",
 }
 
@@ -70,6 +77,7 @@ location = /mcp/ { proxy_pass http://127.0.0.1:8000/mcp; proxy_set_header Host $
     WELL_KNOWN: """
 # "^~" goes before a rule such as "location ~ /\\." that hides dot files
 location ^~ /.well-known/ { proxy_pass http://127.0.0.1:8000; proxy_set_header Host $http_host; }
+location ^~ /mcp/.well-known/ { proxy_pass http://127.0.0.1:8000; proxy_set_header Host $http_host; }
 """,
     PATH_FORM: """
 rewrite ^/\\.well-known/oauth-protected-resource/mcp$ /.well-known/oauth-protected-resource last;
