@@ -20,9 +20,13 @@ ANSWER_SECONDS = 8.0
 CONNECT_SECONDS = 4.0
 WHOLE_SECONDS = 60.0
 BODY_BYTES = 256 * 1024
-AT_ONCE = 8
+AT_ONCE = 4
 AGENT = "gatehouse-doctor"
 LOST = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
+
+
+class NotPublic(Exception):
+    """Every address of the host is one of a private network."""
 
 
 class Asker:
@@ -74,6 +78,8 @@ class Asker:
             fault = "could not be connected to in time"
         except LOST:
             fault = LOST_WORDS
+        except NotPublic:
+            fault = "leads to a private address, where a public server must not send anybody"
         except httpx2.ConnectError as error:
             fault = "has no valid TLS" if isinstance(_root(error), ssl.SSLError) else "could not be connected to"
         except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, OSError, ValueError) as error:
@@ -126,6 +132,9 @@ class Asker:
         if (host, port) not in self._known:
             found = (await addresses(host, port))[0][:MOST_ADDRESSES]
             self._known[host, port] = [address for address in found if self._private or is_public(address)]
+            if found and not self._known[host, port]:
+                self._known.pop((host, port))
+                raise NotPublic
         return self._known[host, port]
 
     def _transport(self, scheme: str, host: str, port: int) -> httpx2.AsyncHTTPTransport:

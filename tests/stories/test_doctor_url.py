@@ -204,6 +204,9 @@ BROKEN = [
     ("private keys", reply("GET", "/keys", as_json({"keys": [{"kty": "EC", "d": "x"}]})), {"keys"}, "rotate the keys now"),
     ("no keys", reply("GET", "/keys", NOWHERE), {"keys"}, "Serve the public keys"),
     ("no CORS", reply("OPTIONS", "/token", (405, {}, b"")), {"cors of token"}, "Answer preflights"),
+    ("a preflight of elsewhere", reply("OPTIONS", "/register", (204, {"Access-Control-Allow-Origin": "https://x"}, b"")),
+        {"cors of register"}, "Allow any origin"),
+    ("too many requests", reply("POST", "/mcp", as_json({}, 429)), {"post without token"}, "Wait, and ask again"),
     ("a guarded preflight", reply("OPTIONS", "/mcp", REFUSED), {"cors of mcp"}, "a preflight never carries one"),
 ]  # fmt: skip
 
@@ -457,7 +460,7 @@ def test_a_server_elsewhere_cannot_send_us_behind_our_firewall(
     inside.close()
     assert inside.asked == []
     assert {"token", "keys", "document of header"} <= failures(found), said
-    assert not [path for method, path in door.asked if method == "DELETE"]
+    assert "leads to a private address" in found["token"].said
 
 
 JSON = st.recursive(

@@ -31,6 +31,8 @@ def _refused(visit: Visit, answer: Answer) -> Finding:
         return failed(f"{said}: it is served without a token", "Put the guard in front: 401 to whoever has no token.")
     if _is_filter(answer):
         return failed(f"{said}: a filter in front answers", "Let programs through: clients are no browsers.", BOTS)
+    if answer.status == 429:
+        return failed(f"{said}: too many requests", "Wait, and ask again; a client asks as often as the doctor does.")
     if answer.status == 404:
         return failed(said, f"Forward {visit.target.path} to the server, or give the address it really has.", WHOLE)
     if answer.status >= 500:
