@@ -43,6 +43,7 @@ FLOORS = {
     "landing": 8,
     "health": 8,
     "sweep": 8,
+    "checkup": 9,
     "main": 9,
     "cli": 10,
     "__main__": 11,

@@ -1,16 +1,23 @@
-"""`gatehouse doctor`: configuration, database, migrations, keys, clock, metadata, and whether the public address answers."""
+"""`gatehouse doctor`: this installation from inside; `gatehouse doctor URL`: any MCP server's front door from outside."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated
 
 import httpx2
 import typer
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 from sqlalchemy import text
 
-from app.cli.console import say
+from app.checkup import report
+from app.checkup.examine import examine
+from app.checkup.target import BadAddress, target
+from app.cli.console import Json, Refused, say
 from app.cli.operating import operate
 from app.oauth.grants import GRANTS
 from app.protocol import metadata
@@ -80,9 +87,54 @@ CHECKS: dict[str, Check] = {
 }
 
 
-def doctor() -> None:
-    """Look for what is wrong. Exit 1 when anything is."""
+class Proxy(StrEnum):
+    """Whose snippets are printed."""
 
+    caddy = "caddy"
+    nginx = "nginx"
+    traefik = "traefik"
+    cloudflare = "cloudflare"
+
+
+Url = Annotated[str | None, typer.Argument(help="An MCP server's address, ours or another's; without it, this one.")]
+Register = Annotated[bool, typer.Option("--register", help="Also register a client, which writes into the server.")]
+Chosen = Annotated[Proxy | None, typer.Option(help="Print the snippets of this reverse proxy.")]
+Origin = Annotated[str, typer.Option(help="The page that the CORS checks pretend to be.")]
+
+
+def doctor(
+    url: Url = None,
+    register: Register = False,
+    proxy: Chosen = None,
+    origin: Origin = "http://localhost:6274",
+    as_json: Json = False,
+) -> None:
+    """Look for what is wrong: here, or from outside at URL, which needs no configuration. Exit 1 when anything failed."""
+    well = _inside(as_json) if url is None else _outside(url, register, str(proxy or ""), origin, as_json)
+    if not well:
+        raise typer.Exit(1)
+
+
+def _outside(url: str, register: bool, proxy: str, origin: str, as_json: bool) -> bool:
+    try:
+        address = target(url)
+        browser = target(f"{origin}/x").origin
+    except BadAddress as fault:
+        raise Refused(str(fault), 2) from None
+    visit, findings = asyncio.run(examine(address, _now, browser=browser, register=register))
+    if as_json:
+        print(json.dumps(report.document(visit, findings, proxy), indent=2))
+    else:
+        for line in report.lines(visit, findings, proxy):
+            say(line)
+    return report.is_well(findings)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _inside(as_json: bool) -> bool:
     async def work(world: World) -> dict[str, tuple[bool, str]]:
         found: dict[str, tuple[bool, str]] = {"configuration": (True, "read, every setting valid")}
         for name, check in CHECKS.items():
@@ -93,7 +145,10 @@ def doctor() -> None:
         return found
 
     results = operate(work)
-    for name, (well, words) in results.items():
-        say(f"{'ok  ' if well else 'FAIL'}  {name:<14} {words}")
-    if not all(well for well, _ in results.values()):
-        raise typer.Exit(1)
+    if as_json:
+        rows = [{"check": n, "verdict": "passed" if well else "failed", "said": s} for n, (well, s) in results.items()]
+        print(json.dumps({"well": all(well for well, _ in results.values()), "checks": rows}, indent=2))
+    else:
+        for name, (well, words) in results.items():
+            say(f"{'ok  ' if well else 'FAIL'}  {name:<14} {words}")
+    return all(well for well, _ in results.values())
