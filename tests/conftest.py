@@ -27,6 +27,7 @@ from app.settings import Settings
 from app.users import accounts, passwords
 from app.world import World
 from tests.actors import OPENED, PASSWORD, App, Browser
+from tests.websites import Website, certificate
 
 ROOT = Path(__file__).parent.parent
 SECRET_KEY = "a key for tests that is long enough to seal with"
@@ -153,8 +154,22 @@ def dsn() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def served(dsn: str) -> Iterator[House]:
-    house = House(dsn).start()
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The certificate of the web sites under test, which the server trusts."""
+    return certificate(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def website(authority: Path) -> Iterator[Website]:
+    """Somebody else's, empty."""
+    site = Website(authority)
+    yield site
+    site.close()
+
+
+@pytest.fixture(scope="session")
+def served(dsn: str, authority: Path) -> Iterator[House]:
+    house = House(dsn, ca_file=authority).start()
     yield house
     house.stop()
 

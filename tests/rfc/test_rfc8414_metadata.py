@@ -46,7 +46,13 @@ def test_the_document_says_what_clients_look_for(house: House) -> None:
     assert found["code_challenge_methods_supported"] == ["S256"]
     assert found["response_types_supported"] == ["code"]
     assert found["authorization_response_iss_parameter_supported"] is True
-    assert {"none", "client_secret_basic", "client_secret_post"} == set(found["token_endpoint_auth_methods_supported"])
+    assert found["token_endpoint_auth_methods_supported"] == [
+        "none",
+        "client_secret_basic",
+        "client_secret_post",
+        "private_key_jwt",
+    ]
+    assert found["client_id_metadata_document_supported"] is True
     assert found["grant_types_supported"] == list(GRANTS)
     assert None not in found.values()
 
