@@ -7,6 +7,8 @@ from typing import Any
 from app.protocol.scope import DEFAULT, SCOPES
 
 AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post")
+# What every OpenID provider must offer and every client takes unasked (OIDC Core §15.1, Discovery §3).
+ID_TOKEN_ALGORITHM = "RS256"
 
 
 def authorization_server(issuer: str, grant_types: list[str]) -> dict[str, Any]:

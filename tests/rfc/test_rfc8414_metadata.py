@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import joserfc.jwk
 import pytest
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 
@@ -93,10 +94,17 @@ def test_browsers_and_careful_clients_can_read_it(house: House) -> None:
 
 
 def test_the_key_set_holds_public_keys_only(house: House) -> None:
-    """RFC 7517 §4, RFC 7638."""
-    for key in document(house, "/.well-known/jwks.json")["keys"]:
-        assert set(key) == {"kty", "crv", "x", "y", "kid", "use", "alg"}
-        assert (key["kty"], key["crv"], key["use"], key["alg"]) == ("EC", "P-256", "sig", "ES256")
+    """RFC 7517 §4, RFC 7638: of access tokens and of id_tokens."""
+    keys = document(house, "/.well-known/jwks.json")["keys"]
+    assert {key["alg"] for key in keys} == {"ES256", "RS256"}
+    for key in keys:
+        assert key["kid"] == joserfc.jwk.import_key(key).thumbprint()
+        if key["kty"] == "RSA":
+            assert set(key) == {"kty", "n", "e", "kid", "use", "alg"}
+            assert (key["use"], key["alg"]) == ("sig", "RS256")
+        else:
+            assert set(key) == {"kty", "crv", "x", "y", "kid", "use", "alg"}
+            assert (key["kty"], key["crv"], key["use"], key["alg"]) == ("EC", "P-256", "sig", "ES256")
 
 
 @pytest.mark.parametrize("resource", ["", "/", "/mcp", "/mcp/"])
