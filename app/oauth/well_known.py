@@ -1,4 +1,4 @@
-"""GET /.well-known/…: authorization server (RFC 8414 §3), protected resource (RFC 9728 §3), keys (RFC 7517 §5)."""
+"""GET /.well-known/…: authorization server (RFC 8414 §3, OIDC Discovery §4), protected resource (RFC 9728 §3), keys (RFC 7517 §5)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ CACHED = {"Cache-Control": f"public, max-age={int(JWKS_MAX_AGE.total_seconds())}
 
 async def authorization_server(request: Request, world: World) -> Response:
     return JSONResponse(metadata.authorization_server(world.settings.issuer, list(GRANTS)), headers=CACHED)
+
+
+async def openid_provider(request: Request, world: World) -> Response:
+    return JSONResponse(metadata.openid_provider(world.settings.issuer, list(GRANTS)), headers=CACHED)
 
 
 async def protected_resource(request: Request, world: World) -> Response:

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.protocol import redirect_uri
 from app.protocol.errors import InvalidClientMetadata, InvalidRedirectUri
-from app.protocol.metadata import AUTH_METHODS
+from app.protocol.metadata import AUTH_METHODS, ID_TOKEN_ALGORITHM
 
 MAX_REDIRECT_URIS = 10
 MAX_NAME = 100
@@ -26,6 +26,19 @@ ASSIGNED = frozenset(
         "registration_client_uri",
     ]
 )
+# What OpenID clients may ask for (OIDC Registration §2) and get in one way only: the answer says so (RFC 7591 §3.2.1).
+OPENID = {"subject_type": "public", "id_token_signed_response_alg": ID_TOKEN_ALGORITHM}
+NOT_DONE = frozenset(
+    [
+        "default_max_age",
+        "id_token_encrypted_response_alg",
+        "id_token_encrypted_response_enc",
+        "userinfo_signed_response_alg",
+        "userinfo_encrypted_response_alg",
+        "userinfo_encrypted_response_enc",
+    ]
+)
+DROPPED = ASSIGNED | NOT_DONE
 LINKS = ("client_uri", "logo_uri", "tos_uri", "policy_uri", "jwks_uri")
 
 
@@ -36,7 +49,8 @@ def checked(document: object) -> dict[str, Any]:
     """
     if not isinstance(document, dict):
         raise InvalidClientMetadata("the client metadata is not a JSON object")
-    metadata = {name: value for name, value in document.items() if value is not None and name not in ASSIGNED}
+    metadata = {name: value for name, value in document.items() if value is not None and name not in DROPPED}
+    metadata |= {name: value for name, value in OPENID.items() if name in metadata}
     metadata["redirect_uris"] = _redirect_uris(metadata.get("redirect_uris"))
     metadata["client_name"] = _client_name(metadata.get("client_name", DEFAULT_NAME))
     metadata["grant_types"] = _grant_types(metadata.get("grant_types"))

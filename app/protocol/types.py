@@ -40,10 +40,29 @@ class Consent:
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """Who a subject is, to be told as far as scopes go (OIDC Core §5.1)."""
+
+    user_id: str
+    email: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """What an id_token tells of: who signed in and when, if that is known, and the client's `nonce` (OIDC Core §2)."""
+
+    person: Person
+    authenticated_at: datetime | None
+    nonce: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Authorization:
     """What every proof ends in, and all that `issue()` needs to know (design §4).
 
-    `connection_id` and `refresh_counter` are absent where no refresh token belongs to the proof; `key_id` names an API key.
+    `connection_id` and `refresh_counter` are absent where no refresh token belongs to the proof; `key_id` names an API key;
+    `sign_in` is absent where nobody signed in: then there is no id_token.
     """
 
     subject: str
@@ -54,6 +73,7 @@ class Authorization:
     connection_id: str | None = None
     refresh_counter: int | None = None
     key_id: str | None = None
+    sign_in: SignIn | None = None
 
 
 @dataclass(frozen=True, slots=True)

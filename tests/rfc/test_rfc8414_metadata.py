@@ -36,7 +36,10 @@ def test_every_spelling_of_the_addresses_answers(house: House) -> None:
     """§3.1 path insertion, RFC 9728 §3.1; no HTML, no challenge."""
     assert document(house, SERVER) == document(house, SERVER + "/mcp")
     assert document(house, RESOURCE) == document(house, RESOURCE + "/mcp")
-    for path in ("/.well-known/openid-configuration", "/mcp/.well-known/openid-configuration", SERVER + "/other"):
+    openid = document(house, "/.well-known/openid-configuration")
+    assert openid == document(house, "/.well-known/openid-configuration/mcp")
+    assert openid == document(house, "/mcp/.well-known/openid-configuration")
+    for path in (SERVER + "/other", "/.well-known/openid-configuration/other"):
         response = http().get(house.url + path)
         assert response.status_code == 404
         assert response.json()["error"] == "not_found"
