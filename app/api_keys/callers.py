@@ -27,6 +27,16 @@ def bearer(values: list[bytes]) -> str:
     return token
 
 
+async def verified(token: str, world: World, now: datetime) -> Principal:
+    """The principal of an access token, by signature and claims alone. Raises InvalidToken."""
+    issuer, resource = world.settings.issuer, world.settings.resource
+    try:
+        return verify(token, world.live.ring, issuer, resource, now)
+    except UnknownKey:
+        await world.live.look_for_new_keys()
+        return verify(token, world.live.ring, issuer, resource, now)
+
+
 class Callers:
     """Who is calling. Once per process: tokens are remembered by their digest until they expire or are revoked."""
 
@@ -58,15 +68,9 @@ class Callers:
         return known
 
     async def _recognised(self, token: str, now: datetime) -> Principal:
-        world = self._world
         if token.startswith(API_KEY):
             return await self._by_key(token, now)
-        issuer, resource = world.settings.issuer, world.settings.resource
-        try:
-            return verify(token, world.live.ring, issuer, resource, now)
-        except UnknownKey:
-            await world.live.look_for_new_keys()
-            return verify(token, world.live.ring, issuer, resource, now)
+        return await verified(token, self._world, now)
 
     async def _by_key(self, api_key: str, now: datetime) -> Principal:
         found = None

@@ -15,6 +15,7 @@ MAX_NAME = 100
 MAX_TEXT = 2000
 DEFAULT_NAME = "MCP Client"  # the seed's
 GRANT_TYPES = ("authorization_code", "refresh_token")
+ON_REQUEST = ("urn:ietf:params:oauth:grant-type:token-exchange",)  # for a client that names them
 # Ours to say, never the client's (RFC 7591 §3.2.1).
 ASSIGNED = frozenset(
     [
@@ -101,7 +102,7 @@ def _grant_types(asked: object) -> list[str]:
         raise InvalidClientMetadata("grant_types must be a list of strings")
     if asked and "authorization_code" not in asked:
         raise InvalidClientMetadata("grant_types must contain authorization_code")
-    return list(GRANT_TYPES)
+    return [*GRANT_TYPES, *(word for word in ON_REQUEST if word in asked)]
 
 
 def _response_types(asked: object) -> list[str]:

@@ -9,7 +9,7 @@ from app.protocol.errors import InvalidRequest
 
 MAX_FIELDS = 60
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-REPEATABLE = frozenset({"resource"})  # RFC 8707 §2
+REPEATABLE = frozenset({"resource", "audience"})  # RFC 8707 §2, RFC 8693 §2.1
 
 
 class Params:

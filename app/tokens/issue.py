@@ -12,6 +12,7 @@ import jwt
 from app.protocol.claims import claims_of
 from app.protocol.metadata import ID_TOKEN_ALGORITHM
 from app.protocol.scope import OPENID
+from app.protocol.token_types import ACCESS_TOKEN
 from app.protocol.types import Authorization, SignIn
 from app.tokens.keyring import ALGORITHM, KeyRing
 from app.tokens.refresh import RefreshToken, written
@@ -38,6 +39,11 @@ def access_token(authorization: Authorization, ring: KeyRing, issuer: str, *, no
         claims["connection"] = authorization.connection_id
     if authorization.key_id is not None:
         claims |= {"kid": authorization.key_id, "scopes": list(authorization.scope)}
+    if authorization.exchanged is not None:
+        claims["exchanged"] = {
+            "handles": list(authorization.exchanged.handles),
+            "iat": authorization.exchanged.issued_at,
+        }
     key = ring.signer(now)
     return jwt.encode(claims, key.private, ALGORITHM, {"typ": TYPE, "kid": key.kid})
 
@@ -75,6 +81,8 @@ def issue(
 ) -> dict[str, Any]:
     """The answer of the token endpoint (RFC 6749 §5.1), with a refresh token where the authorization has a counter, and
     an id_token where somebody signed in and `openid` was allowed (OIDC Core §3.1.3.3, §12.2)."""
+    if authorization.expires_at is not None:
+        lifetime = min(lifetime, max(1, int((authorization.expires_at - now).total_seconds())))
     signed = access_token(authorization, ring, issuer, now=now, lifetime=lifetime)
     answer: dict[str, Any] = {
         "access_token": signed,
@@ -85,6 +93,8 @@ def issue(
     if authorization.connection_id is not None and authorization.refresh_counter is not None:
         token = RefreshToken(authorization.connection_id, authorization.refresh_counter)
         answer["refresh_token"] = written(token, secrets.refresh)
+    if authorization.exchanged is not None:
+        answer["issued_token_type"] = ACCESS_TOKEN  # RFC 8693 §2.2.1
     sign_in = authorization.sign_in
     if sign_in is not None and OPENID in authorization.scope:
         answer["id_token"] = id_token(authorization, sign_in, signed, ring, issuer, now=now, lifetime=lifetime)

@@ -18,12 +18,13 @@ class Revocations:
         self._until[handle] = (revoked_at.timestamp(), expires_at.timestamp())
 
     def covers(self, principal: Principal) -> bool:
-        """True when one of the principal's handles was revoked after its token was issued."""
+        """True when one of the principal's handles was revoked after its token, or the one it was exchanged for, was issued."""
         if not self._until:
             return False
+        since = principal.issued_at if principal.revocable_from is None else principal.revocable_from
         for handle in principal.handles:
             entry = self._until.get(handle)
-            if entry is not None and principal.issued_at <= entry[0]:
+            if entry is not None and since <= entry[0]:
                 return True
         return False
 
