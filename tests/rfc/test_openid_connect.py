@@ -14,6 +14,7 @@ import pytest
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 from authlib.oidc.core import CodeIDToken
 from authlib.oidc.discovery import OpenIDProviderMetadata, get_well_known_url
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from app.oauth.grants import GRANTS
 from app.protocol import metadata
@@ -234,6 +235,8 @@ def test_an_id_token_is_no_access_token(app: App, browser: Browser, house: House
     key = house.world.live.ring.signer(house.clock(), "RS256")
     forged = jwt.encode(disguised, key.private, "RS256", {"typ": "at+jwt", "kid": key.kid})
     assert app.call("whoami", forged).status_code == 401, "the key of id_tokens signs no access tokens"
+    mixed = jwt.encode(disguised, ec.generate_private_key(ec.SECP256R1()), "ES256", {"typ": "at+jwt", "kid": key.kid})
+    assert app.call("whoami", mixed).status_code == 401
     assert app.call("whoami", tokens["access_token"]).status_code == 200
 
 
@@ -391,6 +394,7 @@ def test_a_database_of_before_gets_the_missing_key_at_start(house: House) -> Non
     house.wait_for(start_again())
     assert [key.kid for key in world.live.ring.keys if key.algorithm == "ES256"] == kept
     assert [key.algorithm for key in world.live.ring.keys if key.kid not in kept] == ["RS256"]
+    assert world.live.ring.signer(house.clock()).verifies_until is None, "its end is not dated by the other's beginning"
 
 
 def test_an_old_key_is_replaced_by_the_sweeper(house: House) -> None:
