@@ -25,10 +25,11 @@ from app.gate.guard import Guard
 from app.gate.tool import load_tools
 from app.http import Door, Endpoint, as_refusal, json_refusal
 from app.oauth import well_known
-from app.oauth.authorize import authorize, resume
+from app.oauth.authorize import authorize, authorize_by_form, resume
 from app.oauth.consent import decide, show_consent
 from app.oauth.revoke import revoke
 from app.oauth.token import token
+from app.oauth.userinfo import userinfo
 from app.pages import page_refusal
 from app.paths import TEMPLATES
 from app.protocol.errors import NotFound, OAuthError
@@ -39,9 +40,10 @@ from app.users import links, login
 from app.world import World, world_of
 
 
-def url_table(world: World, mcp: ASGIApp) -> Mapping[str, ASGIApp]:
+def url_table(world: World, mcp: ASGIApp, callers: Callers) -> Mapping[str, ASGIApp]:
     """Every address but /api-keys, which FastAPI serves (`api_app`). No CORS where people are."""
     metadata = Door(world, cors=True, GET=well_known.authorization_server)
+    openid = Door(world, cors=True, GET=well_known.openid_provider)
     resource = Door(world, cors=True, GET=well_known.protected_resource)
     page = page_refusal
     return {
@@ -53,10 +55,14 @@ def url_table(world: World, mcp: ASGIApp) -> Mapping[str, ASGIApp]:
         "/revoke": Door(world, cors=True, POST=revoke),
         "/.well-known/oauth-authorization-server": metadata,
         "/.well-known/oauth-authorization-server/mcp": metadata,
+        "/.well-known/openid-configuration": openid,
+        "/.well-known/openid-configuration/mcp": openid,
+        "/mcp/.well-known/openid-configuration": openid,
         "/.well-known/oauth-protected-resource": resource,
         "/.well-known/oauth-protected-resource/mcp": resource,
         "/.well-known/jwks.json": Door(world, cors=True, GET=well_known.jwks),
-        "/authorize": Door(world, page, GET=authorize),
+        "/userinfo": userinfo(world, callers),
+        "/authorize": Door(world, page, GET=authorize, POST=authorize_by_form),
         "/authorize/continue": Door(world, page, GET=resume),
         "/login": Door(world, page, GET=login.show_login, POST=login.log_in),
         "/logout": Door(world, page, POST=login.log_out),
@@ -140,7 +146,10 @@ class Gatehouse:
             log_calls = self._settings.log_level == "debug"
             guard = Guard(manager.handle_request, world, callers, scopes)
             self._edge = Edge(
-                url_table(world, guard), api_app(world, callers), https=self._settings.is_https, log_calls=log_calls
+                url_table(world, guard, callers),
+                api_app(world, callers),
+                https=self._settings.is_https,
+                log_calls=log_calls,
             )
             background = [
                 asyncio.create_task(work)

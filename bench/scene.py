@@ -109,6 +109,6 @@ async def new_codes(scene: Scene, count: int) -> list[str]:
     asked = pending(scene.client_id, scene.world, now)
     made = [new_secret(CODE) for _ in range(count)]
     rest = (scene.client_id, scene.user_id, asked.redirect_uri, shown_host(asked.redirect_uri), CHALLENGE)
-    rows = [(fingerprint(code), *rest, list(asked.scope), asked.resource, now + A_DAY) for code in made]
+    rows = [(fingerprint(code), *rest, list(asked.scope), asked.resource, now + A_DAY, None, now) for code in made]
     await scene.world.pool.executemany(oauth.ADD_CODE, rows)
     return made

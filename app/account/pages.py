@@ -16,7 +16,7 @@ from app.http import form, see_other
 from app.pages import render
 from app.protocol.errors import InvalidRequest, OAuthError
 from app.protocol.params import Params
-from app.protocol.scope import SCOPES
+from app.protocol.scope import KNOWN
 from app.protocol.types import Viewer
 from app.world import World
 
@@ -94,7 +94,7 @@ async def _page(
                 "id": c.id,
                 "client_name": c.client_name,
                 "redirect_host": c.redirect_host,
-                "scopes": [SCOPES[name].words for name in c.scope if name in SCOPES],
+                "scopes": [KNOWN[name].words for name in c.scope if name in KNOWN],
                 "since": _day(c.created_at),
                 "last_used": _day(c.last_used_at),
             }

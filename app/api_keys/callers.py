@@ -25,6 +25,16 @@ def bearer(values: list[bytes]) -> str:
     return token
 
 
+async def verified(token: str, world: World, now: datetime) -> Principal:
+    """The principal of an access token, by signature and claims alone. Raises InvalidToken."""
+    issuer, resource = world.settings.issuer, world.settings.resource
+    try:
+        return verify(token, world.live.ring, issuer, resource, now)
+    except UnknownKey:
+        await world.live.look_for_new_keys()
+        return verify(token, world.live.ring, issuer, resource, now)
+
+
 class Callers:
     """Who is calling. Once per process; nothing is remembered here."""
 
@@ -52,15 +62,9 @@ class Callers:
             self._world.last_used.saw("api_keys", principal.client_id, now)
 
     async def _recognised(self, token: str, now: datetime) -> Principal:
-        world = self._world
         if token.startswith(API_KEY):
             return await self._by_key(token, now)
-        issuer, resource = world.settings.issuer, world.settings.resource
-        try:
-            return verify(token, world.live.ring, issuer, resource, now)
-        except UnknownKey:
-            await world.live.look_for_new_keys()
-            return verify(token, world.live.ring, issuer, resource, now)
+        return await verified(token, self._world, now)
 
     async def _by_key(self, api_key: str, now: datetime) -> Principal:
         found = None

@@ -20,7 +20,7 @@ def state(key: SigningKey, ring: KeyRing, world: World) -> str:
     now = world.now()
     if key.signs_from > now:
         return "upcoming"
-    if key.kid == ring.signer(now).kid:
+    if key.kid == ring.signer(now, key.algorithm).kid:
         return "signing"
     return "verifying" if key.verifies_until and key.verifies_until > now else "gone"
 
@@ -35,6 +35,7 @@ def list_keys(as_json: Json = False) -> None:
         return [
             {
                 "kid": key.kid,
+                "algorithm": key.algorithm,
                 "state": state(key, ring, world),
                 "created": key.created_at,
                 "signs from": key.signs_from,
@@ -50,12 +51,12 @@ def list_keys(as_json: Json = False) -> None:
 def rotate_key(
     now: Annotated[bool, typer.Option("--now", help="Sign with it at once, for a leaked key.")] = False,
 ) -> None:
-    """Publish a new key. It signs once every cache of the key set has it; the old one verifies until its tokens end."""
+    """Publish new keys. They sign once every cache of the key set has them; the old ones verify until their tokens end."""
 
-    async def work(world: World) -> SigningKey:
+    async def work(world: World) -> list[SigningKey]:
         return await rotate(
             world.db, world.secrets.signing_keys, world.now(), lifetime=world.token_lifetime, at_once=now
         )
 
-    key = operate(work)
-    say(f"Published {key.kid}; it signs from {key.signs_from.isoformat(timespec='seconds')}.")
+    for key in operate(work):
+        say(f"Published {key.kid}; it signs ({key.algorithm}) from {key.signs_from.isoformat(timespec='seconds')}.")

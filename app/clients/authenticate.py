@@ -50,6 +50,12 @@ async def authenticated_client(request: Request, params: Params, world: World) -
     return client
 
 
+def names_a_client(request: Request, params: Params) -> bool:
+    """Whether a request says at all which client it comes from, rightly or wrongly."""
+    said = any(params.get(name) is not None for name in ("client_id", "client_secret", "client_assertion"))
+    return said or "authorization" in request.headers
+
+
 def presented(request: Request, params: Params) -> Credentials:
     """The credentials of the header, of the form, or of an assertion, never of two (RFC 6749 §2.3)."""
     client_id, secret, assertion = params.get("client_id"), params.get("client_secret"), _assertion(params)

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.engine import HotPool
 from app.db.tables import codes, connections
-from app.protocol.types import Authorization
+from app.protocol.scope import IDENTITY
+from app.protocol.types import Authorization, Person, SignIn
 
 # Everything is checked in the WHERE, so a refusal leaves the code as it was; of many at once, one finds it unconsumed.
 REDEEM_CODE = """
@@ -20,12 +21,13 @@ WITH spent AS (
   FROM users u
   WHERE c.fingerprint = $1 AND c.client_id = $2 AND c.code_challenge = $3 AND ($4::text IS NULL OR c.redirect_uri = $4)
     AND c.consumed_at IS NULL AND c.expires_at > $6 AND u.id = c.user_id AND u.disabled_at IS NULL
-  RETURNING c.user_id, c.client_id, c.redirect_host, c.resource, c.scope
+  RETURNING c.user_id, c.client_id, c.redirect_host, c.resource, c.scope, c.nonce, c.authenticated_at, u.email, u.name
+), opened AS (
+  INSERT INTO connections (id, user_id, client_id, redirect_host, resource, scope, refresh_counter,
+                           created_at, refreshed_at, last_used_at, expires_at, authenticated_at)
+  SELECT $5, user_id, client_id, redirect_host, resource, scope, 0, $6, $6, $6, $7, authenticated_at FROM spent
 )
-INSERT INTO connections (id, user_id, client_id, redirect_host, resource, scope, refresh_counter,
-                         created_at, refreshed_at, last_used_at, expires_at)
-SELECT $5, user_id, client_id, redirect_host, resource, scope, 0, $6, $6, $6, $7
-FROM spent RETURNING user_id, client_id, resource, scope
+SELECT user_id, client_id, resource, scope, nonce, authenticated_at, email, name FROM spent
 """
 
 
@@ -69,7 +71,7 @@ FROM users u
 WHERE c.id = $1 AND c.client_id = $3 AND c.revoked_at IS NULL AND u.id = c.user_id AND u.disabled_at IS NULL
   AND (c.refresh_counter = $2 OR (c.refresh_counter = $2 + 1 AND c.refreshed_at > $5))
   AND c.expires_at > $4 AND c.refreshed_at > $6 AND c.scope @> $7::text[]
-RETURNING c.user_id, c.client_id, c.resource, c.scope, c.refresh_counter
+RETURNING c.user_id, c.client_id, c.resource, c.scope, c.refresh_counter, c.authenticated_at, u.email, u.name
 """
 
 
@@ -84,8 +86,12 @@ async def refresh(
     grace: timedelta,
     idle: timedelta,
 ) -> Authorization | None:
-    """The next authorization of this connection, or None: see `why_not_refreshed`. `scope` narrows the access token only."""
-    row = await pool.fetchrow(REFRESH, connection_id, counter, client_id, now, now - grace, now - idle, list(scope))
+    """The next authorization of this connection, or None: see `why_not_refreshed`. `scope` narrows the access token only.
+
+    Of `openid`, `profile` and `email` what was not given is left out: clients repeat here what they asked for first.
+    """
+    tools = [word for word in scope if word not in IDENTITY]
+    row = await pool.fetchrow(REFRESH, connection_id, counter, client_id, now, now - grace, now - idle, tools)
     if row is None:
         return None
     return _authorization(row, connection_id, row["refresh_counter"], "refresh_token", scope)
@@ -145,9 +151,10 @@ def _authorization(
     return Authorization(
         subject=row["user_id"],
         client_id=row["client_id"],
-        scope=narrowed or tuple(row["scope"]),
+        scope=tuple(word for word in narrowed if word in row["scope"]) or tuple(row["scope"]),
         resource=row["resource"],
         via=via,
         connection_id=connection_id,
         refresh_counter=counter,
+        sign_in=SignIn(Person(row["user_id"], row["email"], row["name"]), row["authenticated_at"], row.get("nonce")),
     )

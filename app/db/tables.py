@@ -145,6 +145,8 @@ codes = Table(
     moment("expires_at"),
     moment("consumed_at", nullable=True),
     Column("connection_id", Text),  # what it gave, to be taken back on replay
+    Column("nonce", Text),  # for the id_token, as is the next
+    moment("authenticated_at", nullable=True),  # when the user signed in
 )
 Index("ix_codes_expires_at", codes.c.expires_at)
 
@@ -166,6 +168,7 @@ connections = Table(
     moment("expires_at"),
     moment("revoked_at", nullable=True),
     Column("revoked_because", Text),
+    moment("authenticated_at", nullable=True),  # when the user signed in, for id_tokens
     postgresql_with={"fillfactor": "80"},  # room for the refresh to stay on its page
 )
 
@@ -189,6 +192,7 @@ signing_keys = Table(
     "signing_keys",
     metadata,
     Column("kid", Text, primary_key=True),  # RFC 7638 thumbprint
+    Column("algorithm", Text, nullable=False),  # ES256 signs access tokens, RS256 id_tokens
     Column("sealed", LargeBinary, nullable=False),
     Column("public_jwk", JSONB, nullable=False),
     moment("created_at"),

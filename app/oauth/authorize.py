@@ -1,4 +1,4 @@
-"""GET /authorize and /authorize/continue: identify, validate, then whatever step comes next (RFC 6749 §4.1.1, §4.1.2; RFC 9207)."""
+"""/authorize and /authorize/continue: identify, validate, then whatever step comes next (RFC 6749 §4.1.1, §4.1.2; RFC 9207)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from app import sessions
 from app.clients import find
 from app.flow import opened, sealed, step
-from app.http import client_address, see_other
+from app.http import client_address, form, see_other
 from app.oauth import store
 from app.oauth.validate import validate
 from app.pages import error_page
@@ -19,7 +19,7 @@ from app.protocol.errors import InvalidRequest, OAuthError
 from app.protocol.next_step import AskConsent, Login, Refuse, next_step
 from app.protocol.params import Params, parse
 from app.protocol.pending import Pending
-from app.protocol.types import Client
+from app.protocol.types import Client, Viewer
 from app.tokens.secrets import CODE, fingerprint, new_secret
 from app.world import World
 
@@ -35,6 +35,11 @@ async def authorize(request: Request, world: World) -> Response:
     except OAuthError as refusal:
         return await _refused(request, world, refusal, redirect_uri, _state(params))
     return await _proceed(request, world, pending, now)
+
+
+async def authorize_by_form(request: Request, world: World) -> Response:
+    """POST /authorize (OIDC Core §3.1.2.1): the same by GET, with which the browser sends the session's cookie along."""
+    return see_other(f"/authorize?{(await form(request, world)).encoded()}")
 
 
 async def resume(request: Request, world: World) -> Response:
@@ -80,13 +85,13 @@ async def _proceed(request: Request, world: World, pending: Pending, now: dateti
         case Refuse(error):
             return await _refused(request, world, error, pending.redirect_uri, pending.state)
     assert viewer is not None
-    return await _issue_code(world, pending, viewer.user_id, now)
+    return await _issue_code(world, pending, viewer, now)
 
 
-async def _issue_code(world: World, pending: Pending, user_id: str, now: datetime) -> Response:
+async def _issue_code(world: World, pending: Pending, viewer: Viewer, now: datetime) -> Response:
     code = new_secret(CODE)
     expires_at = now + timedelta(seconds=world.settings.code_lifetime)
-    await store.add_code(world.pool, fingerprint(code), user_id, pending, expires_at)
+    await store.add_code(world.pool, fingerprint(code), viewer, pending, expires_at)
     return answer(pending.redirect_uri, world, code=code, state=pending.state)
 
 

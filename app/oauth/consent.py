@@ -20,7 +20,7 @@ from app.protocol.errors import AccessDenied, InvalidRequest
 from app.protocol.next_step import AskConsent, next_step
 from app.protocol.params import parse
 from app.protocol.pending import Pending
-from app.protocol.scope import SCOPES
+from app.protocol.scope import KNOWN, SCOPES
 from app.protocol.types import Viewer
 from app.world import World
 
@@ -46,8 +46,8 @@ async def show_consent(request: Request, world: World) -> Response:
         client_host=host_of(client.client_id) if client.kind == "document" else None,
         redirect_host=_place(pending.redirect_uri),
         redirect_is_local=uris.is_local(pending.redirect_uri),
-        scopes=[SCOPES[name] for name in pending.scope],
-        resource=pending.resource,
+        scopes=[KNOWN[name] for name in pending.scope],
+        resource=pending.resource if SCOPES.keys() & set(pending.scope) else None,
         account=viewer.email,
         already=sorted(consent.scope) if consent else [],
     )

@@ -1,4 +1,4 @@
-"""SQL of the authorization endpoint: what was allowed before, and the codes."""
+"""SQL of the authorization endpoint: what was allowed before, the codes, and whom a token stands for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.db.engine import HotPool
 from app.db.tables import consents
 from app.protocol.pending import Pending
 from app.protocol.redirect_uri import shown_host
-from app.protocol.types import Consent
+from app.protocol.types import Consent, Person, Viewer
 
 CONSENT = """
 SELECT scope, given_at FROM consents s WHERE user_id = $1 AND client_id = $2 AND redirect_host = $3 AND resource = $4
@@ -47,21 +47,33 @@ async def remember_consent(db: AsyncConnection, user_id: str, pending: Pending, 
 
 ADD_CODE = """
 INSERT INTO codes
-  (fingerprint, client_id, user_id, redirect_uri, redirect_host, code_challenge, scope, resource, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+  (fingerprint, client_id, user_id, redirect_uri, redirect_host, code_challenge, scope, resource, expires_at,
+   nonce, authenticated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 """
 
 
-async def add_code(pool: HotPool, key: bytes, user_id: str, pending: Pending, expires_at: datetime) -> None:
+async def add_code(pool: HotPool, key: bytes, viewer: Viewer, pending: Pending, expires_at: datetime) -> None:
     await pool.execute(
         ADD_CODE,
         key,
         pending.client_id,
-        user_id,
+        viewer.user_id,
         pending.redirect_uri,
         shown_host(pending.redirect_uri),
         pending.code_challenge,
         list(pending.scope),
         pending.resource,
         expires_at,
+        pending.nonce,
+        viewer.authenticated_at,
     )
+
+
+PERSON = "SELECT id, email, name FROM users WHERE id = $1 AND disabled_at IS NULL"
+
+
+async def person(pool: HotPool, user_id: str) -> Person | None:
+    """Whom a token's subject stands for, if that is a user."""
+    row = await pool.fetchrow(PERSON, user_id)
+    return None if row is None else Person(row["id"], row["email"], row["name"])

@@ -6,9 +6,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.clients.authenticate import authenticated_client
-from app.http import form, no_store
+from app.http import client_address, form, no_store
+from app.limits import BAD_KEY, hit
 from app.oauth.grants import GRANTS
-from app.protocol.errors import UnauthorizedClient, UnsupportedGrantType
+from app.oauth.grants.token_exchange import SCRIPT, is_script
+from app.protocol.errors import UnauthorizedClient, UnknownApiKey, UnsupportedGrantType
 from app.tokens.issue import issue
 from app.world import World
 
@@ -22,11 +24,16 @@ async def token(request: Request, world: World) -> Response:
     redeem = GRANTS.get(grant_type)
     if redeem is None:
         raise UnsupportedGrantType(f"grant_type must be one of {', '.join(GRANTS)}")
-    client = await authenticated_client(request, params, world)
+    client = SCRIPT if is_script(request, params) else await authenticated_client(request, params, world)
     if grant_type not in client.grant_types:
         raise UnauthorizedClient("this client did not register for this grant type")
-    authorization = await redeem(world, client, params, now)
-    world.last_used.saw("clients", client.client_id, now)
+    try:
+        authorization = await redeem(world, client, params, now)
+    except UnknownApiKey:
+        await hit(world.pool, BAD_KEY, client_address(request, world.settings.trusted_proxies), now)
+        raise
+    if client is not SCRIPT:
+        world.last_used.saw("clients", client.client_id, now)
     answer = issue(
         authorization,
         world.live.ring,

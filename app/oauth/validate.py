@@ -19,6 +19,7 @@ from app.protocol.types import Client
 from app.settings import Settings
 
 MAX_STATE = 4096
+MAX_NONCE = 512
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 
 
@@ -32,7 +33,7 @@ def validate(params: Params, client: Client, redirect_uri: str, settings: Settin
     return Pending(
         client_id=client.client_id,
         redirect_uri=redirect_uri,
-        scope=granted(params.get("scope"), client.scope),
+        scope=granted(params.get("scope"), client.scope, names_resource=bool(params.all("resource"))),
         resource=resolve(params.all("resource"), settings.resource, settings.issuer),
         code_challenge=_code_challenge(params),
         state=state,
@@ -40,6 +41,7 @@ def validate(params: Params, client: Client, redirect_uri: str, settings: Settin
         login_hint=(params.get("login_hint") or "")[:254] or None,
         max_age=_max_age(params),
         started_at=now.timestamp(),
+        nonce=_nonce(params),
     )
 
 
@@ -70,6 +72,14 @@ def _prompt(params: Params) -> tuple[str, ...]:
     if "none" in prompt and len(prompt) > 1:
         raise InvalidRequest("prompt=none stands alone")
     return prompt
+
+
+def _nonce(params: Params) -> str | None:
+    """OIDC Core §3.1.2.1: it goes into the id_token as it came."""
+    nonce = params.get("nonce")
+    if nonce is not None and len(nonce) > MAX_NONCE:
+        raise InvalidRequest(f"nonce is longer than {MAX_NONCE} characters")
+    return nonce
 
 
 def _max_age(params: Params) -> int | None:

@@ -1,4 +1,4 @@
-"""GET /.well-known/…: authorization server (RFC 8414 §3), protected resource (RFC 9728 §3), keys (RFC 7517 §5)."""
+"""GET /.well-known/…: authorization server (RFC 8414 §3, OIDC Discovery §4), protected resource (RFC 9728 §3), keys (RFC 7517 §5)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,19 @@ CACHED = {"Cache-Control": f"public, max-age={int(JWKS_MAX_AGE.total_seconds())}
 
 
 async def authorization_server(request: Request, world: World) -> Response:
-    documents = world.settings.client_documents != "off"
-    document = metadata.authorization_server(world.settings.issuer, list(GRANTS), documents=documents)
-    return JSONResponse(document, headers=CACHED)
+    return JSONResponse(metadata.authorization_server(*_said(world), documents=_documents(world)), headers=CACHED)
+
+
+async def openid_provider(request: Request, world: World) -> Response:
+    return JSONResponse(metadata.openid_provider(*_said(world), documents=_documents(world)), headers=CACHED)
+
+
+def _said(world: World) -> tuple[str, list[str]]:
+    return world.settings.issuer, list(GRANTS)
+
+
+def _documents(world: World) -> bool:
+    return world.settings.client_documents != "off"
 
 
 async def protected_resource(request: Request, world: World) -> Response:

@@ -8,13 +8,14 @@ from typing import Any
 
 from app.protocol import redirect_uri
 from app.protocol.errors import InvalidClientMetadata, InvalidRedirectUri
-from app.protocol.metadata import AUTH_METHODS
+from app.protocol.metadata import AUTH_METHODS, ID_TOKEN_ALGORITHM
 
 MAX_REDIRECT_URIS = 10
 MAX_NAME = 100
 MAX_TEXT = 2000
 DEFAULT_NAME = "MCP Client"  # the seed's
 GRANT_TYPES = ("authorization_code", "refresh_token")
+ON_REQUEST = ("urn:ietf:params:oauth:grant-type:token-exchange",)  # for a client that names them
 # Ours to say, never the client's (RFC 7591 §3.2.1).
 ASSIGNED = frozenset(
     [
@@ -26,6 +27,19 @@ ASSIGNED = frozenset(
         "registration_client_uri",
     ]
 )
+# What OpenID clients may ask for (OIDC Registration §2) and get in one way only: the answer says so (RFC 7591 §3.2.1).
+OPENID = {"subject_type": "public", "id_token_signed_response_alg": ID_TOKEN_ALGORITHM}
+NOT_DONE = frozenset(
+    [
+        "default_max_age",
+        "id_token_encrypted_response_alg",
+        "id_token_encrypted_response_enc",
+        "userinfo_signed_response_alg",
+        "userinfo_encrypted_response_alg",
+        "userinfo_encrypted_response_enc",
+    ]
+)
+DROPPED = ASSIGNED | NOT_DONE
 LINKS = ("client_uri", "logo_uri", "tos_uri", "policy_uri", "jwks_uri")
 
 
@@ -36,7 +50,8 @@ def checked(document: object) -> dict[str, Any]:
     """
     if not isinstance(document, dict):
         raise InvalidClientMetadata("the client metadata is not a JSON object")
-    metadata = {name: value for name, value in document.items() if value is not None and name not in ASSIGNED}
+    metadata = {name: value for name, value in document.items() if value is not None and name not in DROPPED}
+    metadata |= {name: value for name, value in OPENID.items() if name in metadata}
     metadata["redirect_uris"] = _redirect_uris(metadata.get("redirect_uris"))
     metadata["client_name"] = _client_name(metadata.get("client_name", DEFAULT_NAME))
     metadata["grant_types"] = _grant_types(metadata.get("grant_types"))
@@ -102,7 +117,7 @@ def _grant_types(asked: object) -> list[str]:
         raise InvalidClientMetadata("grant_types must be a list of strings")
     if asked and "authorization_code" not in asked:
         raise InvalidClientMetadata("grant_types must contain authorization_code")
-    return list(GRANT_TYPES)
+    return [*GRANT_TYPES, *(word for word in ON_REQUEST if word in asked)]
 
 
 def _response_types(asked: object) -> list[str]:

@@ -26,6 +26,10 @@ class InvalidRequest(OAuthError):
     error, status = "invalid_request", 400
 
 
+class UnknownApiKey(InvalidRequest):
+    """RFC 8693 §2.2.2 has no other word for it; guesses are counted."""
+
+
 class InvalidClient(OAuthError):
     error, status = "invalid_client", 401
 

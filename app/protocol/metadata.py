@@ -1,13 +1,16 @@
-"""The two metadata documents, computed from what is really served (RFC 8414 §2, RFC 9728 §2, RFC 9207 §3)."""
+"""The metadata documents, computed from what is really served (RFC 8414 §2, RFC 9728 §2, RFC 9207 §3, OIDC Discovery §3)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from app.protocol.scope import DEFAULT, SCOPES
+from app.protocol import claims
+from app.protocol.scope import DEFAULT, IDENTITY, SCOPES
 
 AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
 SIGNING_ALGORITHMS = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
+# What every OpenID provider must offer and every client takes unasked (OIDC Core §15.1, Discovery §3).
+ID_TOKEN_ALGORITHM = "RS256"
 
 
 def authorization_server(issuer: str, grant_types: list[str], *, documents: bool) -> dict[str, Any]:
@@ -31,6 +34,25 @@ def authorization_server(issuer: str, grant_types: list[str], *, documents: bool
         "authorization_response_iss_parameter_supported": True,
         "client_id_metadata_document_supported": documents,
         "protected_resources": [f"{issuer}/mcp"],
+    }
+
+
+def openid_provider(issuer: str, grant_types: list[str], *, documents: bool) -> dict[str, Any]:
+    """OIDC Discovery §3: all of RFC 8414's, and what an OpenID client asks further.
+
+    Its scopes stand only here: MCP clients that ask for every scope they read of should not read people's e-mail too.
+    """
+    document = authorization_server(issuer, grant_types, documents=documents)
+    return document | {
+        "userinfo_endpoint": f"{issuer}/userinfo",
+        "scopes_supported": [*IDENTITY, *document["scopes_supported"]],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": [ID_TOKEN_ALGORITHM],
+        "claim_types_supported": ["normal"],
+        "claims_supported": list(claims.SUPPORTED),
+        "claims_parameter_supported": False,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,  # true, where nothing is said
     }
 
 

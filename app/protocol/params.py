@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from app.protocol.errors import InvalidRequest
 
 MAX_FIELDS = 60
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-REPEATABLE = frozenset({"resource"})  # RFC 8707 §2
+REPEATABLE = frozenset({"resource", "audience"})  # RFC 8707 §2, RFC 8693 §2.1
 
 
 class Params:
@@ -21,6 +21,7 @@ class Params:
             if value:
                 self._values.setdefault(name, []).append(value)
         self.names = [name for name, _ in pairs]
+        self._pairs = pairs
 
     def get(self, name: str) -> str | None:
         """The one value, or None. Raises InvalidRequest when it came twice or carries control characters."""
@@ -47,6 +48,10 @@ class Params:
         if value is None:
             raise InvalidRequest(f"{name} is missing")
         return value
+
+    def encoded(self) -> str:
+        """All of them as they came, for a query string."""
+        return urlencode(self._pairs)
 
     def refuse_repeats(self) -> None:
         """RFC 6749 §3.1: no parameter twice, known to us or not, empty or not."""

@@ -1,4 +1,4 @@
-"""An authorization request on its way through the browser (RFC 6749 §4.1.1, RFC 7636 §4.3, RFC 8707 §2)."""
+"""An authorization request on its way through the browser (RFC 6749 §4.1.1, RFC 7636 §4.3, RFC 8707 §2, OIDC Core §3.1.2.1)."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class Pending:
     max_age: int | None
     started_at: float
     approved_by: str | None = None
+    nonce: str | None = None
 
     def approved(self, session_id: str) -> Pending:
         return replace(self, approved_by=session_id)

@@ -25,6 +25,17 @@ SCOPES: dict[str, Scope] = {
 }
 DEFAULT = ("read", "write")
 API_KEYS = "api_keys"
+OPENID = "openid"
+# What an app may learn of the person (OIDC Core §5.4). They open no tool, and no API key has them.
+IDENTITY: dict[str, Scope] = {
+    scope.name: scope
+    for scope in (
+        Scope(OPENID, "Know you again: a name of this server for you, and when you signed in"),
+        Scope("profile", "See your name"),
+        Scope("email", "See your e-mail address"),
+    )
+}
+KNOWN = SCOPES | IDENTITY
 
 
 def words_of(text: str | None) -> list[str]:
@@ -32,17 +43,21 @@ def words_of(text: str | None) -> list[str]:
     return list(dict.fromkeys((text or "").split()))
 
 
-def granted(requested: str | None, registered: str | None = None) -> tuple[str, ...]:
+def granted(requested: str | None, registered: str | None = None, *, names_resource: bool = False) -> tuple[str, ...]:
     """The known scopes among those asked for; the client's registered ones, else the default, when none is known.
 
-    Unknown words are dropped rather than refused: clients send whole catalogues, `offline_access`, `openid` or a name
-    of their own, and the answer's `scope` and the consent page say what was made of it (RFC 6749 §3.3 allows this).
+    Unknown words are dropped rather than refused: clients send whole catalogues, `offline_access` or a name of their
+    own, and the answer's `scope` and the consent page say what was made of it (RFC 6749 §3.3 allows this). `profile`
+    and `email` are unknown without `openid`, which only the request itself can ask for (OIDC Core §3.1.2.1).
+
+    Who asks for nothing but to know the person gets nothing else, unless the request names the resource (RFC 8707),
+    as every MCP client does: mcp-remote, for one, falls back on `openid email profile` and wants the tools.
     """
-    for wish in (requested, registered):
-        known = tuple(word for word in words_of(wish) if word in SCOPES)
-        if known:
-            return known
-    return DEFAULT
+    asked = words_of(requested)
+    scope = tuple(word for word in asked if word in (KNOWN if OPENID in asked else SCOPES))
+    if SCOPES.keys() & set(scope) or (scope and not names_resource):
+        return scope
+    return scope + (tuple(word for word in words_of(registered) if word in SCOPES) or DEFAULT)
 
 
 def expanded(scope: frozenset[str]) -> frozenset[str]:

@@ -45,10 +45,40 @@ class Consent:
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """Who a subject is, to be told as far as scopes go (OIDC Core §5.1)."""
+
+    user_id: str
+    email: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """What an id_token tells of: who signed in and when, if that is known, and the client's `nonce` (OIDC Core §2)."""
+
+    person: Person
+    authenticated_at: datetime | None
+    nonce: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """What a token was exchanged for (RFC 8693): whatever voids that one voids this one too.
+
+    `handles` are the names of that one which this one has not itself; `issued_at`, in seconds since 1970, is its.
+    """
+
+    handles: tuple[str, ...]
+    issued_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Authorization:
     """What every proof ends in, and all that `issue()` needs to know (design §4).
 
-    `connection_id` and `refresh_counter` are absent where no refresh token belongs to the proof; `key_id` names an API key.
+    `connection_id` and `refresh_counter` are absent where no refresh token belongs to the proof; `key_id` names an API key;
+    `sign_in` is absent where nobody signed in: then there is no id_token. No token outlives `expires_at`.
     """
 
     subject: str
@@ -59,11 +89,17 @@ class Authorization:
     connection_id: str | None = None
     refresh_counter: int | None = None
     key_id: str | None = None
+    sign_in: SignIn | None = None
+    expires_at: datetime | None = None
+    exchanged: Exchanged | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who a verified token stands for. `handles` are the names under which it can be revoked; times in seconds since 1970."""
+    """Who a verified token stands for. `handles` are the names under which it can be revoked; times in seconds since 1970.
+
+    `revocable_from` is when the token was issued that this one was exchanged for: a revocation since then is meant for both.
+    """
 
     subject: str
     client_id: str
@@ -74,3 +110,4 @@ class Principal:
     handles: tuple[str, ...]
     token_id: str
     connection_id: str | None
+    revocable_from: int | None = None

@@ -1,17 +1,22 @@
-"""The only place that signs access tokens (RFC 9068 §2.2) and writes the token answer (RFC 6749 §5.1)."""
+"""The only place that signs access tokens (RFC 9068 §2.2) and id_tokens (OIDC Core §2), and writes the token answer (RFC 6749 §5.1)."""
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from datetime import datetime
 from typing import Any
 
 import jwt
 
-from app.protocol.types import Authorization
+from app.protocol.claims import claims_of
+from app.protocol.metadata import ID_TOKEN_ALGORITHM
+from app.protocol.scope import OPENID
+from app.protocol.token_types import ACCESS_TOKEN
+from app.protocol.types import Authorization, SignIn
 from app.tokens.keyring import ALGORITHM, KeyRing
 from app.tokens.refresh import RefreshToken, written
-from app.tokens.secrets import Secrets
+from app.tokens.secrets import Secrets, b64
 
 TYPE = "at+jwt"
 
@@ -34,16 +39,53 @@ def access_token(authorization: Authorization, ring: KeyRing, issuer: str, *, no
         claims["connection"] = authorization.connection_id
     if authorization.key_id is not None:
         claims |= {"kid": authorization.key_id, "scopes": list(authorization.scope)}
+    if authorization.exchanged is not None:
+        claims["exchanged"] = {
+            "handles": list(authorization.exchanged.handles),
+            "iat": authorization.exchanged.issued_at,
+        }
     key = ring.signer(now)
     return jwt.encode(claims, key.private, ALGORITHM, {"typ": TYPE, "kid": key.kid})
+
+
+def id_token(
+    authorization: Authorization,
+    sign_in: SignIn,
+    access_token: str,
+    ring: KeyRing,
+    issuer: str,
+    *,
+    now: datetime,
+    lifetime: int,
+) -> str:
+    """For the client to read, and for nobody to accept: type JWT, another key and audience than an access token."""
+    issued_at = int(now.timestamp())
+    claims: dict[str, Any] = {
+        "iss": issuer,
+        "aud": authorization.client_id,
+        "iat": issued_at,
+        "exp": issued_at + lifetime,
+        "at_hash": b64(hashlib.sha256(access_token.encode()).digest()[:16]),  # OIDC Core §3.1.3.6: the left half
+        **claims_of(sign_in.person, authorization.scope),
+    }
+    if sign_in.authenticated_at is not None:
+        claims["auth_time"] = int(sign_in.authenticated_at.timestamp())
+    if sign_in.nonce is not None:
+        claims["nonce"] = sign_in.nonce
+    key = ring.signer(now, ID_TOKEN_ALGORITHM)
+    return jwt.encode(claims, key.private, ID_TOKEN_ALGORITHM, {"typ": "JWT", "kid": key.kid})
 
 
 def issue(
     authorization: Authorization, ring: KeyRing, secrets: Secrets, issuer: str, *, now: datetime, lifetime: int
 ) -> dict[str, Any]:
-    """The answer of the token endpoint (RFC 6749 §5.1), with a refresh token where the authorization has a counter."""
+    """The answer of the token endpoint (RFC 6749 §5.1), with a refresh token where the authorization has a counter, and
+    an id_token where somebody signed in and `openid` was allowed (OIDC Core §3.1.3.3, §12.2)."""
+    if authorization.expires_at is not None:
+        lifetime = min(lifetime, max(1, int((authorization.expires_at - now).total_seconds())))
+    signed = access_token(authorization, ring, issuer, now=now, lifetime=lifetime)
     answer: dict[str, Any] = {
-        "access_token": access_token(authorization, ring, issuer, now=now, lifetime=lifetime),
+        "access_token": signed,
         "token_type": "Bearer",
         "expires_in": lifetime,
         "scope": " ".join(authorization.scope),
@@ -51,4 +93,9 @@ def issue(
     if authorization.connection_id is not None and authorization.refresh_counter is not None:
         token = RefreshToken(authorization.connection_id, authorization.refresh_counter)
         answer["refresh_token"] = written(token, secrets.refresh)
+    if authorization.exchanged is not None:
+        answer["issued_token_type"] = ACCESS_TOKEN  # RFC 8693 §2.2.1
+    sign_in = authorization.sign_in
+    if sign_in is not None and OPENID in authorization.scope:
+        answer["id_token"] = id_token(authorization, sign_in, signed, ring, issuer, now=now, lifetime=lifetime)
     return answer

@@ -24,12 +24,13 @@ class Revocations:
         return not (self._until and self.covers(principal))
 
     def covers(self, principal: Principal) -> bool:
-        """True when one of the principal's handles was revoked after its token was issued."""
+        """True when one of the principal's handles was revoked after its token, or the one it was exchanged for, was issued."""
         if not self._until:
             return False
+        since = principal.issued_at if principal.revocable_from is None else principal.revocable_from
         for handle in principal.handles:
             entry = self._until.get(handle)
-            if entry is not None and principal.issued_at <= entry[0]:
+            if entry is not None and since <= entry[0]:
                 return True
         return False
 

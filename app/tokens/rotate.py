@@ -2,40 +2,68 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.tokens import store
-from app.tokens.keyring import PUBLISHED_BEFORE, SigningKey, new_key
+from app.tokens.keyring import ALGORITHMS, PUBLISHED_BEFORE, KeyRing, SigningKey, new_key
 from app.tokens.secrets import Purpose
 
 ROTATE_AFTER = timedelta(days=90)
 
 
 async def ensure_key(engine: AsyncEngine, purpose: Purpose, now: datetime, *, lifetime: timedelta) -> None:
-    """Makes the first key, which signs at once; does nothing when there is one. Raises Unsealable."""
-    async with engine.begin() as db:
-        await store.lock_keys(db)
-        if not (await store.keyring(db, purpose)).keys:
-            await store.add_key(db, new_key(now, now), purpose, lifetime=lifetime)
+    """Makes the first key of each algorithm, which signs at once; does nothing when there is one. Raises Unsealable."""
+    await _add_where(engine, purpose, now, now, None, lifetime=lifetime)
 
 
 async def rotate(
     engine: AsyncEngine, purpose: Purpose, now: datetime, *, lifetime: timedelta, at_once: bool = False
-) -> SigningKey:
-    """Publishes a new key now that signs once every cache has it; `at_once` skips the wait."""
-    key = new_key(now, now if at_once else now + PUBLISHED_BEFORE)
+) -> list[SigningKey]:
+    """Publishes a new key of each algorithm now; they sign once every cache has them; `at_once` skips the wait."""
+    signs_from = now if at_once else now + PUBLISHED_BEFORE
+    keys = [await _made(algorithm, now, signs_from) for algorithm in ALGORITHMS]
     async with engine.begin() as db:
         await store.lock_keys(db)
-        await store.add_key(db, key, purpose, lifetime=lifetime)
-    return key
+        for key in keys:
+            await store.add_key(db, key, purpose, lifetime=lifetime)
+    return keys
 
 
 async def rotate_if_due(engine: AsyncEngine, purpose: Purpose, now: datetime, *, lifetime: timedelta) -> None:
     """For the sweeper: one replica makes the successor of a key older than ROTATE_AFTER."""
-    async with engine.begin() as db:
-        await store.lock_keys(db)
+    await _add_where(engine, purpose, now, now + PUBLISHED_BEFORE, now - ROTATE_AFTER, lifetime=lifetime)
+
+
+async def _add_where(
+    engine: AsyncEngine,
+    purpose: Purpose,
+    now: datetime,
+    signs_from: datetime,
+    older_than: datetime | None,
+    *,
+    lifetime: timedelta,
+) -> None:
+    """A key for each algorithm that has none, or whose youngest signs since before `older_than`. It is made outside of
+    the transaction that publishes it, and thrown away when another replica was first."""
+    async with engine.connect() as db:
         ring = await store.keyring(db, purpose)
-        if max(key.signs_from for key in ring.keys) + ROTATE_AFTER < now:
-            await store.add_key(db, new_key(now, now + PUBLISHED_BEFORE), purpose, lifetime=lifetime)
+    for algorithm in ALGORITHMS:
+        if _is_fresh(ring, algorithm, older_than):
+            continue
+        key = await _made(algorithm, now, signs_from)
+        async with engine.begin() as db:
+            await store.lock_keys(db)
+            if not _is_fresh(await store.keyring(db, purpose), algorithm, older_than):
+                await store.add_key(db, key, purpose, lifetime=lifetime)
+
+
+def _is_fresh(ring: KeyRing, algorithm: str, older_than: datetime | None) -> bool:
+    youngest = ring.youngest(algorithm)
+    return youngest is not None and (older_than is None or youngest.signs_from >= older_than)
+
+
+async def _made(algorithm: str, now: datetime, signs_from: datetime) -> SigningKey:
+    return await asyncio.to_thread(new_key, algorithm, now, signs_from)

@@ -34,15 +34,16 @@ async def lock_keys(db: AsyncConnection) -> None:
 
 
 async def add_key(db: AsyncConnection, key: SigningKey, purpose: Purpose, *, lifetime: timedelta) -> None:
-    """Publishes a key, and dates the end of those it follows: `lifetime` of an access token after it begins to sign."""
+    """Publishes a key, and dates the end of those it follows: `lifetime` of a token after it begins to sign."""
     await db.execute(
         update(signing_keys)
-        .where(signing_keys.c.verifies_until.is_(None))
+        .where(signing_keys.c.verifies_until.is_(None), signing_keys.c.algorithm == key.algorithm)
         .values(verifies_until=key.signs_from + lifetime + MARGIN)
     )
     await db.execute(
         insert(signing_keys).values(
             kid=key.kid,
+            algorithm=key.algorithm,
             sealed=key.sealed(purpose),
             public_jwk=key.jwk(),
             created_at=key.created_at,

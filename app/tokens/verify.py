@@ -51,7 +51,14 @@ def verify(token: str, ring: KeyRing, issuer: str, resource: str, now: datetime)
 def _principal(claims: dict[str, Any], now: datetime) -> Principal:
     if claims["exp"] <= now.timestamp():
         raise InvalidToken("the access token expired")
-    handles = (claims["jti"], claims["sub"], claims["client_id"], claims.get("connection"))
+    exchanged = claims.get("exchanged", {})
+    handles = (
+        claims["jti"],
+        claims["sub"],
+        claims["client_id"],
+        claims.get("connection"),
+        *exchanged.get("handles", ()),
+    )
     return Principal(
         subject=claims["sub"],
         client_id=claims["client_id"],
@@ -62,4 +69,5 @@ def _principal(claims: dict[str, Any], now: datetime) -> Principal:
         handles=tuple(handle for handle in handles if handle),
         token_id=claims["jti"],
         connection_id=claims.get("connection"),
+        revocable_from=exchanged.get("iat"),
     )

@@ -134,7 +134,7 @@ def test_scopes_default_and_unknown_ones_are_dropped(app: App, browser: Browser)
     """§3.3, and what real clients send."""
     assert app.connect(browser)["scope"] == "read write"
     assert app.connect(browser, scope="read offline_access claudeai", prompt="consent")["scope"] == "read"
-    assert app.connect(browser, scope="openid profile email")["scope"] == "read write"
+    assert app.connect(browser, scope="profile email")["scope"] == "read write"
 
 
 def test_prompt_login_asks_for_the_password_again(app: App, browser: Browser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import joserfc.jwk
 import pytest
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 
@@ -35,7 +36,10 @@ def test_every_spelling_of_the_addresses_answers(house: House) -> None:
     """§3.1 path insertion, RFC 9728 §3.1; no HTML, no challenge."""
     assert document(house, SERVER) == document(house, SERVER + "/mcp")
     assert document(house, RESOURCE) == document(house, RESOURCE + "/mcp")
-    for path in ("/.well-known/openid-configuration", "/mcp/.well-known/openid-configuration", SERVER + "/other"):
+    openid = document(house, "/.well-known/openid-configuration")
+    assert openid == document(house, "/.well-known/openid-configuration/mcp")
+    assert openid == document(house, "/mcp/.well-known/openid-configuration")
+    for path in (SERVER + "/other", "/.well-known/openid-configuration/other"):
         response = http().get(house.url + path)
         assert response.status_code == 404
         assert response.json()["error"] == "not_found"
@@ -101,10 +105,17 @@ def test_browsers_and_careful_clients_can_read_it(house: House) -> None:
 
 
 def test_the_key_set_holds_public_keys_only(house: House) -> None:
-    """RFC 7517 §4, RFC 7638."""
-    for key in document(house, "/.well-known/jwks.json")["keys"]:
-        assert set(key) == {"kty", "crv", "x", "y", "kid", "use", "alg"}
-        assert (key["kty"], key["crv"], key["use"], key["alg"]) == ("EC", "P-256", "sig", "ES256")
+    """RFC 7517 §4, RFC 7638: of access tokens and of id_tokens."""
+    keys = document(house, "/.well-known/jwks.json")["keys"]
+    assert {key["alg"] for key in keys} == {"ES256", "RS256"}
+    for key in keys:
+        assert key["kid"] == joserfc.jwk.import_key(key).thumbprint()
+        if key["kty"] == "RSA":
+            assert set(key) == {"kty", "n", "e", "kid", "use", "alg"}
+            assert (key["use"], key["alg"]) == ("sig", "RS256")
+        else:
+            assert set(key) == {"kty", "crv", "x", "y", "kid", "use", "alg"}
+            assert (key["kty"], key["crv"], key["use"], key["alg"]) == ("EC", "P-256", "sig", "ES256")
 
 
 @pytest.mark.parametrize("resource", ["", "/", "/mcp", "/mcp/"])

@@ -23,7 +23,9 @@ def token(app: App, browser: Browser) -> str:
 
 
 def key_of(house: House) -> ec.EllipticCurvePrivateKey:
-    return house.world.live.ring.signer(house.clock()).private
+    private = house.world.live.ring.signer(house.clock()).private
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    return private
 
 
 def test_the_claims_are_those_of_the_profile(app: App, token: str, house: House) -> None:

@@ -26,6 +26,7 @@ NASTY = [
     "a" * 60_000,
 ]
 FORMS = [
+    "/authorize",
     "/token",
     "/revoke",
     "/login",

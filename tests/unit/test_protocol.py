@@ -79,7 +79,10 @@ def test_a_pending_request_survives_its_journey() -> None:
         ("read", None, ("read",)),
         ("write read write", None, ("write", "read")),
         ("read bogus offline_access", None, ("read",)),
-        ("openid profile", None, ("read", "write")),
+        ("profile email", None, ("read", "write")),
+        ("openid profile", "read", ("openid", "profile")),
+        ("email openid read bogus", None, ("email", "openid", "read")),
+        (None, "openid profile", ("read", "write")),
         (None, "read", ("read",)),
         ("bogus", "read", ("read",)),
         ("write", "read", ("write",)),
@@ -89,6 +92,12 @@ def test_what_a_request_for_scopes_ends_up_with(
     asked: str | None, registered: str | None, given: tuple[str, ...]
 ) -> None:
     assert granted(asked, registered) == given
+
+
+def test_a_request_that_names_the_resource_wants_the_tools() -> None:
+    assert granted("openid", names_resource=True) == ("openid", "read", "write")
+    assert granted("openid", "read bogus", names_resource=True) == ("openid", "read")
+    assert granted("openid read", names_resource=True) == ("openid", "read")
 
 
 def test_write_reaches_what_read_reaches() -> None:

@@ -9,7 +9,7 @@ from app.connections.end import took_back
 from app.protocol.errors import InvalidGrant, InvalidScope, OAuthError
 from app.protocol.params import Params
 from app.protocol.resource import resolve
-from app.protocol.scope import SCOPES, words_of
+from app.protocol.scope import IDENTITY, KNOWN, words_of
 from app.protocol.types import Authorization, Client
 from app.tokens.refresh import RefreshToken, read
 from app.world import World
@@ -21,7 +21,7 @@ async def redeem(world: World, client: Client, params: Params, now: datetime) ->
     resolve(params.all("resource"), world.settings.resource, world.settings.issuer)
     if token is None:
         raise InvalidGrant("the refresh token is not one of ours")
-    scope = tuple(word for word in words_of(params.get("scope")) if word in SCOPES)
+    scope = tuple(word for word in words_of(params.get("scope")) if word in KNOWN)
     authorization = await store.refresh(
         world.pool,
         token.connection_id,
@@ -56,6 +56,6 @@ async def _why_not(
             )
             return InvalidGrant("the refresh token was used before; the connection is ended")
         held = await store.live_scope(db, token.connection_id, token.counter, client.client_id)
-    if held is not None and not held.issuperset(scope):
+    if held is not None and not held.issuperset(word for word in scope if word not in IDENTITY):
         return InvalidScope("scope asks for more than the user allowed")
     return InvalidGrant("the refresh token is expired, revoked, or belongs to another client")
