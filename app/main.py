@@ -27,6 +27,7 @@ from app.http import Door, Endpoint, as_refusal, json_refusal
 from app.oauth import well_known
 from app.oauth.authorize import authorize, resume
 from app.oauth.consent import decide, show_consent
+from app.oauth.introspect import introspect
 from app.oauth.revoke import revoke
 from app.oauth.token import token
 from app.pages import page_refusal
@@ -51,6 +52,7 @@ def url_table(world: World, mcp: ASGIApp) -> Mapping[str, ASGIApp]:
         "/auth/token": Door(world, cors=True, POST=exchange),
         "/register": Door(world, cors=True, POST=register),
         "/revoke": Door(world, cors=True, POST=revoke),
+        "/introspect": Door(world, POST=introspect),
         "/.well-known/oauth-authorization-server": metadata,
         "/.well-known/oauth-authorization-server/mcp": metadata,
         "/.well-known/oauth-protected-resource": resource,

@@ -10,7 +10,6 @@ from app.protocol.errors import InvalidRequest, InvalidToken, NoToken, Temporari
 from app.protocol.scope import expanded
 from app.protocol.types import Principal
 from app.tokens.secrets import API_KEY, fingerprint
-from app.tokens.verify import UnknownKey, verify
 from app.world import World
 
 REMEMBERED = 10_000  # tokens; some 10 MB
@@ -61,12 +60,7 @@ class Callers:
         world = self._world
         if token.startswith(API_KEY):
             return await self._by_key(token, now)
-        issuer, resource = world.settings.issuer, world.settings.resource
-        try:
-            return verify(token, world.live.ring, issuer, resource, now)
-        except UnknownKey:
-            await world.live.look_for_new_keys()
-            return verify(token, world.live.ring, issuer, resource, now)
+        return await world.live.verified(token, world.settings.issuer, world.settings.resource, now)
 
     async def _by_key(self, api_key: str, now: datetime) -> Principal:
         found = None

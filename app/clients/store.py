@@ -15,7 +15,8 @@ from app.protocol.client_metadata import registration_key
 from app.protocol.types import Client
 
 CLIENT = """
-SELECT client_id, client_name, redirect_uris, grant_types, token_endpoint_auth_method, secret_fingerprint, scope
+SELECT client_id, client_name, redirect_uris, grant_types, token_endpoint_auth_method, secret_fingerprint, scope,
+  introspects
 FROM clients WHERE client_id = $1 AND revoked_at IS NULL
 """
 
@@ -32,6 +33,7 @@ async def client(pool: HotPool, client_id: str) -> Client | None:
         token_endpoint_auth_method=row["token_endpoint_auth_method"],
         secret_fingerprint=row["secret_fingerprint"],
         scope=row["scope"],
+        introspects=row["introspects"],
     )
 
 
@@ -91,7 +93,13 @@ async def register(
 
 
 async def add_static(
-    db: AsyncConnection, client_id: str, metadata: dict[str, Any], secret: bytes | None, now: datetime
+    db: AsyncConnection,
+    client_id: str,
+    metadata: dict[str, Any],
+    secret: bytes | None,
+    now: datetime,
+    *,
+    introspects: bool = False,
 ) -> None:
     """A client that the operator registers by hand; it is never swept."""
     copied = ("client_name", "redirect_uris", "grant_types", "token_endpoint_auth_method")
@@ -103,6 +111,7 @@ async def add_static(
             secret_fingerprint=secret,
             scope=metadata.get("scope"),
             metadata=metadata,
+            introspects=introspects,
             created_at=now,
             **values,
         )

@@ -61,7 +61,7 @@ def identified(params: Params, client: Client) -> str:
     asked = params.get("redirect_uri")
     if asked is None:
         if len(client.redirect_uris) != 1:
-            raise InvalidRequest("redirect_uri is missing, and this app registered more than one")
+            raise InvalidRequest("redirect_uri is missing, and this app did not register exactly one")
         return client.redirect_uris[0]
     if not any(uris.matches(registered, asked) for registered in client.redirect_uris):
         raise InvalidRequest("redirect_uri is not one that this app registered")

@@ -1,7 +1,8 @@
-"""SQL of the authorization endpoint: what was allowed before, and the codes."""
+"""SQL of the authorization endpoint: what was allowed before, and the codes; and of introspection."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import text
@@ -12,7 +13,7 @@ from app.db.engine import HotPool
 from app.db.tables import consents
 from app.protocol.pending import Pending
 from app.protocol.redirect_uri import shown_host
-from app.protocol.types import Consent
+from app.protocol.types import Consent, Principal
 
 CONSENT = """
 SELECT scope, given_at FROM consents WHERE user_id = $1 AND client_id = $2 AND redirect_host = $3 AND resource = $4
@@ -64,3 +65,23 @@ async def add_code(pool: HotPool, key: bytes, user_id: str, pending: Pending, ex
         pending.resource,
         expires_at,
     )
+
+
+# The database itself is asked, not this process's memory of it: a revocation is known here at once.
+HOLDER = """
+SELECT EXISTS (SELECT FROM revocations WHERE handle = ANY($2::text[]) AND revoked_at >= to_timestamp($3)) AS revoked,
+  (SELECT email FROM users WHERE id = $1) AS email
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """What the database adds to a verified token. `email` is absent when its subject is no person."""
+
+    revoked: bool
+    email: str | None
+
+
+async def holder(pool: HotPool, principal: Principal) -> Holder:
+    row = await pool.fetchrow(HOLDER, principal.subject, list(principal.handles), principal.issued_at)
+    return Holder(row["revoked"], row["email"])

@@ -53,6 +53,17 @@ def checked(document: object) -> dict[str, Any]:
     return metadata
 
 
+def resource_server(client_name: str) -> dict[str, Any]:
+    """The metadata of an API that is no app: it gets no tokens, it asks about those that it receives (RFC 7662 §2.1)."""
+    return {
+        "client_name": _client_name(client_name),
+        "redirect_uris": [],
+        "grant_types": [],
+        "response_types": [],
+        "token_endpoint_auth_method": "client_secret_basic",
+    }
+
+
 def registration_key(metadata: dict[str, Any]) -> bytes:
     """The same for identical registrations, so that a public client that registers daily stays one client."""
     return hashlib.sha256(json.dumps(metadata, sort_keys=True, separators=(",", ":")).encode()).digest()

@@ -28,6 +28,7 @@ NASTY = [
 FORMS = [
     "/token",
     "/revoke",
+    "/introspect",
     "/login",
     "/consent",
     "/setup",

@@ -1,0 +1,20 @@
+"""Introspection, client management, pushed requests, device codes (RFC 7662, 7592, 9126, 8628)."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = '0002'
+down_revision = '0001'
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column('clients', sa.Column('introspects', sa.Boolean(), server_default=sa.text('false'), nullable=False))
+
+
+def downgrade() -> None:
+    op.drop_column('clients', 'introspects')
