@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import health, landing, logs
@@ -18,6 +19,7 @@ from app.account import pages as account
 from app.api_keys.api import router as api_keys
 from app.api_keys.callers import Callers
 from app.api_keys.exchange import exchange
+from app.clients import manage
 from app.clients.register import register
 from app.edge import Edge
 from app.gate import server
@@ -41,7 +43,7 @@ from app.world import World, world_of
 
 
 def url_table(world: World, mcp: ASGIApp) -> Mapping[str, ASGIApp]:
-    """Every address but /api-keys, which FastAPI serves (`api_app`). No CORS where people are."""
+    """Every address but /api-keys, which FastAPI serves (`api_app`), and `patterns`. No CORS where people are."""
     metadata = Door(world, cors=True, GET=well_known.authorization_server)
     resource = Door(world, cors=True, GET=well_known.protected_resource)
     page = page_refusal
@@ -77,10 +79,17 @@ def url_table(world: World, mcp: ASGIApp) -> Mapping[str, ASGIApp]:
     }
 
 
+def patterns(world: World) -> list[Route]:
+    """The addresses with a name in them, which no exact path finds."""
+    client = Door(world, manage.refused, cors=True, GET=manage.read, PUT=manage.replace, DELETE=manage.end)
+    return [Route("/register/{client_id}", client)]
+
+
 def api_app(world: World, callers: Callers) -> FastAPI:
-    """The JSON API, and the answer to every address that nobody serves."""
+    """The JSON API, the addresses with a name in them, and the answer to every address that nobody serves."""
     app = FastAPI(title="Gatehouse", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.include_router(api_keys(world, callers))
+    app.router.routes.extend(patterns(world))
 
     async def refused(request: Request, fault: Exception) -> Response:
         return json_refusal(as_refusal(fault), request, world)

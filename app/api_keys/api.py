@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from app import sessions
 from app.api_keys import keys, store
-from app.api_keys.callers import Callers, bearer
-from app.http import json_body, no_store
+from app.api_keys.callers import Callers
+from app.http import bearer, json_body, no_store
 from app.protocol.errors import AccessDenied, InsufficientScope, InvalidRequest, InvalidScope, NotFound, NoToken
 from app.protocol.scope import API_KEYS, DEFAULT, expanded
 from app.world import World

@@ -6,7 +6,7 @@ import hashlib
 from datetime import datetime
 
 from app.api_keys import store
-from app.protocol.errors import InvalidRequest, InvalidToken, NoToken, TemporarilyUnavailable
+from app.protocol.errors import InvalidToken, TemporarilyUnavailable
 from app.protocol.scope import expanded
 from app.protocol.types import Principal
 from app.tokens.secrets import API_KEY, fingerprint
@@ -14,16 +14,6 @@ from app.world import World
 
 REMEMBERED = 10_000  # tokens; some 10 MB
 KEY_SECONDS = 60  # how long an API key is not looked up again; its revocation is heard of at once all the same
-
-
-def bearer(values: list[bytes]) -> str:
-    """The token, from every value of the Authorization header. Raises NoToken, or InvalidRequest for two headers."""
-    if not values or values[0][:7].lower() != b"bearer ":
-        raise NoToken("a bearer token is needed here")
-    if len(values) > 1:
-        raise InvalidRequest("the Authorization header is included more than once")
-    token: str = values[0][7:].strip().decode("latin-1")
-    return token
 
 
 class Callers:

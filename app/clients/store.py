@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.engine import HotPool
-from app.db.tables import clients
+from app.db.tables import clients, consents
 from app.protocol.client_metadata import registration_key
 from app.protocol.types import Client
 
+COPIED = ("client_name", "redirect_uris", "grant_types", "token_endpoint_auth_method")  # from the metadata
 CLIENT = """
 SELECT client_id, client_name, redirect_uris, grant_types, token_endpoint_auth_method, secret_fingerprint, scope,
   introspects
@@ -51,8 +53,8 @@ WITH room AS (
   WHERE $12 = 0 OR unused < $12
 ), added AS (
   INSERT INTO clients (client_id, kind, client_name, redirect_uris, grant_types, token_endpoint_auth_method,
-                       secret_fingerprint, scope, metadata, registration_key, created_at)
-  SELECT $1, 'dynamic', $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM room
+                       secret_fingerprint, scope, metadata, registration_key, created_at, management_fingerprint)
+  SELECT $1, 'dynamic', $2, $3, $4, $5, $6, $7, $8, $9, $10, $13 FROM room
   ON CONFLICT (registration_key) WHERE revoked_at IS NULL
   DO UPDATE SET registration_key = excluded.registration_key
   RETURNING client_id, client_name, created_at
@@ -69,11 +71,15 @@ async def register(
     client_id: str,
     metadata: dict[str, Any],
     secret: bytes | None,
+    management: bytes | None,
     address: str,
     max_unused: int,
     now: datetime,
 ) -> tuple[str, datetime] | None:
-    """The id and the time of issue; None when `max_unused` registrations (0: no limit) were never used."""
+    """The id and the time of issue; None when `max_unused` registrations (0: no limit) were never used.
+
+    Without `management` the client is shared by everybody who registers the same.
+    """
     row = await pool.fetchrow(
         REGISTER,
         client_id,
@@ -84,10 +90,11 @@ async def register(
         secret,
         metadata.get("scope"),
         json.dumps(metadata),
-        registration_key(metadata) if secret is None else None,
+        registration_key(metadata) if management is None else None,
         now,
         address,
         max_unused,
+        management,
     )
     return None if row is None else (row["client_id"], row["created_at"])
 
@@ -102,8 +109,7 @@ async def add_static(
     introspects: bool = False,
 ) -> None:
     """A client that the operator registers by hand; it is never swept."""
-    copied = ("client_name", "redirect_uris", "grant_types", "token_endpoint_auth_method")
-    values = {name: metadata[name] for name in copied}
+    values = {name: metadata[name] for name in COPIED}
     await db.execute(
         insert(clients).values(
             client_id=client_id,
@@ -137,3 +143,37 @@ async def end_client(db: AsyncConnection, client_id: str, now: datetime) -> bool
     """True for the one caller that ends it."""
     ended = update(clients).where(clients.c.client_id == client_id, clients.c.revoked_at.is_(None))
     return (await db.execute(ended.values(revoked_at=now))).rowcount == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Managed:
+    """A client and the metadata it may change, for whoever holds its registration access token."""
+
+    client_id: str
+    metadata: dict[str, Any]
+    secret_fingerprint: bytes | None
+    issued_at: datetime
+
+
+async def managed(db: AsyncConnection, client_id: str, management: bytes) -> Managed | None:
+    """None for a wrong token, an unknown client and one that cannot be managed alike."""
+    c = clients.c
+    found = select(c.client_id, c.metadata, c.secret_fingerprint, c.created_at).where(
+        c.client_id == client_id, c.management_fingerprint == management, c.revoked_at.is_(None)
+    )
+    row = (await db.execute(found)).one_or_none()
+    return None if row is None else Managed(*row)
+
+
+async def replace_metadata(db: AsyncConnection, client_id: str, management: bytes, metadata: dict[str, Any]) -> bool:
+    """False when the client ended meanwhile. What users allowed was for the app as it was, so they are asked again."""
+    mine = update(clients).where(
+        clients.c.client_id == client_id,
+        clients.c.management_fingerprint == management,
+        clients.c.revoked_at.is_(None),
+    )
+    values = {name: metadata[name] for name in COPIED}
+    if (await db.execute(mine.values(metadata=metadata, scope=metadata.get("scope"), **values))).rowcount == 0:
+        return False
+    await db.execute(delete(consents).where(consents.c.client_id == client_id))
+    return True

@@ -101,6 +101,9 @@ clients = Table(
     Column("scope", Text),
     Column("metadata", JSONB, nullable=False),  # as registered, to be echoed
     Column("registration_key", LargeBinary),  # public clients only: identical registrations are one client
+    Column(
+        "management_fingerprint", LargeBinary
+    ),  # of the registration access token (RFC 7592), which shared ones lack
     Column("introspects", Boolean, nullable=False, server_default=text("false")),  # the operator's word (RFC 7662)
     moment("created_at"),
     moment("last_used_at", nullable=True),

@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api_keys.callers import REMEMBERED, Callers, bearer
+from app.api_keys.callers import REMEMBERED, Callers
 from app.gate.headers import Sorted, sorted_headers
 from app.gate.rules import Unreadable, needed_scope, needs_of, parsed, written
-from app.http import OPEN_CORS, as_refusal, preflight, with_retry_after
+from app.http import OPEN_CORS, as_refusal, bearer, preflight, with_retry_after
 from app.protocol import challenge
 from app.protocol.errors import InsufficientScope, OAuthError
 from app.protocol.scope import DEFAULT

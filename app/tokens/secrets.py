@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 PURPOSES = ("signing keys", "refresh", "pending", "forms", "mcp request state")
 API_KEY, CODE, CLIENT_SECRET, REFRESH, LINK = "gh_key_", "gh_code_", "gh_cs_", "gh_rt_", "gh_link_"
+REGISTRATION = "gh_rat_"  # RFC 7592 registration_access_token
 
 
 def new_secret(prefix: str) -> str:

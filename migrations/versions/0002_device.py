@@ -13,8 +13,10 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.add_column('clients', sa.Column('management_fingerprint', sa.LargeBinary(), nullable=True))
     op.add_column('clients', sa.Column('introspects', sa.Boolean(), server_default=sa.text('false'), nullable=False))
 
 
 def downgrade() -> None:
     op.drop_column('clients', 'introspects')
+    op.drop_column('clients', 'management_fingerprint')
