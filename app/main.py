@@ -30,6 +30,7 @@ from app.oauth import well_known
 from app.oauth.authorize import authorize, resume
 from app.oauth.consent import decide, show_consent
 from app.oauth.introspect import introspect
+from app.oauth.par import push
 from app.oauth.revoke import revoke
 from app.oauth.token import token
 from app.pages import page_refusal
@@ -60,6 +61,7 @@ def url_table(world: World, mcp: ASGIApp) -> Mapping[str, ASGIApp]:
         "/.well-known/oauth-protected-resource": resource,
         "/.well-known/oauth-protected-resource/mcp": resource,
         "/.well-known/jwks.json": Door(world, cors=True, GET=well_known.jwks),
+        "/par": Door(world, cors=True, POST=push),
         "/authorize": Door(world, page, GET=authorize),
         "/authorize/continue": Door(world, page, GET=resume),
         "/login": Door(world, page, GET=login.show_login, POST=login.log_in),

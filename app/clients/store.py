@@ -18,7 +18,7 @@ from app.protocol.types import Client
 COPIED = ("client_name", "redirect_uris", "grant_types", "token_endpoint_auth_method")  # from the metadata
 CLIENT = """
 SELECT client_id, client_name, redirect_uris, grant_types, token_endpoint_auth_method, secret_fingerprint, scope,
-  introspects
+  introspects, metadata @> '{"require_pushed_authorization_requests": true}' AS requires_pushed
 FROM clients WHERE client_id = $1 AND revoked_at IS NULL
 """
 
@@ -35,6 +35,7 @@ async def client(pool: HotPool, client_id: str) -> Client | None:
         token_endpoint_auth_method=row["token_endpoint_auth_method"],
         secret_fingerprint=row["secret_fingerprint"],
         scope=row["scope"],
+        requires_pushed=row["requires_pushed"],
         introspects=row["introspects"],
     )
 

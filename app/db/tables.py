@@ -146,8 +146,10 @@ codes = Table(
     moment("expires_at"),
     moment("consumed_at", nullable=True),
     Column("connection_id", Text),  # what it gave, to be taken back on replay
+    Column("pushed_id", Text),  # the pushed request that it answers (RFC 9126)
 )
 Index("ix_codes_expires_at", codes.c.expires_at)
+Index("uq_codes_pushed_id", codes.c.pushed_id, unique=True, postgresql_where=codes.c.pushed_id.is_not(None))
 
 # One redeemed authorization: the standing permission from which its tokens hang. It is also the refresh family: refresh
 # token n is a keyed function of the id and n, so that the counter is all there is to store (design §5).

@@ -47,13 +47,18 @@ async def remember_consent(db: AsyncConnection, user_id: str, pending: Pending, 
 
 ADD_CODE = """
 INSERT INTO codes
-  (fingerprint, client_id, user_id, redirect_uri, redirect_host, code_challenge, scope, resource, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+  (fingerprint, client_id, user_id, redirect_uri, redirect_host, code_challenge, scope, resource, expires_at, pushed_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+ON CONFLICT (pushed_id) WHERE pushed_id IS NOT NULL DO UPDATE
+  SET fingerprint = excluded.fingerprint, expires_at = excluded.expires_at
+  WHERE codes.consumed_at IS NULL AND codes.user_id = excluded.user_id
 """
 
 
-async def add_code(pool: HotPool, key: bytes, user_id: str, pending: Pending, expires_at: datetime) -> None:
-    await pool.execute(
+async def add_code(pool: HotPool, key: bytes, user_id: str, pending: Pending, expires_at: datetime) -> bool:
+    """A pushed request gives one code: the same user who reloads gets another in its place, as long as the first was not
+    redeemed (RFC 9126 §4). False when the request is used up."""
+    done = await pool.execute(
         ADD_CODE,
         key,
         pending.client_id,
@@ -64,7 +69,9 @@ async def add_code(pool: HotPool, key: bytes, user_id: str, pending: Pending, ex
         list(pending.scope),
         pending.resource,
         expires_at,
+        pending.pushed_id,
     )
+    return bool(done == "INSERT 0 1")
 
 
 # The database itself is asked, not this process's memory of it: a revocation is known here at once.

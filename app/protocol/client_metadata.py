@@ -46,6 +46,8 @@ def checked(document: object) -> dict[str, Any]:
         raise InvalidClientMetadata(f"token_endpoint_auth_method must be one of {', '.join(AUTH_METHODS)}")
     if not isinstance(metadata.get("scope", ""), str):
         raise InvalidClientMetadata("scope must be a string of words")
+    if not isinstance(metadata.get("require_pushed_authorization_requests", False), bool):  # RFC 9126 §6
+        raise InvalidClientMetadata("require_pushed_authorization_requests must be true or false")
     for name in LINKS:
         link = metadata.get(name, "https://")
         if not isinstance(link, str) or len(link) > MAX_TEXT or not link.startswith(("https://", "http://")):

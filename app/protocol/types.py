@@ -17,6 +17,7 @@ class Client:
     token_endpoint_auth_method: str
     secret_fingerprint: bytes | None
     scope: str | None
+    requires_pushed: bool = False  # RFC 9126 §6
     introspects: bool = False  # an API of ours: the operator lets it ask about the tokens it receives
 
 

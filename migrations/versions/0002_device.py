@@ -15,8 +15,12 @@ depends_on = None
 def upgrade() -> None:
     op.add_column('clients', sa.Column('management_fingerprint', sa.LargeBinary(), nullable=True))
     op.add_column('clients', sa.Column('introspects', sa.Boolean(), server_default=sa.text('false'), nullable=False))
+    op.add_column('codes', sa.Column('pushed_id', sa.Text(), nullable=True))
+    op.create_index('uq_codes_pushed_id', 'codes', ['pushed_id'], unique=True, postgresql_where=sa.text('pushed_id IS NOT NULL'))
 
 
 def downgrade() -> None:
+    op.drop_index('uq_codes_pushed_id', table_name='codes', postgresql_where=sa.text('pushed_id IS NOT NULL'))
+    op.drop_column('codes', 'pushed_id')
     op.drop_column('clients', 'introspects')
     op.drop_column('clients', 'management_fingerprint')

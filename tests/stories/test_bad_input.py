@@ -29,6 +29,7 @@ FORMS = [
     "/token",
     "/revoke",
     "/introspect",
+    "/par",
     "/login",
     "/consent",
     "/setup",
@@ -43,6 +44,7 @@ PAGES = ["/authorize", "/authorize/continue", "/login", "/consent", "/setup", "/
 FIELDS = [
     "client_id",
     "redirect_uri",
+    "request_uri",
     "state",
     "scope",
     "req",
