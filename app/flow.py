@@ -7,10 +7,12 @@ from urllib.parse import urlencode
 
 from app.protocol.errors import InvalidRequest
 from app.protocol.pending import PUSHED_LIFETIME, REQUEST_URI, Pending, unpacked
+from app.protocol.user_code import normal, shown
 from app.tokens.secrets import Unsealable, b64, unb64
 from app.world import World
 
 PUSHED = b"pushed"  # what is sealed for one purpose does not open for the other
+AT_DEVICE = "@"  # no sealed value begins so
 
 
 def sealed(pending: Pending, world: World) -> str:
@@ -53,6 +55,18 @@ def step(path: str, req: str) -> str:
     return f"{path}?{urlencode({'req': req})}"
 
 
+def at_device(typed: str) -> str:
+    """The `req` of somebody who waits at /device, with the code they brought, if any (RFC 8628 §3.3)."""
+    return AT_DEVICE + (normal(typed) or "")
+
+
+def is_at_device(req: str | None) -> bool:
+    return req is not None and req.startswith(AT_DEVICE)
+
+
 def after(req: str | None) -> str:
-    """Where a finished step sends the browser. There is no other place to return to, so no open redirect."""
+    """Where a finished step sends the browser: to one of three places of ours, so no open redirect."""
+    if req and is_at_device(req):
+        code = normal(req)
+        return f"/device?user_code={shown(code)}" if code else "/device"
     return step("/authorize/continue", req) if req else "/account"

@@ -26,9 +26,10 @@ from app.gate import server
 from app.gate.guard import Guard
 from app.gate.tool import load_tools
 from app.http import Door, Endpoint, as_refusal, json_refusal
-from app.oauth import well_known
+from app.oauth import device, well_known
 from app.oauth.authorize import authorize, resume
 from app.oauth.consent import decide, show_consent
+from app.oauth.device_authorization import device_authorization
 from app.oauth.introspect import introspect
 from app.oauth.par import push
 from app.oauth.revoke import revoke
@@ -62,6 +63,9 @@ def url_table(world: World, mcp: ASGIApp) -> Mapping[str, ASGIApp]:
         "/.well-known/oauth-protected-resource/mcp": resource,
         "/.well-known/jwks.json": Door(world, cors=True, GET=well_known.jwks),
         "/par": Door(world, cors=True, POST=push),
+        "/device_authorization": Door(world, POST=device_authorization),
+        "/device": Door(world, page, GET=device.show, POST=device.enter),
+        "/device/decision": Door(world, page, POST=device.decide),
         "/authorize": Door(world, page, GET=authorize),
         "/authorize/continue": Door(world, page, GET=resume),
         "/login": Door(world, page, GET=login.show_login, POST=login.log_in),

@@ -12,7 +12,7 @@ from app.cli.console import Json, Refused, say, show
 from app.cli.operating import operate
 from app.clients import store
 from app.clients.remove import remove
-from app.protocol.client_metadata import checked, resource_server
+from app.protocol.client_metadata import DEVICE_CODE, checked, resource_server
 from app.protocol.errors import OAuthError
 from app.tokens.secrets import CLIENT_SECRET, fingerprint, new_id, new_secret
 from app.world import World
@@ -31,12 +31,18 @@ def add(
     introspect: Annotated[
         bool, typer.Option("--introspect", help="An API of yours: may ask /introspect about any token it receives.")
     ] = False,
+    device: Annotated[
+        bool, typer.Option("--device", help="May use the device grant, with a code that its user types elsewhere.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Register an app by hand, for clients that want an id and a secret typed in."""
     if introspect and public:
         raise Refused("an API that asks about tokens needs a secret: --introspect and --public do not go together", 2)
-    metadata = _metadata(name, redirect_uri or [], public=public, introspect=introspect)
+    grant_types = ["authorization_code"] * bool(redirect_uri) + [DEVICE_CODE] * device
+    if not grant_types and not introspect:
+        raise Refused("an app needs --redirect-uri, --device or both", 2)
+    metadata = _metadata(name, redirect_uri or [], grant_types, "none" if public else "client_secret_basic")
     secret = None if public else new_secret(CLIENT_SECRET)
     client_id, key = new_id("client"), fingerprint(secret) if secret else None
 
@@ -56,14 +62,12 @@ def add(
         )
 
 
-def _metadata(name: str, redirect_uris: list[str], *, public: bool, introspect: bool) -> dict[str, Any]:
-    if introspect and not redirect_uris:
+def _metadata(name: str, redirect_uris: list[str], grant_types: list[str], method: str) -> dict[str, Any]:
+    if not grant_types:
         return resource_server(name)
-    if not redirect_uris:
-        raise Refused("an app needs --redirect-uri", 2)
-    method = "none" if public else "client_secret_basic"
+    document = {"client_name": name, "redirect_uris": redirect_uris, "grant_types": grant_types}
     try:
-        return checked({"client_name": name, "redirect_uris": redirect_uris, "token_endpoint_auth_method": method})
+        return checked(document | {"token_endpoint_auth_method": method})
     except OAuthError as refusal:
         raise Refused(refusal.description, 2) from None
 

@@ -1,4 +1,4 @@
-"""SQL of the connections: opened by a code, moved on by refresh tokens, ended by revocation."""
+"""SQL of the connections: opened by a code or a device code, moved on by refresh tokens, ended by revocation."""
 
 from __future__ import annotations
 
@@ -56,6 +56,51 @@ async def replayed(db: AsyncConnection, key: bytes, client_id: str, code_challen
         codes.c.consumed_at.is_not(None),
     )
     return (await db.execute(found)).scalar()
+
+
+EARLY = "d.polled_at > $3::timestamptz - make_interval(secs => d.poll_interval - 1)"  # a second for the network
+DEVICE_PLACE = "a device with a code"  # where the answer goes, on the account page
+# One poll, whatever comes of it. An early one moves the interval instead of `polled_at`; an allowed code is consumed and
+# opens its connection. Of many polls at once each finds the row as the one before it left it, so one consumes it.
+POLL_DEVICE_CODE = f"""
+WITH asked AS (
+  UPDATE device_codes d SET
+    polled_at = CASE WHEN {EARLY} THEN d.polled_at ELSE $3 END,
+    poll_interval = d.poll_interval + CASE WHEN {EARLY} THEN 5 ELSE 0 END,
+    consumed_at = CASE WHEN d.allowed AND d.expires_at > $3
+      AND EXISTS (SELECT FROM users u WHERE u.id = d.user_id AND u.disabled_at IS NULL) THEN $3 END
+  WHERE d.fingerprint = $1 AND d.client_id = $2 AND d.consumed_at IS NULL
+  RETURNING d.*
+), opened AS (
+  INSERT INTO connections (id, user_id, client_id, redirect_host, resource, scope, refresh_counter,
+                           created_at, refreshed_at, last_used_at, expires_at)
+  SELECT $4, user_id, client_id, $6, resource, scope, 0, $3, $3, $3, $5 FROM asked WHERE consumed_at IS NOT NULL
+)
+SELECT user_id, client_id, resource, scope, consumed_at IS NOT NULL AS opened, allowed,
+  expires_at <= $3 AS expired, polled_at <> $3 AS early
+FROM asked
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What a poll found: an authorization, or why there is none. `allowed` is absent until the user decides."""
+
+    authorization: Authorization | None
+    allowed: bool | None
+    expired: bool
+    early: bool
+
+
+async def poll_device_code(
+    pool: HotPool, key: bytes, client_id: str, connection_id: str, now: datetime, expires_at: datetime
+) -> Polled | None:
+    """Consumes an allowed code and opens its connection, at once or not at all. None for one that is unknown or used."""
+    row = await pool.fetchrow(POLL_DEVICE_CODE, key, client_id, now, connection_id, expires_at, DEVICE_PLACE)
+    if row is None:
+        return None
+    authorization = _authorization(row, connection_id, 0, "device_code") if row["opened"] else None
+    return Polled(authorization, row["allowed"], row["expired"], row["early"])
 
 
 # Counter n in hand: n is the present token and becomes n + 1; or n is the one before it, its successor has not been used

@@ -151,6 +151,24 @@ codes = Table(
 Index("ix_codes_expires_at", codes.c.expires_at)
 Index("uq_codes_pushed_id", codes.c.pushed_id, unique=True, postgresql_where=codes.c.pushed_id.is_not(None))
 
+# `allowed` is null until the user decides; a poll within `poll_interval` seconds of `polled_at` is too early (RFC 8628).
+device_codes = Table(
+    "device_codes",
+    metadata,
+    Column("fingerprint", LargeBinary, primary_key=True),
+    Column("user_code", Text, nullable=False, unique=True),
+    Column("client_id", Text, nullable=False),
+    Column("scope", ARRAY(Text), nullable=False),
+    Column("resource", Text, nullable=False),
+    moment("expires_at"),
+    Column("poll_interval", Integer, nullable=False),
+    moment("polled_at", nullable=True),
+    Column("allowed", Boolean),
+    Column("user_id", Text),  # who decided
+    moment("consumed_at", nullable=True),
+)
+Index("ix_device_codes_expires_at", device_codes.c.expires_at)
+
 # One redeemed authorization: the standing permission from which its tokens hang. It is also the refresh family: refresh
 # token n is a keyed function of the id and n, so that the counter is all there is to store (design §5).
 connections = Table(

@@ -1,16 +1,16 @@
-"""SQL of the authorization endpoint: what was allowed before, and the codes; and of introspection."""
+"""SQL of the authorization endpoint: what was allowed before, and the codes; introspection; device codes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import text
+from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.engine import HotPool
-from app.db.tables import consents
+from app.db.tables import consents, device_codes
 from app.protocol.pending import Pending
 from app.protocol.redirect_uri import shown_host
 from app.protocol.types import Consent, Principal
@@ -92,3 +92,47 @@ class Holder:
 async def holder(pool: HotPool, principal: Principal) -> Holder:
     row = await pool.fetchrow(HOLDER, principal.subject, list(principal.handles), principal.issued_at)
     return Holder(row["revoked"], row["email"])
+
+
+ADD_DEVICE_CODE = """
+INSERT INTO device_codes (fingerprint, user_code, client_id, scope, resource, expires_at, poll_interval)
+VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (user_code) DO NOTHING
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRequest:
+    """What a device asks for (RFC 8628 §3.1)."""
+
+    client_id: str
+    scope: tuple[str, ...]
+    resource: str
+
+
+async def add_device_code(
+    pool: HotPool, key: bytes, user_code: str, asked: DeviceRequest, expires_at: datetime, poll_interval: int
+) -> bool:
+    """`poll_interval` in seconds. False when another device is just shown the same `user_code`."""
+    values = (key, user_code, asked.client_id, list(asked.scope), asked.resource, expires_at, poll_interval)
+    return bool(await pool.execute(ADD_DEVICE_CODE, *values) == "INSERT 0 1")
+
+
+async def waiting_device(db: AsyncConnection, user_code: str, now: datetime) -> tuple[bytes, DeviceRequest] | None:
+    """The device that shows this code and waits for somebody's decision, and the key of its row."""
+    d = device_codes.c
+    found = select(d.fingerprint, d.client_id, d.scope, d.resource).where(
+        d.user_code == user_code, d.allowed.is_(None), d.expires_at > now
+    )
+    row = (await db.execute(found)).one_or_none()
+    return None if row is None else (row.fingerprint, DeviceRequest(row.client_id, tuple(row.scope), row.resource))
+
+
+async def decide_device(
+    db: AsyncConnection, key: bytes, user_id: str, now: datetime, *, allowed: bool
+) -> DeviceRequest | None:
+    """The one decision about a device; None when it was taken already, or came too late."""
+    d = device_codes.c
+    undecided = update(device_codes).where(d.fingerprint == key, d.allowed.is_(None), d.expires_at > now)
+    decided = undecided.values(allowed=allowed, user_id=user_id).returning(d.client_id, d.scope, d.resource)
+    row = (await db.execute(decided)).one_or_none()
+    return None if row is None else DeviceRequest(row.client_id, tuple(row.scope), row.resource)

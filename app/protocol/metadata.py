@@ -15,6 +15,7 @@ def authorization_server(issuer: str, grant_types: list[str]) -> dict[str, Any]:
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/authorize",
         "token_endpoint": f"{issuer}/token",
+        "device_authorization_endpoint": f"{issuer}/device_authorization",
         "pushed_authorization_request_endpoint": f"{issuer}/par",
         "registration_endpoint": f"{issuer}/register",
         "revocation_endpoint": f"{issuer}/revoke",
