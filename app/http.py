@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from app.db.engine import is_unavailable
 from app.protocol.errors import (
     InvalidRequest,
+    NoToken,
     OAuthError,
     TemporarilyUnavailable,
 )
@@ -206,6 +207,16 @@ def client_address(request: Request, trusted: tuple[IPv4Network | IPv6Network, .
             return str(address.ipv4_mapped)
         return str(ip_network((address, 64), strict=False))
     return str(address)
+
+
+def bearer(values: list[bytes]) -> str:
+    """The token, from every value of the Authorization header. Raises NoToken, or InvalidRequest for two headers (RFC 6750 §2.1)."""
+    if not values or values[0][:7].lower() != b"bearer ":
+        raise NoToken("a bearer token is needed here")
+    if len(values) > 1:
+        raise InvalidRequest("the Authorization header is included more than once")
+    token: str = values[0][7:].strip().decode("latin-1")
+    return token
 
 
 def _in(hop: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import health, landing, logs
@@ -18,6 +19,7 @@ from app.account import pages as account
 from app.api_keys.api import router as api_keys
 from app.api_keys.callers import Callers
 from app.api_keys.exchange import exchange
+from app.clients import manage
 from app.clients.register import register
 from app.edge import Edge
 from app.gate import server
@@ -27,6 +29,10 @@ from app.http import Door, Endpoint, as_refusal, json_refusal
 from app.oauth import well_known
 from app.oauth.authorize import authorize, authorize_by_form, resume
 from app.oauth.consent import decide, show_consent
+from app.oauth.device import pages as device
+from app.oauth.device.authorization import device_authorization
+from app.oauth.introspect import introspect
+from app.oauth.par import push
 from app.oauth.revoke import revoke
 from app.oauth.token import token
 from app.oauth.userinfo import userinfo
@@ -41,7 +47,7 @@ from app.world import World, world_of
 
 
 def url_table(world: World, mcp: ASGIApp, callers: Callers) -> Mapping[str, ASGIApp]:
-    """Every address but /api-keys, which FastAPI serves (`api_app`). No CORS where people are."""
+    """Every address but /api-keys, which FastAPI serves (`api_app`), and `patterns`. No CORS where people are."""
     metadata = Door(world, cors=True, GET=well_known.authorization_server)
     openid = Door(world, cors=True, GET=well_known.openid_provider)
     resource = Door(world, cors=True, GET=well_known.protected_resource)
@@ -53,6 +59,7 @@ def url_table(world: World, mcp: ASGIApp, callers: Callers) -> Mapping[str, ASGI
         "/auth/token": Door(world, cors=True, POST=exchange),
         "/register": Door(world, cors=True, POST=register),
         "/revoke": Door(world, cors=True, POST=revoke),
+        "/introspect": Door(world, POST=introspect),
         "/.well-known/oauth-authorization-server": metadata,
         "/.well-known/oauth-authorization-server/mcp": metadata,
         "/.well-known/openid-configuration": openid,
@@ -62,6 +69,10 @@ def url_table(world: World, mcp: ASGIApp, callers: Callers) -> Mapping[str, ASGI
         "/.well-known/oauth-protected-resource/mcp": resource,
         "/.well-known/jwks.json": Door(world, cors=True, GET=well_known.jwks),
         "/userinfo": userinfo(world, callers),
+        "/par": Door(world, cors=True, POST=push),
+        "/device_authorization": Door(world, POST=device_authorization),
+        "/device": Door(world, page, GET=device.show, POST=device.enter),
+        "/device/decision": Door(world, page, POST=device.decide),
         "/authorize": Door(world, page, GET=authorize, POST=authorize_by_form),
         "/authorize/continue": Door(world, page, GET=resume),
         "/login": Door(world, page, GET=login.show_login, POST=login.log_in),
@@ -81,10 +92,17 @@ def url_table(world: World, mcp: ASGIApp, callers: Callers) -> Mapping[str, ASGI
     }
 
 
+def patterns(world: World) -> list[Route]:
+    """The addresses with a name in them, which no exact path finds."""
+    client = Door(world, manage.refused, cors=True, GET=manage.read, PUT=manage.replace, DELETE=manage.end)
+    return [Route("/register/{client_id}", client)]
+
+
 def api_app(world: World, callers: Callers) -> FastAPI:
-    """The JSON API, and the answer to every address that nobody serves."""
+    """The JSON API, the addresses with a name in them, and the answer to every address that nobody serves."""
     app = FastAPI(title="Gatehouse", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.include_router(api_keys(world, callers))
+    app.router.routes.extend(patterns(world))
 
     async def refused(request: Request, fault: Exception) -> Response:
         return json_refusal(as_refusal(fault), request, world)

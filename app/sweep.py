@@ -19,6 +19,7 @@ ONE_AT_A_TIME = 0x67617465 + 2
 NOW = "CAST(:now AS timestamptz)"
 EXPIRED = {
     "codes": f"expires_at < {NOW} - interval '1 day'",
+    "device_codes": f"expires_at < {NOW} - interval '1 hour'",
     "browser_sessions": "expires_at < :now",
     "one_time_links": f"expires_at < {NOW} - interval '7 days'",
     "revocations": "expires_at < :now",

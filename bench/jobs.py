@@ -140,6 +140,10 @@ def authorization(scene: Scene) -> bytes:
     return request("GET", f"/authorize?{query}", scene.port, cookie=scene.cookie)
 
 
+def introspection(scene: Scene, token: str) -> bytes:
+    return form("/introspect", scene.port, token=token, client_id=scene.api_id, client_secret=scene.api_secret)
+
+
 async def tokens(scene: Scene, how_many: int) -> list[dict[str, str]]:
     """Answers of the token endpoint, each of a connection of its own."""
     answers: list[dict[str, str]] = []
@@ -180,5 +184,6 @@ async def all_jobs(scene: Scene, unguarded_port: int, connections: int) -> list[
         Job("authorize, remembered consent", same(authorization(scene), 302, b"code=gh_code_")),
         Job(CODE_EXCHANGE, exchange(scene, codes), prepare=more_codes),
         Job(REFRESH, rotation(scene, [answer["refresh_token"] for answer in connected])),
+        Job("introspection", same(introspection(scene, token), 200, b'"active":true')),
         Job("API key at /auth/token", same(document("/auth/token", port, {"apiKey": scene.api_key}), 200, b'"token"')),
     ]

@@ -18,7 +18,7 @@ from app.protocol.pending import Pending
 from app.protocol.redirect_uri import shown_host
 from app.protocol.scope import DEFAULT
 from app.settings import Settings, load
-from app.tokens.secrets import CODE, b64, fingerprint, new_id, new_secret
+from app.tokens.secrets import CLIENT_SECRET, CODE, b64, fingerprint, new_id, new_secret
 from app.users import accounts
 from app.world import World
 from bench.servers import SECRET_KEY
@@ -39,6 +39,8 @@ class Scene:
     client_id: str
     session: str
     api_key: str
+    api_id: str  # an API that asks /introspect
+    api_secret: str
 
     @property
     def cookie(self) -> str:
@@ -70,6 +72,9 @@ async def set_up(world: World, port: int) -> Scene:
         assert user is not None, "the database is not new"
         client_id = new_id("client")
         await clients.add_static(db, client_id, metadata, None, now)
+        api_id, api_secret = new_id("client"), new_secret(CLIENT_SECRET)
+        api = client_metadata.resource_server("API")
+        await clients.add_static(db, api_id, api, fingerprint(api_secret), now, introspects=True)
         _, api_key = await keys.create(db, user.id, "bench", DEFAULT, None, now)
         await oauth.remember_consent(db, user.id, pending(client_id, world, now), now)
         await db.execute(
@@ -85,7 +90,7 @@ async def set_up(world: World, port: int) -> Scene:
                 address="127.0.0.1",
             )
         )
-    return Scene(world, port, user.id, client_id, session, api_key)
+    return Scene(world, port, user.id, client_id, session, api_key, api_id, api_secret)
 
 
 def pending(client_id: str, world: World, now: datetime) -> Pending:
@@ -109,6 +114,7 @@ async def new_codes(scene: Scene, count: int) -> list[str]:
     asked = pending(scene.client_id, scene.world, now)
     made = [new_secret(CODE) for _ in range(count)]
     rest = (scene.client_id, scene.user_id, asked.redirect_uri, shown_host(asked.redirect_uri), CHALLENGE)
-    rows = [(fingerprint(code), *rest, list(asked.scope), asked.resource, now + A_DAY, None, now) for code in made]
+    asks = (list(asked.scope), asked.resource, now + A_DAY, None, now, None)
+    rows = [(fingerprint(code), *rest, *asks) for code in made]
     await scene.world.pool.executemany(oauth.ADD_CODE, rows)
     return made

@@ -35,6 +35,7 @@ def somebody() -> Principal:
         handles=("usr_000000000000000000000000",),
         token_id="unguarded",
         connection_id="con_000000000000000000000000",
+        revocable_since=now,
     )
 
 

@@ -17,6 +17,7 @@ PASSWORD = "four words make one"
 
 OPENED: list[httpx2.Client] = []  # closed after each test
 CALLBACK = "http://127.0.0.1:3030/callback"
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 
 
 def http(**options: Any) -> httpx2.Client:
@@ -181,3 +182,48 @@ class App:
             params["name"] = name
         message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params | {"_meta": meta}}
         return self.mcp(message, token, sent | (headers or {}))
+
+
+@dataclass
+class Device:
+    """Something without a browser, with an app on it and a code on its screen."""
+
+    app: App
+    device_code: str
+    user_code: str
+    complete: str
+
+    @staticmethod
+    def of(app: App, **asked: str) -> Device:
+        """The app, registered for this grant, asks for a code."""
+        app.register(grant_types=[DEVICE_CODE], redirect_uris=[])
+        answer = device_authorization(app, **asked)
+        assert answer.status_code == 200, answer.text
+        codes = answer.json()
+        return Device(app, codes["device_code"], codes["user_code"], codes["verification_uri_complete"])
+
+    def poll(self, **changed: str | None) -> httpx2.Response:
+        fields: dict[str, str | None] = {"grant_type": DEVICE_CODE, "device_code": self.device_code}
+        return self.app.token(**fields | changed)
+
+    def word(self) -> str:
+        """What a poll is refused with."""
+        error: str = self.poll().json()["error"]
+        return error
+
+    def entered(self, browser: Browser, typed: str | None = None) -> Page:
+        """A person opens /device, signs in when asked, types the code."""
+        page = browser.open("/device")
+        if "/login" in page.url:
+            page = browser.sign_in(page)
+        return browser.send("/device", csrf=page.field("csrf"), user_code=typed or self.user_code)
+
+    def decide(self, browser: Browser, decision: str = "allow") -> Page:
+        page = self.entered(browser)
+        fields = {name: page.field(name) for name in ("csrf", "entered")}
+        return browser.send("/device/decision", decision=decision, **fields)
+
+
+def device_authorization(app: App, **fields: str | None) -> httpx2.Response:
+    data = {"client_id": app.client_id, "client_secret": app.client_secret} | fields
+    return app.http.post(f"{app.url}/device_authorization", data={k: v for k, v in data.items() if v is not None})

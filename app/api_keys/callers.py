@@ -5,34 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 
 from app.api_keys import store
-from app.protocol.errors import InvalidRequest, InvalidToken, NoToken, TemporarilyUnavailable
+from app.http import bearer
+from app.protocol.errors import InvalidToken, TemporarilyUnavailable
 from app.protocol.scope import expanded
 from app.protocol.types import Principal
 from app.tokens.secrets import API_KEY, fingerprint
-from app.tokens.verify import UnknownKey, verify
 from app.world import World
 
 KEY_SECONDS = 60  # how long an API key is not looked up again; its revocation is heard of at once all the same
-
-
-def bearer(values: list[bytes]) -> str:
-    """The token, from every value of the Authorization header. Raises NoToken, or InvalidRequest for two headers."""
-    if not values or values[0][:7].lower() != b"bearer ":
-        raise NoToken("a bearer token is needed here")
-    if len(values) > 1:
-        raise InvalidRequest("the Authorization header is included more than once")
-    token: str = values[0][7:].strip().decode("latin-1")
-    return token
-
-
-async def verified(token: str, world: World, now: datetime) -> Principal:
-    """The principal of an access token, by signature and claims alone. Raises InvalidToken."""
-    issuer, resource = world.settings.issuer, world.settings.resource
-    try:
-        return verify(token, world.live.ring, issuer, resource, now)
-    except UnknownKey:
-        await world.live.look_for_new_keys()
-        return verify(token, world.live.ring, issuer, resource, now)
 
 
 class Callers:
@@ -62,9 +42,10 @@ class Callers:
             self._world.last_used.saw("api_keys", principal.client_id, now)
 
     async def _recognised(self, token: str, now: datetime) -> Principal:
+        world = self._world
         if token.startswith(API_KEY):
             return await self._by_key(token, now)
-        return await verified(token, self._world, now)
+        return await world.live.verified(token, world.settings.issuer, world.settings.resource, now)
 
     async def _by_key(self, api_key: str, now: datetime) -> Principal:
         found = None
@@ -84,4 +65,5 @@ class Callers:
             handles=(authorization.client_id, authorization.subject),
             token_id=authorization.client_id,
             connection_id=None,
+            revocable_since=seen,
         )

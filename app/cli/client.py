@@ -12,7 +12,7 @@ from app.cli.console import Json, Refused, say, show
 from app.cli.operating import operate
 from app.clients import store
 from app.clients.remove import remove
-from app.protocol.client_metadata import checked
+from app.protocol.client_metadata import DEVICE_CODE, checked, resource_server
 from app.protocol.errors import OAuthError
 from app.tokens.secrets import CLIENT_SECRET, fingerprint, new_id, new_secret
 from app.world import World
@@ -24,24 +24,33 @@ ClientId = Annotated[str, typer.Argument(metavar="CLIENT_ID")]
 @commands.command("add")
 def add(
     name: Annotated[str, typer.Argument(metavar="NAME")],
-    redirect_uri: Annotated[list[str], typer.Option("--redirect-uri", help="May be given more than once.")],
+    redirect_uri: Annotated[
+        list[str] | None, typer.Option("--redirect-uri", help="May be given more than once.")
+    ] = None,
     public: Annotated[bool, typer.Option("--public", help="Without a secret, for apps on people's computers.")] = False,
+    introspect: Annotated[
+        bool, typer.Option("--introspect", help="An API of yours: may ask /introspect about any token it receives.")
+    ] = False,
+    device: Annotated[
+        bool, typer.Option("--device", help="May use the device grant, with a code that its user types elsewhere.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Register an app by hand, for clients that want an id and a secret typed in."""
-    method = "none" if public else "client_secret_basic"
-    try:
-        metadata = checked({"client_name": name, "redirect_uris": redirect_uri, "token_endpoint_auth_method": method})
-    except OAuthError as refusal:
-        raise Refused(refusal.description, 2) from None
+    if introspect and public:
+        raise Refused("an API that asks about tokens needs a secret: --introspect and --public do not go together", 2)
+    grant_types = ["authorization_code"] * bool(redirect_uri) + [DEVICE_CODE] * device
+    if not grant_types and not introspect:
+        raise Refused("an app needs --redirect-uri, --device or both", 2)
+    metadata = _metadata(name, redirect_uri or [], grant_types, "none" if public else "client_secret_basic")
     secret = None if public else new_secret(CLIENT_SECRET)
-
-    client_id = new_id("client")
+    client_id, key = new_id("client"), fingerprint(secret) if secret else None
 
     async def work(world: World) -> None:
+        now = world.now()
         async with world.db.begin() as db:
-            await store.add_static(db, client_id, metadata, fingerprint(secret) if secret else None, world.now())
-            await audit.record(db, "client.registered", world.now(), client_id=client_id, name=metadata["client_name"])
+            await store.add_static(db, client_id, metadata, key, now, introspects=introspect)
+            await audit.record(db, "client.registered", now, client_id=client_id, name=metadata["client_name"])
 
     operate(work)
     if as_json:
@@ -51,6 +60,16 @@ def add(
             f"client_id      {client_id}"
             + (f"\nclient_secret  {secret}\n\nThe secret is shown only now." if secret else "")
         )
+
+
+def _metadata(name: str, redirect_uris: list[str], grant_types: list[str], method: str) -> dict[str, Any]:
+    if not grant_types:
+        return resource_server(name)
+    document = {"client_name": name, "redirect_uris": redirect_uris, "grant_types": grant_types}
+    try:
+        return checked(document | {"token_endpoint_auth_method": method})
+    except OAuthError as refusal:
+        raise Refused(refusal.description, 2) from None
 
 
 @commands.command("list")

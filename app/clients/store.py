@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.engine import HotPool
-from app.db.tables import clients
+from app.db.tables import clients, consents
 from app.protocol.client_metadata import registration_key
 from app.protocol.types import Client
 
+COPIED = ("client_name", "redirect_uris", "grant_types", "token_endpoint_auth_method")  # from the metadata
 COLUMNS = """client_id, client_name, redirect_uris, grant_types, token_endpoint_auth_method, secret_fingerprint, scope,
-  kind, fresh_until, CASE WHEN token_endpoint_auth_method = 'private_key_jwt'
+  kind, fresh_until, introspects, metadata @> '{"require_pushed_authorization_requests": true}' AS requires_pushed,
+  CASE WHEN token_endpoint_auth_method = 'private_key_jwt'
     THEN jsonb_strip_nulls(jsonb_build_object('jwks', metadata->'jwks', 'jwks_uri', metadata->'jwks_uri')) END AS keys"""
 CLIENT = f"SELECT {COLUMNS} FROM clients WHERE client_id = $1 AND revoked_at IS NULL"
 
@@ -37,6 +40,8 @@ def _client(row: Any) -> Client:
         kind=row["kind"],
         keys=None if row["keys"] is None else json.loads(row["keys"]),
         fresh_until=row["fresh_until"],
+        requires_pushed=row["requires_pushed"],
+        introspects=row["introspects"],
     )
 
 
@@ -89,12 +94,12 @@ async def removed_on(db: AsyncConnection, client_id: str) -> datetime | None:
 REGISTER = """
 WITH room AS (
   SELECT FROM (SELECT count(*) AS unused FROM (
-    SELECT FROM clients WHERE last_used_at IS NULL AND kind <> 'static' LIMIT $12) u) n
+    SELECT FROM clients WHERE last_used_at IS NULL AND kind = 'dynamic' LIMIT $12) u) n
   WHERE $12 = 0 OR unused < $12
 ), added AS (
   INSERT INTO clients (client_id, kind, client_name, redirect_uris, grant_types, token_endpoint_auth_method,
-                       secret_fingerprint, scope, metadata, registration_key, created_at)
-  SELECT $1, 'dynamic', $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM room
+                       secret_fingerprint, scope, metadata, registration_key, created_at, management_fingerprint)
+  SELECT $1, 'dynamic', $2, $3, $4, $5, $6, $7, $8, $9, $10, $13 FROM room
   ON CONFLICT (registration_key) WHERE revoked_at IS NULL
   DO UPDATE SET registration_key = excluded.registration_key
   RETURNING client_id, client_name, created_at
@@ -111,11 +116,15 @@ async def register(
     client_id: str,
     metadata: dict[str, Any],
     secret: bytes | None,
+    management: bytes | None,
     address: str,
     max_unused: int,
     now: datetime,
 ) -> tuple[str, datetime] | None:
-    """The id and the time of issue; None when `max_unused` registrations (0: no limit) were never used."""
+    """The id and the time of issue; None when `max_unused` registrations (0: no limit) were never used.
+
+    Without `management` the client is shared by everybody who registers the same.
+    """
     row = await pool.fetchrow(
         REGISTER,
         client_id,
@@ -126,20 +135,26 @@ async def register(
         secret,
         metadata.get("scope"),
         json.dumps(metadata),
-        registration_key(metadata) if secret is None else None,
+        registration_key(metadata) if management is None else None,
         now,
         address,
         max_unused,
+        management,
     )
     return None if row is None else (row["client_id"], row["created_at"])
 
 
 async def add_static(
-    db: AsyncConnection, client_id: str, metadata: dict[str, Any], secret: bytes | None, now: datetime
+    db: AsyncConnection,
+    client_id: str,
+    metadata: dict[str, Any],
+    secret: bytes | None,
+    now: datetime,
+    *,
+    introspects: bool = False,
 ) -> None:
     """A client that the operator registers by hand; it is never swept."""
-    copied = ("client_name", "redirect_uris", "grant_types", "token_endpoint_auth_method")
-    values = {name: metadata[name] for name in copied}
+    values = {name: metadata[name] for name in COPIED}
     await db.execute(
         insert(clients).values(
             client_id=client_id,
@@ -147,6 +162,7 @@ async def add_static(
             secret_fingerprint=secret,
             scope=metadata.get("scope"),
             metadata=metadata,
+            introspects=introspects,
             created_at=now,
             **values,
         )
@@ -172,3 +188,37 @@ async def end_client(db: AsyncConnection, client_id: str, now: datetime) -> bool
     """True for the one caller that ends it."""
     ended = update(clients).where(clients.c.client_id == client_id, clients.c.revoked_at.is_(None))
     return (await db.execute(ended.values(revoked_at=now))).rowcount == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Managed:
+    """A client and the metadata it may change, for whoever holds its registration access token."""
+
+    client_id: str
+    metadata: dict[str, Any]
+    secret_fingerprint: bytes | None
+    issued_at: datetime
+
+
+async def managed(db: AsyncConnection, client_id: str, management: bytes) -> Managed | None:
+    """None for a wrong token, an unknown client and one that cannot be managed alike."""
+    c = clients.c
+    found = select(c.client_id, c.metadata, c.secret_fingerprint, c.created_at).where(
+        c.client_id == client_id, c.management_fingerprint == management, c.revoked_at.is_(None)
+    )
+    row = (await db.execute(found)).one_or_none()
+    return None if row is None else Managed(*row)
+
+
+async def replace_metadata(db: AsyncConnection, client_id: str, management: bytes, metadata: dict[str, Any]) -> bool:
+    """False when the client ended meanwhile. What users allowed was for the app as it was, so they are asked again."""
+    mine = update(clients).where(
+        clients.c.client_id == client_id,
+        clients.c.management_fingerprint == management,
+        clients.c.revoked_at.is_(None),
+    )
+    values = {name: metadata[name] for name in COPIED}
+    if (await db.execute(mine.values(metadata=metadata, scope=metadata.get("scope"), **values))).rowcount == 0:
+        return False
+    await db.execute(delete(consents).where(consents.c.client_id == client_id))
+    return True

@@ -43,7 +43,7 @@ async def redeem_code(
 ) -> Authorization | None:
     """Consumes the code and opens the connection it stands for, at once or not at all. None: see `replayed`."""
     row = await pool.fetchrow(REDEEM_CODE, key, client_id, code_challenge, redirect_uri, connection_id, now, expires_at)
-    return None if row is None else _authorization(row, connection_id, 0, "authorization_code")
+    return None if row is None else authorization_of(row, connection_id, 0, "authorization_code")
 
 
 async def replayed(db: AsyncConnection, key: bytes, client_id: str, code_challenge: str) -> str | None:
@@ -94,7 +94,45 @@ async def refresh(
     row = await pool.fetchrow(REFRESH, connection_id, counter, client_id, now, now - grace, now - idle, tools)
     if row is None:
         return None
-    return _authorization(row, connection_id, row["refresh_counter"], "refresh_token", scope)
+    return authorization_of(row, connection_id, row["refresh_counter"], "refresh_token", scope)
+
+
+# The token that `REFRESH` would take at this moment, asked without taking it.
+REFRESHABLE = """
+SELECT c.user_id, u.email, c.scope, c.refreshed_at, least(c.expires_at, c.refreshed_at + $6::interval) AS ends_at
+FROM connections c JOIN users u ON u.id = c.user_id
+WHERE c.id = $1 AND c.client_id = $3 AND c.revoked_at IS NULL AND u.disabled_at IS NULL
+  AND (c.refresh_counter = $2 OR (c.refresh_counter = $2 + 1 AND c.refreshed_at > $5))
+  AND c.expires_at > $4 AND c.refreshed_at + $6::interval > $4
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshable:
+    """What a refresh token that still works stands for. `ends_at` is when it ends if it is not used."""
+
+    user_id: str
+    email: str
+    scope: tuple[str, ...]
+    issued_at: datetime
+    ends_at: datetime
+
+
+async def refreshable(
+    pool: HotPool,
+    connection_id: str,
+    counter: int,
+    client_id: str,
+    now: datetime,
+    *,
+    grace: timedelta,
+    idle: timedelta,
+) -> Refreshable | None:
+    """None for one that `refresh` would refuse; nothing changes."""
+    row = await pool.fetchrow(REFRESHABLE, connection_id, counter, client_id, now, now - grace, idle)
+    if row is None:
+        return None
+    return Refreshable(row["user_id"], row["email"], tuple(row["scope"]), row["refreshed_at"], row["ends_at"])
 
 
 async def live_scope(db: AsyncConnection, connection_id: str, counter: int, client_id: str) -> frozenset[str] | None:
@@ -145,9 +183,10 @@ async def end_if_reused(
     return None if row is None else Ended(row.user_id, client_id)
 
 
-def _authorization(
+def authorization_of(
     row: Any, connection_id: str, counter: int, via: str, narrowed: tuple[str, ...] = ()
 ) -> Authorization:
+    """What a row of a connection that was just opened or moved on stands for, whatever proof it was."""
     return Authorization(
         subject=row["user_id"],
         client_id=row["client_id"],

@@ -104,6 +104,10 @@ clients = Table(
     moment("fresh_until", nullable=True),  # of a document's client: when the document is due to be fetched again
     Column("owner_id", Text, ForeignKey("users.id", ondelete="CASCADE")),  # in whose name client_credentials act
     Column("registration_key", LargeBinary),  # public clients only: identical registrations are one client
+    Column(
+        "management_fingerprint", LargeBinary
+    ),  # of the registration access token (RFC 7592), which shared ones lack
+    Column("introspects", Boolean, nullable=False, server_default=text("false")),  # the operator's word (RFC 7662)
     moment("created_at"),
     moment("last_used_at", nullable=True),
     moment("revoked_at", nullable=True),
@@ -147,8 +151,29 @@ codes = Table(
     Column("connection_id", Text),  # what it gave, to be taken back on replay
     Column("nonce", Text),  # for the id_token, as is the next
     moment("authenticated_at", nullable=True),  # when the user signed in
+    Column("pushed_id", Text),  # the pushed request that it answers (RFC 9126)
 )
 Index("ix_codes_expires_at", codes.c.expires_at)
+Index("uq_codes_pushed_id", codes.c.pushed_id, unique=True, postgresql_where=codes.c.pushed_id.is_not(None))
+
+# `allowed` is null until the user decides; a poll within `poll_interval` seconds of `polled_at` is too early (RFC 8628).
+device_codes = Table(
+    "device_codes",
+    metadata,
+    Column("fingerprint", LargeBinary, primary_key=True),
+    Column("user_code", Text, nullable=False, unique=True),
+    Column("client_id", Text, nullable=False),
+    Column("scope", ARRAY(Text), nullable=False),
+    Column("resource", Text, nullable=False),
+    moment("expires_at"),
+    Column("poll_interval", Integer, nullable=False),
+    moment("polled_at", nullable=True),
+    Column("allowed", Boolean),
+    Column("user_id", Text),  # who decided
+    moment("authenticated_at", nullable=True),  # when they had signed in
+    moment("consumed_at", nullable=True),
+)
+Index("ix_device_codes_expires_at", device_codes.c.expires_at)
 
 # One redeemed authorization: the standing permission from which its tokens hang. It is also the refresh family: refresh
 # token n is a keyed function of the id and n, so that the counter is all there is to store (design §5).

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from app import sessions
 from app.clients import find
-from app.flow import opened, sealed, step
+from app.flow import opened, pulled, sealed, step
 from app.http import client_address, form, see_other
 from app.oauth import store
 from app.oauth.validate import validate
@@ -18,7 +18,7 @@ from app.protocol import redirect_uri as uris
 from app.protocol.errors import InvalidRequest, OAuthError
 from app.protocol.next_step import AskConsent, Login, Refuse, next_step
 from app.protocol.params import Params, parse
-from app.protocol.pending import Pending
+from app.protocol.pending import REQUEST_URI, Pending
 from app.protocol.types import Client, Viewer
 from app.tokens.secrets import CODE, fingerprint, new_secret
 from app.world import World
@@ -29,8 +29,13 @@ async def authorize(request: Request, world: World) -> Response:
     now = world.now()
     params = parse(request.scope["query_string"])
     client = await _client(request, params.get("client_id"), world)
+    request_uri = params.get("request_uri")
+    if request_uri is not None and request_uri.startswith(REQUEST_URI):  # RFC 9126 §4: nothing else is looked at
+        return await _proceed(request, world, pulled(request_uri, client.client_id, world, now), now)
     redirect_uri = identified(params, client)
     try:
+        if client.requires_pushed:
+            raise InvalidRequest("this app registered to push its requests first")
         pending = validate(params, client, redirect_uri, world.settings, now)
     except OAuthError as refusal:
         return await _refused(request, world, refusal, redirect_uri, _state(params))
@@ -67,7 +72,7 @@ def identified(params: Params, client: Client) -> str:
     asked = params.get("redirect_uri")
     if asked is None:
         if len(client.redirect_uris) != 1:
-            raise InvalidRequest("redirect_uri is missing, and this app registered more than one")
+            raise InvalidRequest("redirect_uri is missing, and this app did not register exactly one")
         return client.redirect_uris[0]
     if not any(uris.matches(registered, asked) for registered in client.redirect_uris):
         raise InvalidRequest("redirect_uri is not one that this app registered")
@@ -91,7 +96,8 @@ async def _proceed(request: Request, world: World, pending: Pending, now: dateti
 async def _issue_code(world: World, pending: Pending, viewer: Viewer, now: datetime) -> Response:
     code = new_secret(CODE)
     expires_at = now + timedelta(seconds=world.settings.code_lifetime)
-    await store.add_code(world.pool, fingerprint(code), viewer, pending, expires_at)
+    if not await store.add_code(world.pool, fingerprint(code), viewer, pending, expires_at):
+        raise InvalidRequest("this request was answered already; start again from your app")
     return answer(pending.redirect_uri, world, code=code, state=pending.state)
 
 

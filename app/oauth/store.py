@@ -1,7 +1,8 @@
-"""SQL of the authorization endpoint: what was allowed before, the codes, and whom a token stands for."""
+"""SQL of the authorization endpoint: what was allowed before, the codes; whom a token stands for."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import text
@@ -12,7 +13,7 @@ from app.db.engine import HotPool
 from app.db.tables import consents
 from app.protocol.pending import Pending
 from app.protocol.redirect_uri import shown_host
-from app.protocol.types import Consent, Person, Viewer
+from app.protocol.types import Consent, Person, Principal, Viewer
 
 CONSENT = """
 SELECT scope, given_at FROM consents s WHERE user_id = $1 AND client_id = $2 AND redirect_host = $3 AND resource = $4
@@ -48,13 +49,18 @@ async def remember_consent(db: AsyncConnection, user_id: str, pending: Pending, 
 ADD_CODE = """
 INSERT INTO codes
   (fingerprint, client_id, user_id, redirect_uri, redirect_host, code_challenge, scope, resource, expires_at,
-   nonce, authenticated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+   nonce, authenticated_at, pushed_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+ON CONFLICT (pushed_id) WHERE pushed_id IS NOT NULL DO UPDATE
+  SET fingerprint = excluded.fingerprint, expires_at = excluded.expires_at, authenticated_at = excluded.authenticated_at
+  WHERE codes.consumed_at IS NULL AND codes.user_id = excluded.user_id
 """
 
 
-async def add_code(pool: HotPool, key: bytes, viewer: Viewer, pending: Pending, expires_at: datetime) -> None:
-    await pool.execute(
+async def add_code(pool: HotPool, key: bytes, viewer: Viewer, pending: Pending, expires_at: datetime) -> bool:
+    """A pushed request gives one code: the same user who reloads gets another in its place, as long as the first was not
+    redeemed (RFC 9126 §4). False when the request is used up."""
+    done = await pool.execute(
         ADD_CODE,
         key,
         pending.client_id,
@@ -67,7 +73,9 @@ async def add_code(pool: HotPool, key: bytes, viewer: Viewer, pending: Pending, 
         expires_at,
         pending.nonce,
         viewer.authenticated_at,
+        pending.pushed_id,
     )
+    return bool(done == "INSERT 0 1")
 
 
 PERSON = "SELECT id, email, name FROM users WHERE id = $1 AND disabled_at IS NULL"
@@ -77,3 +85,23 @@ async def person(pool: HotPool, user_id: str) -> Person | None:
     """Whom a token's subject stands for, if that is a user."""
     row = await pool.fetchrow(PERSON, user_id)
     return None if row is None else Person(row["id"], row["email"], row["name"])
+
+
+# The database itself is asked, not this process's memory of it: a revocation is known here at once.
+HOLDER = """
+SELECT EXISTS (SELECT FROM revocations WHERE handle = ANY($2::text[]) AND revoked_at >= to_timestamp($3)) AS revoked,
+  (SELECT email FROM users WHERE id = $1) AS email
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """What the database adds to a verified token. `email` is absent when its subject is no person."""
+
+    revoked: bool
+    email: str | None
+
+
+async def holder(pool: HotPool, principal: Principal) -> Holder:
+    row = await pool.fetchrow(HOLDER, principal.subject, list(principal.handles), principal.revocable_since)
+    return Holder(row["revoked"], row["email"])

@@ -5,12 +5,13 @@ from __future__ import annotations
 from app.protocol.errors import InsufficientScope, NoToken, OAuthError
 
 
-def bearer(refusal: OAuthError, resource_metadata: str | None, scope: str) -> str:
+def bearer(refusal: OAuthError, resource_metadata: str | None = None, scope: str | None = None) -> str:
     """The Bearer challenge: every value quoted, no `error` when no token came (RFC 6750 §3.1)."""
     fields = {"resource_metadata": resource_metadata, "scope": scope} if resource_metadata else {"scope": scope}
     if not isinstance(refusal, NoToken):
         fields = {"error": refusal.error, "error_description": refusal.description, **fields}
-    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in fields.items())
+    given = ", ".join(f'{name}="{value}"' for name, value in fields.items() if value is not None)
+    return f"Bearer {given}".strip()
 
 
 def needed_scope(refusal: OAuthError, held: frozenset[str], default: tuple[str, ...]) -> str:

@@ -15,7 +15,9 @@ MAX_NAME = 100
 MAX_TEXT = 2000
 DEFAULT_NAME = "MCP Client"  # the seed's
 GRANT_TYPES = ("authorization_code", "refresh_token")
-ON_REQUEST = ("urn:ietf:params:oauth:grant-type:token-exchange",)  # for a client that names them
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ON_REQUEST = (DEVICE_CODE, TOKEN_EXCHANGE)  # for a client that names them
 # Ours to say, never the client's (RFC 7591 §3.2.1).
 ASSIGNED = frozenset(
     [
@@ -52,10 +54,13 @@ def checked(document: object) -> dict[str, Any]:
         raise InvalidClientMetadata("the client metadata is not a JSON object")
     metadata = {name: value for name, value in document.items() if value is not None and name not in DROPPED}
     metadata |= {name: value for name, value in OPENID.items() if name in metadata}
-    metadata["redirect_uris"] = _redirect_uris(metadata.get("redirect_uris"))
     metadata["client_name"] = _client_name(metadata.get("client_name", DEFAULT_NAME))
-    metadata["grant_types"] = _grant_types(metadata.get("grant_types"))
-    metadata["response_types"] = _response_types(metadata.get("response_types"))
+    metadata["grant_types"] = grant_types = _grant_types(metadata.get("grant_types"))
+    metadata["response_types"] = _response_types(metadata.get("response_types"), grant_types)
+    if "authorization_code" in grant_types or metadata.get("redirect_uris"):
+        metadata["redirect_uris"] = _redirect_uris(metadata.get("redirect_uris"))
+    else:
+        metadata["redirect_uris"] = []
     method = metadata.setdefault("token_endpoint_auth_method", "client_secret_basic")  # RFC 7591 §2
     if method not in AUTH_METHODS:
         raise InvalidClientMetadata(f"token_endpoint_auth_method must be one of {', '.join(AUTH_METHODS)}")
@@ -63,6 +68,8 @@ def checked(document: object) -> dict[str, Any]:
         _check_keys(metadata)
     if not isinstance(metadata.get("scope", ""), str):
         raise InvalidClientMetadata("scope must be a string of words")
+    if not isinstance(metadata.get("require_pushed_authorization_requests", False), bool):  # RFC 9126 §6
+        raise InvalidClientMetadata("require_pushed_authorization_requests must be true or false")
     for name in LINKS:
         link = metadata.get(name, "https://")
         if not isinstance(link, str) or len(link) > MAX_TEXT or not link.startswith(("https://", "http://")):
@@ -81,6 +88,17 @@ def _check_keys(metadata: dict[str, Any]) -> None:
         raise InvalidClientMetadata("jwks must be a JWK set with at least one key")
     if any("d" in key or "k" in key for key in keys):
         raise InvalidClientMetadata("jwks has a private or symmetric key in it; send public keys only")
+
+
+def resource_server(client_name: str) -> dict[str, Any]:
+    """The metadata of an API that is no app: it gets no tokens, it asks about those that it receives (RFC 7662 §2.1)."""
+    return {
+        "client_name": _client_name(client_name),
+        "redirect_uris": [],
+        "grant_types": [],
+        "response_types": [],
+        "token_endpoint_auth_method": "client_secret_basic",
+    }
 
 
 def registration_key(metadata: dict[str, Any]) -> bytes:
@@ -110,17 +128,27 @@ def _client_name(name: object) -> str:
 
 
 def _grant_types(asked: object) -> list[str]:
-    """Always with `refresh_token`: a client that did not think of it would send its user through the browser every hour."""
+    """Always with `refresh_token`: a client that did not think of it would send its user through the browser every hour.
+
+    What is not supported is dropped; a client that asks only for grants without a redirect gets no authorization_code.
+    """
     if asked is None:
         return list(GRANT_TYPES)
     if not isinstance(asked, list) or not all(isinstance(word, str) for word in asked):
         raise InvalidClientMetadata("grant_types must be a list of strings")
-    if asked and "authorization_code" not in asked:
-        raise InvalidClientMetadata("grant_types must contain authorization_code")
-    return [*GRANT_TYPES, *(word for word in ON_REQUEST if word in asked)]
+    extra = [word for word in ON_REQUEST if word in asked]
+    if "authorization_code" in asked or not asked:
+        return [*GRANT_TYPES, *extra]
+    if not extra:
+        raise InvalidClientMetadata(f"grant_types must contain authorization_code or {' or '.join(ON_REQUEST)}")
+    return ["refresh_token", *extra]
 
 
-def _response_types(asked: object) -> list[str]:
-    if asked is not None and (not isinstance(asked, list) or "code" not in asked):
+def _response_types(asked: object, grant_types: list[str]) -> list[str]:
+    if asked is not None and not isinstance(asked, list):
+        raise InvalidClientMetadata("response_types must be a list of strings")
+    if "authorization_code" not in grant_types:
+        return []
+    if asked is not None and "code" not in asked:
         raise InvalidClientMetadata("response_types must contain code")
     return ["code"]

@@ -1,4 +1,4 @@
-"""Every error word that goes on the wire, with its status (RFC 6749 §4.1.2.1 and §5.2, 6750 §3.1, 7009, 7591 §3.2.2, 8707 §2)."""
+"""Every error word that goes on the wire, with its status (RFC 6749 §4.1.2.1 and §5.2, 6750 §3.1, 7009, 7591, 8628 §3.5, 8707)."""
 
 from __future__ import annotations
 
@@ -74,6 +74,24 @@ class InvalidTarget(OAuthError):
 
 class AccessDenied(OAuthError):
     error, status = "access_denied", 403
+
+
+class DeviceRefused(OAuthError):
+    """RFC 8628 §3.5, at the token endpoint, where every such word has status 400."""
+
+    error, status = "access_denied", 400
+
+
+class AuthorizationPending(OAuthError):
+    error, status = "authorization_pending", 400
+
+
+class SlowDown(OAuthError):
+    error, status = "slow_down", 400
+
+
+class ExpiredToken(OAuthError):
+    error, status = "expired_token", 400
 
 
 class LoginRequired(OAuthError):

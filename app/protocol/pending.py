@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 LIFETIME = timedelta(minutes=30)  # long enough for a forgotten password, short enough to be gone tomorrow
+PUSHED_LIFETIME = timedelta(seconds=90)  # RFC 9126 §2.2: from the push to the browser
+REQUEST_URI = "urn:ietf:params:oauth:request_uri:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +17,7 @@ class Pending:
     """A checked request. It travels sealed in the URL from step to step, so that GET stores nothing (design §5).
 
     `approved_by` is the session in which the user pressed Allow for exactly this request.
-    `started_at` is in seconds since 1970.
+    `started_at` is in seconds since 1970. `pushed_id` names a pushed request, of which one code comes (RFC 9126 §4).
     """
 
     client_id: str
@@ -30,12 +32,13 @@ class Pending:
     started_at: float
     approved_by: str | None = None
     nonce: str | None = None
+    pushed_id: str | None = None
 
     def approved(self, session_id: str) -> Pending:
         return replace(self, approved_by=session_id)
 
-    def expired(self, now: datetime) -> bool:
-        return now - datetime.fromtimestamp(self.started_at, UTC) > LIFETIME
+    def expired(self, now: datetime, lifetime: timedelta = LIFETIME) -> bool:
+        return now - datetime.fromtimestamp(self.started_at, UTC) > lifetime
 
     def packed(self) -> bytes:
         return zlib.compress(json.dumps(asdict(self), separators=(",", ":")).encode())

@@ -22,6 +22,8 @@ class Client:
     kind: str = "dynamic"
     keys: Mapping[str, Any] | None = None  # `jwks` or `jwks_uri`, of a client that signs (RFC 7523)
     fresh_until: datetime | None = None  # of a document's client: when its document is due to be fetched again
+    requires_pushed: bool = False  # RFC 9126 §6
+    introspects: bool = False  # an API of ours: the operator lets it ask about the tokens it receives
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,8 @@ class Authorization:
 class Principal:
     """Who a verified token stands for. `handles` are the names under which it can be revoked; times in seconds since 1970.
 
-    `revocable_from` is when the token was issued that this one was exchanged for: a revocation since then is meant for both.
+    `revocable_since` is when the token was issued, or the one that it was exchanged for: a revocation since then is meant for
+    both.
     """
 
     subject: str
@@ -110,4 +113,4 @@ class Principal:
     handles: tuple[str, ...]
     token_id: str
     connection_id: str | None
-    revocable_from: int | None = None
+    revocable_since: int

@@ -27,7 +27,7 @@ class Revocations:
         """True when one of the principal's handles was revoked after its token, or the one it was exchanged for, was issued."""
         if not self._until:
             return False
-        since = principal.issued_at if principal.revocable_from is None else principal.revocable_from
+        since = principal.revocable_since
         for handle in principal.handles:
             entry = self._until.get(handle)
             if entry is not None and since <= entry[0]:

@@ -14,13 +14,21 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from app.protocol import user_code
+
 PURPOSES = ("signing keys", "refresh", "pending", "forms", "mcp request state")
 API_KEY, CODE, CLIENT_SECRET, REFRESH, LINK = "gh_key_", "gh_code_", "gh_cs_", "gh_rt_", "gh_link_"
+REGISTRATION, DEVICE = "gh_rat_", "gh_dc_"  # RFC 7592 registration_access_token, RFC 8628 device_code
 
 
 def new_secret(prefix: str) -> str:
     """256 random bits behind the prefix of its kind, in `[A-Za-z0-9_-]`."""
     return prefix + secrets.token_urlsafe(32)
+
+
+def new_user_code() -> str:
+    """What a person types (RFC 8628 §6.1): short, so it lives for minutes and guesses are counted."""
+    return "".join(secrets.choice(user_code.ALPHABET) for _ in range(user_code.LENGTH))
 
 
 def new_id(prefix: str) -> str:

@@ -69,5 +69,5 @@ def _principal(claims: dict[str, Any], now: datetime) -> Principal:
         handles=tuple(handle for handle in handles if handle),
         token_id=claims["jti"],
         connection_id=claims.get("connection"),
-        revocable_from=exchanged.get("iat"),
+        revocable_since=exchanged.get("iat", claims["iat"]),
     )

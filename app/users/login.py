@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from app import audit, sessions
 from app.clients import store as clients
-from app.flow import after, opened, step
+from app.flow import after, is_at_device, opened, step
 from app.http import client_address, form, see_other, with_retry_after
 from app.limits import LOGIN_ACCOUNT, LOGIN_ADDRESS, forgive, hit
 from app.pages import render
@@ -91,7 +91,7 @@ async def _page(
     error: str | None = None,
     status: int = 200,
 ) -> Response:
-    pending = opened(req, world, now) if req else None
+    pending = opened(req, world, now) if req and not is_at_device(req) else None
     client = await clients.client(world.pool, pending.client_id) if pending else None
     secret = sessions.cookie(request, world)
     fresh = secret or sessions.new_cookie()
@@ -104,6 +104,7 @@ async def _page(
         error=error,
         client_name=client.client_name if client else None,
         redirect_host=uris.shown_host(pending.redirect_uri) if pending else None,
+        at_device=is_at_device(req),
     )
     if secret is None:
         sessions.set_cookie(response, world, fresh)

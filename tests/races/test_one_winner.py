@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from app.users.accounts import new_link
-from tests.actors import App, Browser, http
+from tests.actors import DEVICE_CODE, App, Browser, Device, http
 from tests.conftest import House
 
 RACERS = 50
@@ -169,6 +169,47 @@ def test_one_password_link_sets_one_password(house: House) -> None:
         statuses = sorted(pool.map(attempt, range(8)))
     assert statuses == [200] + [410] * 7
     assert house.sql("SELECT count(*) FROM audit_events WHERE event = 'password.changed'") == [(1,)]
+
+
+def test_one_allowed_device_code_is_consumed_once(app: App, browser: Browser, house: House, blocked: Any) -> None:
+    """RFC 8628 §3.5: fifty polls, one connection; the others find the code used."""
+    device = Device.of(app)
+    device.decide(browser)
+    form = {"grant_type": DEVICE_CODE, "device_code": device.device_code, "client_id": app.client_id}
+    responses = blocked(
+        "device_codes", lambda: race(house, lambda _, client: client.post(f"{house.url}/token", data=form))
+    )
+    assert sorted(response.status_code for response in responses) == [200] + [400] * (RACERS - 1)
+    assert {response.json()["error"] for response in responses if response.status_code == 400} == {"invalid_grant"}
+    assert house.sql("SELECT count(*) FROM connections") == [(1,)]
+    winner = next(response.json() for response in responses if response.status_code == 200)
+    assert app.call("whoami", winner["access_token"]).status_code == 200
+
+
+def test_of_many_polls_at_once_one_was_in_time(app: App, browser: Browser, house: House) -> None:
+    """RFC 8628 §3.5: each of the others is told to slow down, and each costs five seconds."""
+    device = Device.of(app)
+    form = {"grant_type": DEVICE_CODE, "device_code": device.device_code, "client_id": app.client_id}
+    responses = race(house, lambda _, client: client.post(f"{house.url}/token", data=form))
+    words = [response.json()["error"] for response in responses]
+    assert (words.count("authorization_pending"), words.count("slow_down")) == (1, RACERS - 1)
+    assert house.sql("SELECT poll_interval FROM device_codes") == [(5 * RACERS,)]
+
+
+def test_one_device_is_decided_about_once(app: App, browser: Browser, house: House) -> None:
+    device = Device.of(app)
+    entered = device.entered(browser)
+    fields = {name: entered.field(name) for name in ("csrf", "entered")}
+    cookies = dict(browser.http.cookies)
+
+    def attempt(number: int, client: httpx2.Client) -> httpx2.Response:
+        client.cookies.update(cookies)
+        decision = "allow" if number % 2 else "deny"
+        return client.post(f"{house.url}/device/decision", data=fields | {"decision": decision})
+
+    statuses = sorted(response.status_code for response in race(house, attempt))
+    assert statuses == [200] + [400] * (RACERS - 1)
+    assert house.sql("SELECT count(*) FROM audit_events WHERE event LIKE 'device.%'") == [(1,)]
 
 
 def test_identical_registrations_at_once_are_one_client(house: House) -> None:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.actors import PASSWORD, App
+from tests.actors import PASSWORD, App, Device
 from tests.conftest import House
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -87,6 +87,25 @@ def test_a_hostile_name_stays_text_and_nothing_overflows_a_phone(app: App, page:
     page.wait_for_url("**/consent?*")
     assert "owned" not in page.title()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_a_device_is_connected_from_a_phone(app: App, page: Page) -> None:
+    """The address of the QR code, sign-in, the code compared, Allow; the keyboard is enough."""
+    device = Device.of(app)
+    page.goto(device.complete)
+    sign_in(page)
+    expect(page.get_by_label("Code")).to_be_focused()
+    expect(page.get_by_label("Code")).to_have_value(device.user_code)
+    page.get_by_label("Code").fill("bbbb bbbb")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("No device waits")
+    page.get_by_label("Code").fill(device.user_code.lower())
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(device.user_code)).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.get_by_role("button", name="Allow").click()
+    expect(page.get_by_role("heading", name="Your device is connected")).to_be_visible()
+    assert device.poll().status_code == 200
 
 
 def test_a_key_is_made_and_revoked_on_the_account_page(app: App, page: Page, house: House) -> None:

@@ -237,13 +237,13 @@ def test_a_revocation_that_was_not_heard_yet_voids_it_all_the_same() -> None:
     moment = int(revoked_at.timestamp())
     revocations.add("first", revoked_at, revoked_at + timedelta(hours=1))
 
-    def issued(at: int, since: int | None) -> Principal:
+    def issued(at: int, since: int) -> Principal:
         return Principal(
             "u", "c", frozenset(), "token_exchange", at, at + 60, ("second", "first"), "second", None, since
         )
 
     assert revocations.covers(issued(moment + 1, moment - 100))
-    assert not revocations.covers(issued(moment + 1, None))
+    assert not revocations.covers(issued(moment + 1, moment + 1))
     assert not revocations.covers(issued(moment + 9, moment + 1))
 
 

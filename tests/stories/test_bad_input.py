@@ -29,6 +29,11 @@ FORMS = [
     "/authorize",
     "/token",
     "/revoke",
+    "/introspect",
+    "/par",
+    "/device_authorization",
+    "/device",
+    "/device/decision",
     "/login",
     "/consent",
     "/setup",
@@ -39,10 +44,14 @@ FORMS = [
     "/account/api-keys/revoke",
 ]
 JSON = ["/register", "/auth/token", "/api-keys"]
-PAGES = ["/authorize", "/authorize/continue", "/login", "/consent", "/setup", "/password", "/account", "/"]
+PAGES = ["/authorize", "/authorize/continue", "/device", "/login", "/consent", "/setup", "/password", "/account", "/"]
 FIELDS = [
     "client_id",
     "redirect_uri",
+    "request_uri",
+    "user_code",
+    "entered",
+    "device_code",
     "state",
     "scope",
     "req",

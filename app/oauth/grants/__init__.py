@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from app.oauth.grants import authorization_code, refresh_token, token_exchange
+from app.oauth.grants import authorization_code, device_code, refresh_token, token_exchange
+from app.protocol.client_metadata import DEVICE_CODE, TOKEN_EXCHANGE
 from app.protocol.params import Params
 from app.protocol.types import Authorization, Client
 from app.world import World
@@ -15,5 +16,6 @@ Redeem = Callable[[World, Client, Params, datetime], Awaitable[Authorization]]
 GRANTS: dict[str, Redeem] = {
     "authorization_code": authorization_code.redeem,
     "refresh_token": refresh_token.redeem,
-    token_exchange.GRANT_TYPE: token_exchange.redeem,
+    TOKEN_EXCHANGE: token_exchange.redeem,
+    DEVICE_CODE: device_code.redeem,
 }

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 
 from app.api_keys import store
-from app.api_keys.callers import verified
 from app.clients.authenticate import names_a_client
 from app.protocol import token_types
+from app.protocol.client_metadata import TOKEN_EXCHANGE
 from app.protocol.errors import InvalidRequest, InvalidScope, InvalidToken, TemporarilyUnavailable, UnknownApiKey
 from app.protocol.params import Params
 from app.protocol.resource import resolve
@@ -24,15 +24,14 @@ from app.protocol.types import Authorization, Client, Exchanged, Principal
 from app.tokens.secrets import API_KEY, fingerprint
 from app.world import World
 
-GRANT_TYPE = "urn:ietf:params:oauth:grant-type:token-exchange"
 MOST_HANDLES = 8  # a token exchanged for one that was exchanged for one … grows by a name each time
 # Whoever holds an API key and is no client: the key alone lets it in, as at /auth/token.
-SCRIPT = Client("", "a script", (), frozenset({GRANT_TYPE}), "none", None, None)
+SCRIPT = Client("", "a script", (), frozenset({TOKEN_EXCHANGE}), "none", None, None)
 
 
 def is_script(request: Request, params: Params) -> bool:
     """True for an API key without a client."""
-    by_key = params.get("grant_type") == GRANT_TYPE and params.get("subject_token_type") == token_types.API_KEY
+    by_key = params.get("grant_type") == TOKEN_EXCHANGE and params.get("subject_token_type") == token_types.API_KEY
     return by_key and not names_a_client(request, params)
 
 
@@ -60,7 +59,7 @@ async def _principal(world: World, token: str, now: datetime) -> Principal:
     if revocations.is_stale(now.timestamp(), world.settings.revocation_staleness):
         raise TemporarilyUnavailable("revocations are not known at the moment", retry_after=1)
     try:
-        principal = await verified(token, world, now)
+        principal = await world.live.verified(token, world.settings.issuer, world.settings.resource, now)
     except InvalidToken as fault:
         raise InvalidRequest(f"subject_token: {fault.description}") from fault
     if revocations.covers(principal):
@@ -76,7 +75,6 @@ def _for_token(client: Client, principal: Principal, scope: str | None, resource
     inherited = tuple(handle for handle in principal.handles if handle not in own)
     if len(inherited) > MOST_HANDLES:
         raise InvalidRequest("subject_token has been exchanged too often; use the one at the beginning")
-    since = principal.issued_at if principal.revocable_from is None else principal.revocable_from
     return Authorization(
         subject=principal.subject,
         client_id=client.client_id,
@@ -85,7 +83,7 @@ def _for_token(client: Client, principal: Principal, scope: str | None, resource
         via="token_exchange",
         connection_id=principal.connection_id,
         expires_at=datetime.fromtimestamp(principal.expires_at, UTC),
-        exchanged=Exchanged(inherited, since),
+        exchanged=Exchanged(inherited, principal.revocable_since),
     )
 
 

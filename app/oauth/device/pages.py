@@ -1,0 +1,131 @@
+"""GET and POST /device, POST /device/decision: a person types a device's code, sees what it asks for, and decides (RFC 8628 §3.3)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app import audit, sessions
+from app.clients import store as clients
+from app.flow import at_device, step
+from app.http import client_address, form, see_other, with_retry_after
+from app.limits import DEVICE_ACCOUNT, DEVICE_ADDRESS, hit
+from app.oauth.device import store
+from app.pages import error_page, render
+from app.protocol.errors import InvalidRequest, TooManyRequests
+from app.protocol.params import parse
+from app.protocol.scope import SCOPES
+from app.protocol.types import Viewer
+from app.protocol.user_code import normal, shown
+from app.tokens.secrets import Unsealable, b64, unb64
+from app.world import World
+
+ENTERED = b"device"  # what is sealed here opens nowhere else
+UNKNOWN = "No device waits for this code. Look at it again, or start anew on the device: a code works for ten minutes."
+GONE = "This device has had its answer already, or its code is too old."
+
+
+async def show(request: Request, world: World) -> Response:
+    """The page for the code. A code in the address is filled in, and sent only when its reader presses the button (§3.3.1)."""
+    typed = parse(request.scope["query_string"]).get("user_code") or ""
+    viewer = await sessions.viewer(request, world, world.now())
+    return _page(request, world, viewer, typed) if viewer else see_other(step("/login", at_device(typed)))
+
+
+async def enter(request: Request, world: World) -> Response:
+    """What the device asks for, to be allowed or denied. Guesses are counted per account and per address, the right ones
+    too: else codes of one's own would buy more (§5.1)."""
+    now = world.now()
+    fields = await form(request, world)
+    sessions.check_form(request, world, fields)
+    typed = fields.get("user_code") or ""
+    viewer = await sessions.viewer(request, world, now)
+    if viewer is None:
+        return see_other(step("/login", at_device(typed)))
+    try:
+        await hit(world.pool, DEVICE_ADDRESS, client_address(request, world.settings.trusted_proxies), now)
+        await hit(world.pool, DEVICE_ACCOUNT, viewer.user_id, now)
+    except TooManyRequests as refusal:
+        minutes = -(-(refusal.retry_after or 60) // 60)
+        again = f"Too many codes. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
+        return with_retry_after(_page(request, world, viewer, typed, again, 429), refusal)
+    return await _ask(request, world, viewer, typed, now)
+
+
+async def decide(request: Request, world: World) -> Response:
+    """Allow or Deny, once. Nothing is remembered: the next device asks anew."""
+    now = world.now()
+    fields = await form(request, world)
+    sessions.check_form(request, world, fields)
+    viewer = await sessions.viewer(request, world, now)
+    key = _opened(fields.get("entered"), world)
+    decision = fields.required("decision")
+    if decision not in ("allow", "deny"):
+        raise InvalidRequest("decision must be allow or deny")
+    if viewer is None:
+        return see_other(step("/login", at_device("")))
+    allowed = decision == "allow"
+    async with world.db.begin() as db:
+        decided = await store.decide_device(db, key, viewer, now, allowed=allowed)
+        if decided is not None:
+            event = "device.allowed" if allowed else "device.refused"
+            scope = " ".join(decided.scope)
+            await audit.record(db, event, now, user_id=viewer.user_id, client_id=decided.client_id, scope=scope)
+    if decided is None:
+        return error_page(GONE, heading="There is nothing to decide", link="/device", link_text="Enter another code")
+    return render("device_done.html", allowed=allowed)
+
+
+async def _ask(request: Request, world: World, viewer: Viewer, typed: str, now: datetime) -> Response:
+    code = normal(typed)
+    found = None
+    if code is not None:
+        async with world.db.connect() as db:
+            found = await store.waiting_device(db, code, now)
+    client = await clients.client(world.pool, found[1].client_id) if found else None
+    if code is None or found is None or client is None:
+        return _page(request, world, viewer, typed, UNKNOWN, 400)
+    key, asked = found
+    return render(
+        "device_consent.html",
+        csrf=_csrf(request, world),
+        entered=b64(world.secrets.pending.seal(key, ENTERED)),
+        req=at_device(code),
+        user_code=shown(code),
+        client_name=client.client_name,
+        scopes=[SCOPES[name] for name in asked.scope],
+        resource=asked.resource,
+        account=viewer.email,
+    )
+
+
+def _page(
+    request: Request, world: World, viewer: Viewer, typed: str, error: str | None = None, status: int = 200
+) -> Response:
+    code = normal(typed)
+    return render(
+        "device.html",
+        status=status,
+        csrf=_csrf(request, world),
+        req=at_device(typed),
+        user_code=shown(code) if code else typed[:20],
+        error=error,
+        account=viewer.email,
+    )
+
+
+def _csrf(request: Request, world: World) -> str:
+    secret = sessions.cookie(request, world)
+    if secret is None:
+        raise InvalidRequest("the session has ended")
+    return sessions.form_token(secret, world)
+
+
+def _opened(entered: str | None, world: World) -> bytes:
+    """The key of the device's row, which only who entered its code has."""
+    try:
+        return world.secrets.pending.open(unb64(entered or ""), ENTERED)
+    except (Unsealable, ValueError) as fault:
+        raise InvalidRequest("this form is not ours; enter the code again") from fault
