@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -54,6 +57,24 @@ def test_mismatched_headers_are_refused(app: App, token: str) -> None:
         refused = app.modern("tools/call", token, "whoami", headers, arguments={})
         assert refused.status_code == 400, headers
         assert refused.json()["error"]["code"] in (-32020, -32022)
+
+
+def test_blanks_around_a_header_are_no_part_of_it(app: App, token: str) -> None:
+    """RFC 9110 §5.5, as the conformance suite's http-header-validation asks; raw, because clients refuse to send it."""
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    body = json.dumps(rpc("tools/call", name="whoami", arguments={}, _meta=meta)).encode()
+    host = urlsplit(app.url)
+    sent = {"Host": host.netloc, "Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    sent |= {"Accept": "application/json, text/event-stream", "Content-Length": str(len(body)), "Connection": "close"}
+    sent |= {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "whoami"}
+    head = "".join(f"{name}: \t {value} \t\r\n" for name, value in sent.items())
+    with socket.create_connection(("127.0.0.1", host.port or 0), 10) as connection:
+        connection.sendall(f"POST /mcp HTTP/1.1\r\n{head}\r\n".encode() + body)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 "), answer
 
 
 def test_the_version_said_twice_counts_once(app: App, token: str) -> None:
