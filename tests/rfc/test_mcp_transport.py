@@ -118,6 +118,21 @@ def test_what_is_no_message_is_refused(app: App, token: str, body: bytes, status
     assert app.call("whoami", token).status_code == 200
 
 
+def test_an_unknown_prompt_or_resource_is_the_callers_fault(
+    app: App, token: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """server/prompts and server/resources "Error Handling": -32602, in both eras, and nothing about it in the error log."""
+    unknown = "x://nothing"
+    answers = [
+        app.modern("prompts/get", token, "nothing"),
+        app.mcp(rpc("prompts/get", name="nothing"), token),
+        app.modern("resources/read", token, headers={"Mcp-Name": unknown}, uri=unknown),
+        app.mcp(rpc("resources/read", uri=unknown), token),
+    ]
+    assert [answer.json()["error"]["code"] for answer in answers] == [-32602] * 4
+    assert not capfd.readouterr().err
+
+
 def test_an_unknown_tool_and_wrong_arguments_are_the_callers_fault(app: App, token: str) -> None:
     for response in (app.call("nothing", token), app.call("add_note", token), app.call("add_note", token, text="")):
         assert response.status_code == 200
