@@ -14,6 +14,11 @@ from tests.actors import Browser, Page
 from tests.referees import nodejs
 
 SECONDS = 40
+try:
+    nodejs.program()
+    WHY_NOT = ""
+except nodejs.NoNode as why:
+    WHY_NOT = str(why)
 
 
 class Process:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,16 @@ import pytest
 
 from tests.actors import Browser
 from tests.conftest import House
-from tests.referees.node_process import Process, allowed
-from tests.referees.nodejs import NoNode, program
+from tests.referees.node_process import WHY_NOT, Process, allowed
+from tests.referees.nodejs import PLACE
 
-try:
-    program()
-    WHY_NOT = ""
-except NoNode as why:
-    WHY_NOT = str(why)
 pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 
-GENERATIONS = [("1", None), ("2", "legacy"), ("2", "auto")]
-EACH = pytest.mark.parametrize(("generation", "mode"), GENERATIONS, ids=["1.32.2", "2.4.0-handshake", "2.4.0-auto"])
+ASKED = json.loads((PLACE / "package.json").read_text())["dependencies"]
+OLD, NEW = ASKED["@modelcontextprotocol/sdk"], ASKED["@modelcontextprotocol/client"]
+EACH = pytest.mark.parametrize(
+    ("generation", "mode"), [("1", None), ("2", "legacy"), ("2", "auto")], ids=[OLD, f"{NEW}-handshake", f"{NEW}-auto"]
+)
 
 
 class Client:
@@ -90,9 +89,8 @@ def test_it_discovers_registers_signs_in_and_calls(
     assert listed["structuredContent"]["result"][0]["text"] == "from TypeScript"
     assert app.ok("era") == ("2026-07-28" if mode == "auto" else "2025-11-25")
     registered = app.ok("kept")["client"]
-    assert house.sql("SELECT name FROM clients WHERE id = :id", id=registered["client_id"]) == [
-        (f"TypeScript SDK {generation}",)
-    ]
+    (known,) = json.loads(house.operator("client", "list", "--json"))
+    assert (known["client_id"], known["client_name"]) == (registered["client_id"], f"TypeScript SDK {generation}")
 
 
 @EACH
@@ -118,8 +116,8 @@ def test_a_revoked_connection_signs_in_again(client: Make, house: House, generat
     signed_in(app)
     app.call("whoami")
     before = app.ok("kept")["client"]["client_id"]
-    (connection,) = house.sql("SELECT id FROM connections WHERE ended_at IS NULL")
-    house.operator("connection", "revoke", str(connection[0]))
+    (connection,) = json.loads(house.operator("connection", "list", "--json"))
+    house.operator("connection", "revoke", connection["id"])
     house.catch_up()
     refused = app.do("call", name="whoami", args={})
     assert refused["unauthorized"], refused

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.prompts.base import UserMessage
 from mcp.server.mcpserver.tools import Tool
 from mcp.shared.exceptions import MCPError
@@ -78,7 +79,7 @@ async def test_multiple_content_types() -> list[TextContent | ImageContent | Emb
 
 
 async def test_error_handling() -> str:
-    raise ValueError("This tool intentionally returns an error for testing")
+    raise ToolError("This tool intentionally returns an error for testing")
 
 
 async def test_tool_with_logging(ctx: Ctx) -> str:

@@ -26,10 +26,6 @@ ON_STREAMS = dict.fromkeys(
 EVERYWHERE = {
     "server-sse-polling": "needs GET to resume a stream; the guard answers 405 (the suite calls it pending)",
 }
-EXTENSIONS = {
-    "tasks-": "the tasks extension is optional and not offered",
-    "sep-2640-": "the skills extension is optional and not offered",
-}
 NO_SUCH_TOOL = "passes without its tool, so it says nothing here; it is run on the example tools"
 
 # What has to have been reached behind the guard for a scenario to count, where its name does not give it away.
@@ -82,9 +78,6 @@ class Target:
 
     def why_not(self, scenario: str) -> str | None:
         """Why this scenario cannot say anything about this server."""
-        for prefix, why in EXTENSIONS.items():
-            if scenario.startswith(prefix):
-                return why
         if self.only is not None and scenario not in self.only:
             return "tests example tools that our own server does not have; see the servers below"
         return (EVERYWHERE | self.elsewhere).get(scenario)

@@ -16,7 +16,7 @@ class Proxy:
 
     def __init__(self, token: str) -> None:
         self.onward = 0  # the port of the server that is asked next
-        self._added = f"Authorization: Bearer {token}\r\nConnection: close\r\n".encode()
+        self.token = token
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection: the head with the header in it, then both directions until either side ends."""
@@ -29,8 +29,9 @@ class Proxy:
         first, *lines = head[:-4].split(b"\r\n")
         kept = [line for line in lines if not line.lower().startswith((b"connection:", b"keep-alive:"))]
         has_one = any(line.lower().startswith(b"authorization:") for line in kept)
-        added = b"Connection: close\r\n" if has_one else self._added
-        onward.write(b"\r\n".join([first, *kept, added + b"\r\n"]))
+        if not has_one:
+            kept.append(f"Authorization: Bearer {self.token}".encode())
+        onward.write(b"\r\n".join([first, *kept, b"Connection: close", b"", b""]))
         there = asyncio.create_task(_pass_on(reader, onward))
         back = asyncio.create_task(_pass_on(onward_reader, writer))
         await asyncio.wait({there, back}, return_when=asyncio.FIRST_COMPLETED)

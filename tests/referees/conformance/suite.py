@@ -107,3 +107,19 @@ def judged(target: Target, scenario: str, checks: list[Check], reached: set[str]
         return Verdict(scenario, "FAILED", 0, f"vacuous: it never reached {needed}")
     warned = [f"{check.id}: {check.said}" for check in own if check.status == "WARNING"]
     return Verdict(scenario, "warned" if warned else "passed", succeeded, "; ".join(warned + notes))
+
+
+def required(revision: str) -> set[str]:
+    """The scenarios that conforming to this revision takes of a server, as the suite has frozen them; none if it has not."""
+    path = nodejs.MODULES / ALPHA / "requirements" / f"{revision}.yaml"
+    if not path.is_file():
+        return set()
+    of_servers = path.read_text().split("\nserver:\n")[1].split("\n\n")[0]
+    return set(re.findall(r"^  - (\S+)$", of_servers, re.MULTILINE))
+
+
+def extensions() -> list[str]:
+    """The scenarios of optional extensions, which no revision requires."""
+    command = [str(nodejs.program()), str(nodejs.MODULES / ALPHA / "dist" / "index.js"), "list", "--server"]
+    listed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    return re.findall(r"^\s*- (\S+) \[extension\]$", listed, re.MULTILINE)
