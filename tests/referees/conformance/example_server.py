@@ -13,7 +13,7 @@ from mcp.types import EmptyResult, SetLevelRequestParams, SubscribeRequestParams
 
 from app.gate.tool import Tool
 from app.world import World
-from tests.referees.conformance import examples, rounds
+from tests.referees.conformance import examples, rounds, schemas
 
 SERVED: set[str] = set()  # names of what there is and was really reached, behind the guard
 OFFERED = {function.__name__ for function in (*examples.TOOLS, *examples.PROMPTS, *rounds.TOOLS, *rounds.PROMPTS)}
@@ -38,7 +38,7 @@ def build(world: World, tools: dict[str, Tool], *, streams: bool) -> StreamableH
     server = MCPServer(
         "conformance-examples",
         version="1.0",
-        tools=[examples.schema_tool()],
+        tools=[schemas.schema_tool()],
         request_state_security=RequestStateSecurity(keys=list(world.secrets.request_state.keys)),
         subscriptions=None if streams else False,
         middleware=[remember],

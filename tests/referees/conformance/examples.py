@@ -10,7 +10,6 @@ from typing import Annotated, Any
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.prompts.base import UserMessage
-from mcp.server.mcpserver.tools import Tool
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
     MISSING_REQUIRED_CLIENT_CAPABILITY,
@@ -24,33 +23,12 @@ from mcp.types import (
 )
 from pydantic import BaseModel, Field
 
+from tests.referees.conformance.schemas import Choices, Defaults, Username
+
 Ctx = Context[Any, Any]
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"  # one red pixel
 WAV = "UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAAB9AAACABAAZGF0YQIAAAA="
 IMAGE = ImageContent(type="image", data=PNG, mime_type="image/png")
-# Keywords of JSON Schema 2020-12 that have to arrive at clients as they are.
-ADDRESS = {
-    "$anchor": "addressDef",
-    "type": "object",
-    "properties": {"street": {"type": "string"}, "city": {"type": "string"}},
-}
-SCHEMA_2020_12: dict[str, Any] = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "type": "object",
-    "$defs": {"address": ADDRESS},
-    "properties": {
-        "name": {"type": "string"},
-        "address": {"$ref": "#/$defs/address"},
-        "contactMethod": {"type": "string", "enum": ["phone", "email"]},
-        "phone": {"type": "string"},
-        "email": {"type": "string"},
-    },
-    "allOf": [{"anyOf": [{"required": ["phone"]}, {"required": ["email"]}]}],
-    "if": {"properties": {"contactMethod": {"const": "phone"}}, "required": ["contactMethod"]},
-    "then": {"required": ["phone"]},
-    "else": {"required": ["email"]},
-    "additionalProperties": False,
-}
 
 
 def embedded(uri: str, mime_type: str, text: str) -> EmbeddedResource:
@@ -126,35 +104,6 @@ async def test_custom_header(
     region: Annotated[str, Field(json_schema_extra={"x-mcp-header": "Region"})],
 ) -> str:
     return region
-
-
-class Username(BaseModel):
-    username: str = Field(description="User's response")
-    email: str = Field(description="User's email address")
-
-
-class Defaults(BaseModel):
-    name: str = "John Doe"
-    age: int = 30
-    score: float = 95.5
-    status: str = Field("active", json_schema_extra={"enum": ["active", "inactive", "pending"]})
-    verified: bool = True
-
-
-def titled(*words: str) -> list[Any]:
-    return [{"const": f"value{n}", "title": word} for n, word in enumerate(words, 1)]
-
-
-OPTIONS: list[Any] = ["option1", "option2", "option3"]
-LEGACY: dict[str, Any] = {"enum": ["opt1", "opt2", "opt3"], "enumNames": ["Option One", "Option Two", "Option Three"]}
-
-
-class Choices(BaseModel):
-    untitledSingle: str = Field(json_schema_extra={"enum": list(OPTIONS)})
-    titledSingle: str = Field(json_schema_extra={"oneOf": list(titled("First", "Second", "Third"))})
-    legacyEnum: str = Field(json_schema_extra={**LEGACY})
-    untitledMulti: list[str] = Field(json_schema_extra={"items": {"type": "string", "enum": list(OPTIONS)}})
-    titledMulti: list[str] = Field(json_schema_extra={"items": {"anyOf": list(titled("First", "Second", "Third"))}})
 
 
 async def elicited(ctx: Ctx, message: str, schema: type[BaseModel]) -> str:
@@ -248,13 +197,3 @@ def furnish(server: MCPServer) -> None:
         return json.dumps({"id": id, "templateTest": True, "data": f"Data for ID: {id}"})
 
     server.completion()(complete)  # type: ignore[no-untyped-call]
-
-
-def schema_tool() -> Tool:
-    """`json_schema_2020_12_tool`: its schema by hand, since no signature says all of it."""
-
-    async def json_schema_2020_12_tool() -> str:
-        return "ok"
-
-    made = Tool.from_function(json_schema_2020_12_tool, description="Tool with JSON Schema 2020-12 features")
-    return made.model_copy(update={"parameters": SCHEMA_2020_12})

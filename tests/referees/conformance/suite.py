@@ -15,6 +15,7 @@ from tests.referees import nodejs
 from tests.referees.conformance.plan import ALPHA, Target
 
 STAMP = re.compile(r"-\d{4}-\d\d-\d\dT[\d-]+Z$")
+PREFIX = {"server": "server-", "authorization": "authorization-server-"}  # of its folders
 OF_THE_WIRE = ("wire-schema-valid", "wire-schema-harness-error")
 SECONDS = 240
 
@@ -69,7 +70,7 @@ def run(
         finally:
             limit.cancel()
     found = {
-        STAMP.sub("", path.parent.name).removeprefix("server-"): _checks(path)
+        STAMP.sub("", path.parent.name).removeprefix(PREFIX[mode]): _checks(path)
         for path in sorted(out.glob("*/checks.json"))
     }
     assert found, "the suite wrote nothing:\n" + "".join(said)
