@@ -13,6 +13,7 @@ from tests.actors import Browser
 from tests.conftest import House
 from tests.referees.node_process import WHY_NOT, Process, allowed
 from tests.referees.nodejs import PLACE
+from tests.websites import Website
 
 pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 
@@ -26,8 +27,8 @@ EACH = pytest.mark.parametrize(
 class Client:
     """The Node program as the test sees it."""
 
-    def __init__(self, house: House, home: Path, generation: str, mode: str | None) -> None:
-        self.node = Process(home, "typescript.mjs", generation, f"{house.url}/mcp")
+    def __init__(self, house: House, home: Path, generation: str, mode: str | None, *document: str) -> None:
+        self.node = Process(home, "typescript.mjs", generation, f"{house.url}/mcp", *document)
         self.browser = Browser(house.url)
         self.mode = mode
         self.opened: list[str] = []
@@ -52,21 +53,21 @@ class Client:
         return called
 
 
+Make = Callable[..., Client]
+
+
 @pytest.fixture
-def client(house: House, tmp_path: Path) -> Iterator[Callable[[str, str | None], Client]]:
+def client(house: House, tmp_path: Path) -> Iterator[Make]:
     house.add_user()
     made: list[Client] = []
 
-    def make(generation: str, mode: str | None) -> Client:
-        made.append(Client(house, tmp_path, generation, mode))
+    def make(generation: str, mode: str | None, *document: str) -> Client:
+        made.append(Client(house, tmp_path, generation, mode, *document))
         return made[-1]
 
     yield make
     for client in made:
         client.node.end()
-
-
-Make = Callable[[str, str | None], Client]
 
 
 def signed_in(client: Client) -> None:
@@ -91,6 +92,26 @@ def test_it_discovers_registers_signs_in_and_calls(
     registered = app.ok("kept")["client"]
     (known,) = json.loads(house.operator("client", "list", "--json"))
     assert (known["client_id"], known["client_name"]) == (registered["client_id"], f"TypeScript SDK {generation}")
+
+
+@EACH
+def test_a_document_stands_in_for_registration(
+    client: Make, house: House, website: Website, generation: str, mode: str | None
+) -> None:
+    """Client ID Metadata Documents: the client_id is the address of what the SDK would have registered."""
+    address = f"{website.url}/client.json"
+    described = {
+        "client_id": address,
+        "client_name": "By document",
+        "redirect_uris": ["http://127.0.0.1:3030/callback"],
+        "token_endpoint_auth_method": "none",
+    }
+    website.publish("/client.json", described)
+    app = client(generation, mode, address)
+    signed_in(app)
+    assert app.ok("kept")["client"]["client_id"] == address
+    house.turn_clock(seconds=3700)
+    assert app.call("whoami")["structuredContent"]["via"] == "refresh_token"
 
 
 @EACH

@@ -1,9 +1,9 @@
 // The TypeScript SDK as a client of ours, told what to do by a JSON line each on standard input, answering with one each.
-// Usage: node typescript.mjs 1|2 MCP_URL. Version 2 is @modelcontextprotocol/client, version 1 @modelcontextprotocol/sdk.
+// Usage: node typescript.mjs 1|2 MCP_URL [URL of its client metadata document]. Version 2 is @modelcontextprotocol/client, version 1 @modelcontextprotocol/sdk.
 import { randomUUID } from "node:crypto";
 import { createInterface } from "node:readline";
 
-const [generation, url] = process.argv.slice(2);
+const [generation, url, document] = process.argv.slice(2);
 const REDIRECT = "http://127.0.0.1:3030/callback"; // nobody listens: the person brings the answer
 
 async function library() {
@@ -19,6 +19,7 @@ const { Client, StreamableHTTPClientTransport, UnauthorizedError, auth } = await
 class Provider {
   kept = {};
   opened = null;
+  clientMetadataUrl = document; // what it is called where the server can fetch it, instead of registering
   get redirectUrl() {
     return REDIRECT;
   }
