@@ -10,9 +10,12 @@ from typing import Any
 
 import structlog
 from pydantic_core import to_json
+from structlog.tracebacks import ExceptionDictTransformer
 
 from app.http import request_id
 
+# Where it happened, never with what: the variables of a frame are tokens, arguments of tools, and kilobytes.
+TRACES = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 SECRET = re.compile("token|secret|password|code|state|authorization|cookie|api_?key|verifier", re.IGNORECASE)
 
 
@@ -26,9 +29,9 @@ def configure(level: str, *, pretty: bool | None = None) -> None:
         _without_secrets,
     ]
     last: list[Any] = (
-        [structlog.dev.ConsoleRenderer(pad_event_to=0)]
+        [structlog.dev.ConsoleRenderer(pad_event_to=0, exception_formatter=structlog.dev.plain_traceback)]
         if pretty
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(serializer=_as_json)]
+        else [TRACES, structlog.processors.JSONRenderer(serializer=_as_json)]
     )
     structlog.configure(
         processors=[*shared, *last],

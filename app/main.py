@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 from fastapi import FastAPI, Request
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
@@ -24,7 +25,7 @@ from app.clients.register import register
 from app.edge import Edge
 from app.gate import server
 from app.gate.guard import Guard
-from app.gate.tool import load_tools
+from app.gate.tool import Tool, load_tools
 from app.http import Door, Endpoint, as_refusal, json_refusal
 from app.oauth import well_known
 from app.oauth.authorize import authorize, authorize_by_form, resume
@@ -121,12 +122,16 @@ def api_app(world: World, callers: Callers) -> FastAPI:
     return app
 
 
+Build = Callable[[World, dict[str, Tool]], StreamableHTTPSessionManager]
+
+
 class Gatehouse:
     """The ASGI app. Everything is built in the lifespan, in the process and loop that serves."""
 
-    def __init__(self, settings: Settings, now: Callable[[], datetime]) -> None:
+    def __init__(self, settings: Settings, now: Callable[[], datetime], build: Build) -> None:
         self._settings = settings
         self._now = now
+        self._build = build
         self._edge: ASGIApp | None = None
         self.world: World | None = None  # while it runs
 
@@ -158,7 +163,7 @@ class Gatehouse:
             await world.live.load_keys()
             await world.live.catch_up()
             callers, tools = Callers(world), load_tools()
-            manager = server.build(world, tools)
+            manager = self._build(world, tools)
             logs.configure(self._settings.log_level)  # once more: the SDK brings a handler of its own
             scopes = {declared.name: declared.scope for declared in tools.values()}
             log_calls = self._settings.log_level == "debug"
@@ -192,9 +197,11 @@ class Gatehouse:
                     await world.last_used.flush()
 
 
-def create_app(settings: Settings | None = None, now: Callable[[], datetime] | None = None) -> Gatehouse:
-    """An app of its own for each call; tests make as many as they like, with clocks of their own."""
-    return Gatehouse(settings or load(), now or (lambda: datetime.now(UTC)))
+def create_app(
+    settings: Settings | None = None, now: Callable[[], datetime] | None = None, build: Build = server.build
+) -> Gatehouse:
+    """An app of its own for each call; tests make as many as they like, with clocks of their own, and other tools behind the guard."""
+    return Gatehouse(settings or load(), now or (lambda: datetime.now(UTC)), build)
 
 
 def _static(name: str, media_type: str) -> Endpoint:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from app.cli.running import OPTIONS, Server, claimed
 from app.db import embedded
 from app.db.migrate import upgrade
 from app.db.tables import metadata
-from app.main import create_app
+from app.gate import server
+from app.main import Build, create_app
 from app.settings import Settings
 from app.users import accounts, passwords
 from app.world import World
@@ -46,14 +48,14 @@ class Clock:
 class House:
     """A Gatehouse that serves, and what an operator may do with it."""
 
-    def __init__(self, dsn: str, **options: object) -> None:
+    def __init__(self, dsn: str, build: Build = server.build, **options: object) -> None:
         self.dsn = dsn
         self.clock = Clock()
         self._listener = claimed("127.0.0.1", 0)
         self.url = f"http://localhost:{self._listener.getsockname()[1]}"
         given = {"public_url": self.url, "database_url": SecretStr(dsn), "secret_key": (SecretStr(SECRET_KEY),)}
         self.settings = Settings(**{"register_per_minute": 0, "log_level": "error", **given, **options})  # type: ignore[arg-type]
-        self.app = create_app(self.settings, self.clock)
+        self.app = create_app(self.settings, self.clock, build)
         self._ready = threading.Event()
         self._server = Server(uvicorn.Config(self.app, timeout_graceful_shutdown=2, **OPTIONS), self._ready.set)
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -138,8 +140,8 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="session")
-def dsn() -> Iterator[str]:
+@contextmanager
+def database() -> Iterator[str]:
     """A migrated database of its own, gone afterwards."""
     place = Path(tempfile.mkdtemp(prefix="gatehouse-tests-"))
     place.chmod(0o711)  # as root, Postgres runs as somebody else, who has to pass through
@@ -151,6 +153,12 @@ def dsn() -> Iterator[str]:
         finally:
             embedded.stop(place)
             shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def dsn() -> Iterator[str]:
+    with database() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

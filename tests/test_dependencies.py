@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +40,24 @@ def test_the_lock_pins_with_hashes_and_names_no_address(name: str) -> None:
         assert "==" in line, line
     assert sum("--hash=sha256:" in line for line in lines) >= len(pinned)
     assert not [line for line in lines if "://" in line or "--index" in line or "find-links" in line]
+
+
+def test_the_node_lock_pins_with_hashes_and_names_no_address() -> None:
+    """The registry is the one that npm is set to."""
+    place = ROOT / "tests" / "referees" / "node"
+    packages = json.loads((place / "package-lock.json").read_text())["packages"]
+    wanted = packages.pop("")
+    assert len(packages) > 100
+    for name, package in packages.items():
+        assert package["integrity"].startswith("sha512-"), name
+        assert "resolved" not in package, name
+    assert "://" not in (place / "package-lock.json").read_text()
+    asked = json.loads((place / "package.json").read_text())
+    for kind in ("dependencies", "optionalDependencies"):
+        assert asked[kind] == wanted[kind]
+        assert not [
+            version for version in asked[kind].values() if not re.search(r"(^|@)\d+\.\d+\.\d+[-.a-z0-9]*$", version)
+        ]
 
 
 def test_what_is_installed_is_what_is_locked() -> None:

@@ -10,6 +10,7 @@ from starlette.types import Scope
 Header = tuple[bytes, bytes]
 STOPPED = frozenset({b"authorization", b"cookie", b"content-length", b"transfer-encoding", b"mcp-protocol-version"})
 WANTED = STOPPED | {b"host", b"origin"}
+BLANKS = frozenset({b" ", b"\t"})
 
 
 class Sorted(NamedTuple):
@@ -36,6 +37,8 @@ def sorted_headers(scope: Scope) -> Sorted:
     wanted: defaultdict[bytes, list[bytes]] = defaultdict(list)
     inner: list[Header] = []
     for header in scope["headers"]:
+        if header[1][-1:] in BLANKS:  # no part of the value (RFC 9110 §5.5), and the parser leaves it there
+            header = (header[0], header[1].rstrip(b" \t"))
         name = header[0]
         if name in WANTED:
             wanted[name].append(header[1])

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import MCPServer
 from mcp.server.request_state import RequestStateSecurity
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
+from mcp.shared.exceptions import MCPError
+from mcp.types import INVALID_PARAMS
 
 from app import __version__
 from app.gate.guard import BODY_BYTES
@@ -24,6 +29,7 @@ def build(world: World, tools: dict[str, Tool]) -> StreamableHTTPSessionManager:
         version=__version__,
         request_state_security=RequestStateSecurity(keys=list(world.secrets.request_state.keys)),
         subscriptions=False,
+        middleware=[unknown_prompt],
     )
     for declared in tools.values():
         server.add_tool(adapted(declared, world), name=declared.name)
@@ -35,3 +41,13 @@ def build(world: World, tools: dict[str, Tool]) -> StreamableHTTPSessionManager:
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     return server.session_manager
+
+
+async def unknown_prompt(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """The caller's fault (MCP server/prompts "Error Handling"); the SDK calls it an internal error, and logs a trace."""
+    try:
+        return await call_next(ctx)
+    except ValueError as fault:
+        if ctx.method == "prompts/get" and str(fault).startswith("Unknown prompt"):
+            raise MCPError(INVALID_PARAMS, str(fault)) from None
+        raise

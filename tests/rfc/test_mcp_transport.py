@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -56,6 +59,24 @@ def test_mismatched_headers_are_refused(app: App, token: str) -> None:
         assert refused.json()["error"]["code"] in (-32020, -32022)
 
 
+def test_blanks_around_a_header_are_no_part_of_it(app: App, token: str) -> None:
+    """RFC 9110 §5.5, as the conformance suite's http-header-validation asks; raw, because clients refuse to send it."""
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    body = json.dumps(rpc("tools/call", name="whoami", arguments={}, _meta=meta)).encode()
+    host = urlsplit(app.url)
+    sent = {"Host": host.netloc, "Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    sent |= {"Accept": "application/json, text/event-stream", "Content-Length": str(len(body)), "Connection": "close"}
+    sent |= {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "whoami"}
+    head = "".join(f"{name}: \t {value} \t\r\n" for name, value in sent.items())
+    with socket.create_connection(("127.0.0.1", host.port or 0), 10) as connection:
+        connection.sendall(f"POST /mcp HTTP/1.1\r\n{head}\r\n".encode() + body)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 "), answer
+
+
 def test_the_version_said_twice_counts_once(app: App, token: str) -> None:
     """Real clients send `2025-11-25, 2025-11-25`."""
     assert app.call("whoami", token, {"MCP-Protocol-Version": "2025-11-25, 2025-11-25"}).status_code == 200
@@ -95,6 +116,21 @@ def test_the_address_with_a_slash_is_the_same_address(app: App, token: str) -> N
 def test_what_is_no_message_is_refused(app: App, token: str, body: bytes, status: int) -> None:
     assert app.mcp(body, token).status_code == status
     assert app.call("whoami", token).status_code == 200
+
+
+def test_an_unknown_prompt_or_resource_is_the_callers_fault(
+    app: App, token: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """server/prompts and server/resources "Error Handling": -32602, in both eras, and nothing about it in the error log."""
+    unknown = "x://nothing"
+    answers = [
+        app.modern("prompts/get", token, "nothing"),
+        app.mcp(rpc("prompts/get", name="nothing"), token),
+        app.modern("resources/read", token, headers={"Mcp-Name": unknown}, uri=unknown),
+        app.mcp(rpc("resources/read", uri=unknown), token),
+    ]
+    assert [answer.json()["error"]["code"] for answer in answers] == [-32602] * 4
+    assert not capfd.readouterr().err
 
 
 def test_an_unknown_tool_and_wrong_arguments_are_the_callers_fault(app: App, token: str) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import pytest
+import structlog
 
 from app import logs
 from tests.actors import App, Browser
@@ -56,3 +58,24 @@ def test_an_unexpected_fault_is_500_with_an_id_and_a_trace_in_the_log_only(
     written = capfd.readouterr().err
     assert page.headers["x-request-id"] in written
     assert "UndefinedTable" in written
+
+
+@pytest.mark.parametrize("pretty", [False, True])
+def test_a_trace_has_no_values(pretty: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    """The variables of the frames are what the tools were given: they stay out of the log, for machines and for people."""
+
+    def tool(text: str) -> None:
+        raise RuntimeError("the tool broke")
+
+    logs.configure("error", pretty=pretty)
+    try:
+        tool("canary-argument")
+    except RuntimeError:
+        logging.getLogger("mcp").exception("a library says so")
+        structlog.get_logger("gatehouse").exception("we say so")
+    finally:
+        logs.configure("error")
+    written = capfd.readouterr().err
+    assert written.count("the tool broke") >= 2
+    assert "test_logs.py" in written
+    assert "canary-argument" not in written.replace('tool("canary-argument")', "")

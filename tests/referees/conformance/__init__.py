@@ -1,0 +1,1 @@
+"""The MCP project's conformance suite, run against real Gatehouses: `make conformance`."""
