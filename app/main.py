@@ -140,13 +140,18 @@ class Gatehouse:
             log_calls = self._settings.log_level == "debug"
             guard = Guard(manager.handle_request, world, callers, scopes)
             self._edge = Edge(
-                url_table(world, guard), api_app(world, callers), https=self._settings.is_https, log_calls=log_calls
+                url_table(world, guard),
+                api_app(world, callers),
+                world,
+                https=self._settings.is_https,
+                log_calls=log_calls,
             )
             background = [
                 asyncio.create_task(work)
                 for work in (
                     world.live.follow(self._settings.dsn),
                     world.last_used.keep_flushing(),
+                    world.traces.keep_flushing(),
                     keep_sweeping(world),
                     world.bodies.keep_looking(),
                 )
@@ -163,6 +168,8 @@ class Gatehouse:
                 await asyncio.gather(*background, return_exceptions=True)
                 with suppress(Exception):
                     await world.last_used.flush()
+                with suppress(Exception):
+                    await world.traces.flush()
 
 
 def create_app(settings: Settings | None = None, now: Callable[[], datetime] | None = None) -> Gatehouse:

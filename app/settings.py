@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     revocation_staleness: int = Field(30, ge=5, description="Seconds /mcp goes on without news from the database.")
     register_per_minute: int = Field(60, ge=0, description="Registrations a minute from one address; 0: no limit.")
     max_unused_clients: int = Field(10_000, ge=0, description="Never-used registrations kept at once; 0: no limit.")
+    trace_days: int = Field(7, ge=0, le=90, description="Days that `gatehouse trace` looks back; 0: nothing is traced.")
     pool_size: int = Field(10, ge=1, le=200, description="Database connections of each of the two pools, per process.")
     auto_migrate: bool = Field(False, description="Apply migrations at start instead of refusing to start.")
     log_level: str = Field("info", description="debug, info, warning or error.")

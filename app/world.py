@@ -17,6 +17,7 @@ from app.last_used import LastUsed
 from app.settings import Settings
 from app.tokens.live import Live
 from app.tokens.secrets import Secrets
+from app.traces.recording import Traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class World:
     pool: HotPool
     live: Live
     last_used: LastUsed
+    traces: Traces
     bodies: Bodies
     hashing: asyncio.Semaphore  # as many password hashes at once as there are processors
     now: Callable[[], datetime]
@@ -47,7 +49,8 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
         hot = await pool(settings.dsn, settings.pool_size)
         live = Live(db, hot, secrets.signing_keys, now)
         slots = asyncio.Semaphore(max(2, os.cpu_count() or 2))
-        yield World(settings, secrets, db, hot, live, LastUsed(hot), Bodies(), slots, now)
+        traces = Traces(hot, secrets.traces.mac, on=settings.trace_days > 0)
+        yield World(settings, secrets, db, hot, live, LastUsed(hot), traces, Bodies(), slots, now)
         await asyncio.wait_for(hot.close(), 5)
     finally:
         await db.dispose()

@@ -24,6 +24,7 @@ FLOORS = {
     "bodies": 2,
     "limits": 2,
     "last_used": 2,
+    "traces": 2,
     "world": 3,
     "http": 4,
     "logs": 5,

@@ -14,6 +14,7 @@ from app.protocol.errors import InvalidClient, InvalidRequest
 from app.protocol.params import Params
 from app.protocol.types import Client
 from app.tokens.secrets import fingerprint
+from app.traces.recording import note
 from app.world import World
 
 
@@ -25,13 +26,20 @@ class Credentials:
     secret: str | None
     basic: bool
 
+    @property
+    def method(self) -> str:
+        """As RFC 7591 §2 calls the way it came."""
+        return "client_secret_basic" if self.basic else "client_secret_post" if self.secret else "none"
+
 
 async def authenticated_client(request: Request, params: Params, world: World) -> Client:
     """The client, proven as far as it can be. Raises InvalidClient (401) for an unknown one too: clients register anew on that."""
     credentials = presented(request, params)
+    note(client_id=credentials.client_id, client_auth=credentials.method)
     client = None
     if len(credentials.client_id) <= 200:
         client = await store.client(world.pool, credentials.client_id)
+    note(client_name=client.client_name if client else None)
     if client is None:
         raise InvalidClient("this client is not registered here", tried_basic=credentials.basic)
     if not _proven(client, credentials):

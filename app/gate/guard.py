@@ -12,9 +12,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api_keys.callers import REMEMBERED, Callers, bearer
+from app.gate import noted
 from app.gate.headers import Sorted, sorted_headers
 from app.gate.rules import Unreadable, needed_scope, needs_of, parsed, written
-from app.http import OPEN_CORS, as_refusal, preflight, with_retry_after
+from app.http import OPEN_CORS, as_refusal, preflight, request_id, traced, with_retry_after
 from app.protocol import challenge
 from app.protocol.errors import InsufficientScope, OAuthError
 from app.protocol.scope import DEFAULT
@@ -40,6 +41,7 @@ class Guard:
         headers = sorted_headers(scope)
         stranger = self._stranger(headers)
         if stranger is not None:
+            noted.stranger(scope, headers)
             await stranger(scope, receive, send)
             return
         if headers.all(b"origin"):
@@ -59,27 +61,30 @@ class Guard:
             if not needed <= principal.scope:
                 raise InsufficientScope(f"this call needs the scope {' '.join(sorted(needed))}", needed)
         except Unreadable as fault:
+            noted.unreadable(scope, headers, fault, principal)
             await _unreadable(fault)(scope, receive, send)
             return
         except Exception as fault:
-            await self._refusal(as_refusal(fault), principal)(scope, receive, send)
+            refusal = as_refusal(fault)
+            noted.refused(scope, headers, refusal, principal)
+            await self._refusal(refusal, principal)(scope, receive, send)
             return
-        await self._let_in(scope, receive, send, principal, headers, written(message))
+        await self._let_in(scope, receive, send, principal, headers, message)
 
     def _stranger(self, headers: Sorted) -> Response | None:
         """DNS rebinding: a browser page of elsewhere names its own Host or Origin (MCP transport, "Security Warning")."""
         hosts = headers.all(b"host")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
-            return JSONResponse({"error": "misdirected_request", "error_description": "this Host is not served"}, 421)
+            return _turned_away("misdirected_request", "this Host is not served", 421)
         for origin in headers.all(b"origin"):
             if self._world.settings.accepts_origin(origin.decode("latin-1")):
                 continue
-            return JSONResponse({"error": "forbidden", "error_description": "this Origin is not allowed"}, 403)
+            return _turned_away("forbidden", "this Origin is not allowed", 403)
         return None
 
     def _refusal(self, refusal: OAuthError, principal: Principal | None) -> Response:
         """401 and 403 with the challenge; other faults as they are."""
-        response = JSONResponse(refusal.document(), refusal.status, {"Cache-Control": "no-store"})
+        response = JSONResponse(traced(refusal), refusal.status, {"Cache-Control": "no-store"})
         if refusal.status in (401, 403):
             held = principal.scope if principal else frozenset()
             scope = challenge.needed_scope(refusal, held, DEFAULT)
@@ -87,9 +92,20 @@ class Guard:
         return with_retry_after(response, refusal)
 
     async def _let_in(
-        self, scope: Scope, receive: Receive, send: Send, principal: Principal, headers: Sorted, body: bytes
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        principal: Principal,
+        headers: Sorted,
+        message: dict[str, object],
     ) -> None:
-        user = self._users.get((principal.token_id, principal.expires_at)) or self._user(principal)
+        user = self._users.get((principal.token_id, principal.expires_at))
+        if user is None:
+            user = self._user(principal)
+            if noted.is_first(self._world, principal):
+                noted.let_in(scope, headers, message, principal)
+        body = written(message)
         scope["headers"] = headers.passed_on(len(body))
         scope["user"] = user
         scope.setdefault("state", {})["principal"] = principal
@@ -140,5 +156,11 @@ def _with_cors(send: Send) -> Send:
     return channel
 
 
+def _turned_away(error: str, description: str, status: int) -> Response:
+    body = {"error": error, "error_description": description, "request_id": request_id.get()}
+    return JSONResponse(body, status)
+
+
 def _unreadable(fault: Unreadable) -> Response:
-    return JSONResponse({"jsonrpc": "2.0", "id": None, "error": {"code": fault.code, "message": str(fault)}}, 400)
+    error = {"code": fault.code, "message": str(fault), "data": {"request_id": request_id.get()}}
+    return JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, 400)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-PURPOSES = ("signing keys", "refresh", "pending", "forms", "mcp request state")
+PURPOSES = ("signing keys", "refresh", "pending", "forms", "mcp request state", "traces")
 API_KEY, CODE, CLIENT_SECRET, REFRESH, LINK = "gh_key_", "gh_code_", "gh_cs_", "gh_rt_", "gh_link_"
 
 
@@ -104,6 +104,7 @@ class Secrets:
     pending: Purpose
     forms: Purpose
     request_state: Purpose
+    traces: Purpose
 
     @staticmethod
     def of(texts: tuple[str, ...]) -> Secrets:
