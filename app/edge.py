@@ -22,17 +22,15 @@ HOT = frozenset({"/mcp", "/mcp/"})  # where the guard says what is worth tracing
 class Edge:
     """Exact paths go straight to their door, without a walk through a route table; the rest goes to `app`."""
 
-    def __init__(
-        self, doors: Mapping[str, ASGIApp], app: ASGIApp, world: World, *, https: bool, log_calls: bool
-    ) -> None:
+    def __init__(self, doors: Mapping[str, ASGIApp], app: ASGIApp, world: World) -> None:
         self._doors = doors
         self._app = app
         self._world = world
         self._traced = world.traces.on
         self._log = structlog.get_logger("gatehouse.request").bind()
-        self._log_calls = log_calls  # also the calls of /mcp that went well
+        self._log_calls = world.settings.log_level == "debug"  # also the calls of /mcp that went well
         headers = [(b"x-content-type-options", b"nosniff")]
-        if https:
+        if world.settings.is_https:
             headers.append((b"strict-transport-security", b"max-age=63072000; includeSubDomains"))
         self._headers = headers
 

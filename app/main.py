@@ -137,15 +137,8 @@ class Gatehouse:
             manager = server.build(world, tools)
             logs.configure(self._settings.log_level)  # once more: the SDK brings a handler of its own
             scopes = {declared.name: declared.scope for declared in tools.values()}
-            log_calls = self._settings.log_level == "debug"
             guard = Guard(manager.handle_request, world, callers, scopes)
-            self._edge = Edge(
-                url_table(world, guard),
-                api_app(world, callers),
-                world,
-                https=self._settings.is_https,
-                log_calls=log_calls,
-            )
+            self._edge = Edge(url_table(world, guard), api_app(world, callers), world)
             background = [
                 asyncio.create_task(work)
                 for work in (
@@ -166,10 +159,9 @@ class Gatehouse:
                 for task in background:
                     task.cancel()
                 await asyncio.gather(*background, return_exceptions=True)
-                with suppress(Exception):
-                    await world.last_used.flush()
-                with suppress(Exception):
-                    await world.traces.flush()
+                for flush in (world.last_used.flush, world.traces.flush):
+                    with suppress(Exception):
+                        await flush()
 
 
 def create_app(settings: Settings | None = None, now: Callable[[], datetime] | None = None) -> Gatehouse:

@@ -38,7 +38,9 @@ async def inspect(url: str) -> tuple[bool, list[object], list[str]]:
     async with engine.connect() as db:
         current = await is_current(db)
         found = await db.run_sync(differences)
-        unlogged = await db.execute(text("SELECT relname FROM pg_class WHERE relpersistence = 'u' AND relkind = 'r' ORDER BY 1"))
+        unlogged = await db.execute(
+            text("SELECT relname FROM pg_class WHERE relpersistence = 'u' AND relkind = 'r' ORDER BY 1")
+        )
         names = [row[0] for row in unlogged]
     await engine.dispose()
     return current, found, names

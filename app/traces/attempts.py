@@ -66,7 +66,7 @@ class Growing:
         self.flowing = self.flowing or bool(step.links or step.connection_id)
         if step.what != "discovery" and not step.tokenless:
             self.settled = step.what == "mcp" or not step.well
-            self.awaits_call = step.what == "token" and step.well
+            self.awaits_call = step.issued
 
     def takes(self, step: Step) -> bool:
         """Whether a step that has no name of its own may be a part of this."""
@@ -99,7 +99,7 @@ class _Sorting:
         if home is None:
             home = Growing()
             self.all.append(home)
-        elif step.what == "token" and step.links:
+        elif step.links and step.what not in BROWSER:
             self._claim_beginning(home, step)
         home.add(step)
         for key in _keys(step):
@@ -152,6 +152,8 @@ class _Sorting:
 
     def _nameless(self, step: Step) -> Growing | None:
         found = self._open(_place(step), step)
+        if found is not None and step.refused_key and (found.flowing or found.client_ids):
+            return None
         if found is not None:
             return found if found.takes(step) else None
         found = self._open(("address", step.address), step)

@@ -187,11 +187,9 @@ def token(attempt: Attempt, step: Step, now: datetime) -> Verdict:
         return _refresh_refused(why)
     if "API key" in why:
         return Verdict(FAILED, f"No token: {why}.", "Make a new one: gatehouse api-key add, or at /account.")
-    return (
-        _too_many(step) or Verdict(FAILED, f"The code was not accepted: {why}.", _about_code(why))
-        if (step.error == "invalid_grant")
-        else _too_many(step) or Verdict(FAILED, f"No token: {why}.", "This is for the maker of the client to mend.")
-    )
+    if step.error == "invalid_grant":
+        return Verdict(FAILED, f"The code was not accepted: {why}.", _about_code(why))
+    return _too_many(step) or Verdict(FAILED, f"No token: {why}.", "This is for the maker of the client to mend.")
 
 
 def _refresh_refused(why: str) -> Verdict:

@@ -63,9 +63,19 @@ class Step:
         return self.status < 400 and self.error is None
 
     @property
+    def issued(self) -> bool:
+        """Tokens were given out."""
+        return self.well and self.what.startswith("token")
+
+    @property
     def tokenless(self) -> bool:
         """The first contact of every client: /mcp asked without a token (MCP authorization, "Protected Resource Metadata")."""
         return self.what == "mcp" and self.status == 401 and self.error == "unauthorized"
+
+    @property
+    def refused_key(self) -> bool:
+        """An API key that is not one of ours: whose it was meant to be nobody knows."""
+        return not self.well and self.client_id is None and "API key" in (self.description or "")
 
     def fact(self, name: str) -> str:
         """The fact as words; empty when there is none."""

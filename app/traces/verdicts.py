@@ -24,7 +24,7 @@ def verdict(attempt: Attempt, now: datetime) -> Verdict:
 
 def _decisive(attempt: Attempt) -> Step | None:
     """The last step that says something. A page of the browser does not once its code is redeemed."""
-    redeemed = {link for step in attempt.steps if step.what == "token" and step.well for link in step.links}
+    redeemed = {link for step in attempt.steps if step.issued for link in step.links}
     for step in reversed(attempt.steps):
         if step.what not in JUDGES or (step.what in BROWSER and redeemed.intersection(step.links)):
             continue
@@ -35,7 +35,7 @@ def _decisive(attempt: Attempt) -> Step | None:
 
 
 def _issued_before(attempt: Attempt, step: Step) -> bool:
-    return any(s.what == "token" and s.well and (s.at, s.id) < (step.at, step.id) for s in attempt.steps)
+    return any(s.issued and (s.at, s.id) < (step.at, step.id) for s in attempt.steps)
 
 
 def _only_looked(attempt: Attempt, now: datetime) -> Verdict:
