@@ -71,14 +71,14 @@ class Edge:
         what = what_is(path)
         if status < 400 and not _is_worth_keeping(what, scope["method"], draft):
             return
-        if path in QUIET or (
-            path in HOT and status == 405
-        ):  # no body, and normal: clients ask for a stream that we do not offer
+        if path in QUIET or (path in HOT and status == 405):  # clients ask for a stream that is not offered: normal
             return
-        traces, now = self._world.traces, self._world.now()
+        traces, now, trusted = self._world.traces, self._world.now(), self._world.settings.trusted_proxies
         request = Request(scope)
-        address = client_address(request, self._world.settings.trusted_proxies)
-        if traces.has_room(address, now):
+        # Without proxies the socket's address is enough to count by: a flood is to cost as little as may be.
+        caller = client_address(request, trusted) if trusted or not scope.get("client") else scope["client"][0]
+        if traces.has_room(caller, now):
+            address = client_address(request, trusted)
             traces.add(
                 _step(request, what or "other", path, status, identifier, draft, address, traces.links(draft), now)
             )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +20,7 @@ from app.db.migrate import upgrade
 from app.sweep import sweep
 from app.traces import recording
 from tests.actors import App, Browser, http
-from tests.conftest import House
+from tests.conftest import ROOT, House
 
 DISCOVERY = ("/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-authorization-server")
 
@@ -86,6 +89,7 @@ def test_a_refresh_is_recorded_once(traced: House, quill: App, browser: Browser)
         quill.call("whoami", tokens["access_token"])
     grants = [step["facts"]["grant_type"] for step in only(traced)["steps"] if step["what"] == "token"]
     assert grants == ["authorization_code", "refresh_token"]
+    assert [step["what"] for step in only(traced)["steps"]].count("mcp") == 1, "nor the calls with each new token"
 
 
 def test_only_metadata(traced: House, quill: App) -> None:
@@ -315,6 +319,27 @@ def test_the_list_can_be_narrowed(traced: House, quill: App, browser: Browser) -
     assert "--since" in traced.operator("trace", "--since", "soon", code=2)
     assert "nothing in the trace" in traced.operator("trace", "nobody", code=1)
     assert "CONNECTED" in traced.operator("trace", "--since", "3h")
+
+
+def test_steps_are_shown_as_they_come(traced: House, quill: App, browser: Browser) -> None:
+    """`--follow`, as an operator watches somebody connect: each step, and the verdict when there is one."""
+    command = [sys.executable, "-u", "-m", "app", "trace", "--follow"]
+    with subprocess.Popen(command, text=True, cwd=ROOT, env=traced.environment(), stdout=subprocess.PIPE) as watching:
+        assert watching.stdout is not None
+        try:
+            look_around(quill)
+            quill.register()
+            quill.call("whoami", quill.connect(browser)["access_token"])
+            said = ""
+            for line in watching.stdout:
+                said += line
+                if "is connected in the name of ada@example.com" in line:
+                    break
+        finally:
+            watching.send_signal(signal.SIGINT)
+        assert watching.wait(10) == 0
+    for words in ("called /mcp without a token", "registered as Quill", "code given", "token issued", "CONNECTED"):
+        assert words in said
 
 
 def test_every_error_body_and_page_has_an_id_that_is_found(traced: House, quill: App, browser: Browser) -> None:

@@ -204,8 +204,19 @@ def test_a_hosted_client_without_registration() -> None:
 
 
 def test_a_program_that_calls_under_another_name_from_the_same_address() -> None:
-    first, late = replace(tokenless(), user_agent="other"), replace(no_good("is not valid"), user_agent="other")
+    first, late = replace(tokenless(), user_agent="other"), replace(no_good("is not valid"), user_agent="a third")
     assert sizes(first, *WHOLE[1:], late) == [len(WHOLE) + 1]
+    assert sizes(first, *WHOLE[1:-1], late) == [len(WHOLE) - 1, 1], "without a token nothing says that it is theirs"
+
+
+def test_a_hosted_client_whose_person_stops_in_the_browser() -> None:
+    """Then nobody redeems, and that it was the only one to look around just now must do."""
+    assert sizes(tokenless(), *LOOKED, ASKED, SHOWN) == [5]
+
+
+def test_a_connection_that_nobody_knows_is_not_another_ones_beginning() -> None:
+    """Somebody registers; somebody else with the same client id refreshes."""
+    assert sizes(REGISTERED, replace(elsewhere(REFRESHED), connection_id="con_9")) == [1, 1]
 
 
 def test_strangers_are_strangers() -> None:
