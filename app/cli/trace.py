@@ -31,7 +31,7 @@ LATE = timedelta(seconds=15)  # how much later than it happened another replica 
 
 def trace(
     identifier: Annotated[
-        str, typer.Argument(metavar="[ID]", help="Of an attempt, of an error page or body, or of a client.")
+        str, typer.Argument(metavar="ID", help="Of an attempt, of an error page or body, or of a client.")
     ] = "",
     follow: Annotated[bool, typer.Option("--follow", help="Go on and print each step as it comes.")] = False,
     client: Annotated[str, typer.Option("--client", help="Only of this client: its id, or a part of its name.")] = "",
@@ -44,6 +44,8 @@ def trace(
         back = duration(since)
     except OAuthError as refusal:
         raise Refused(f"--since: {refusal.description}", 2) from None
+    if follow and identifier:
+        raise Refused("--follow shows what comes; narrow it with --client", 2)
     if follow:
         _follow(client, as_json=as_json)
     elif identifier:
@@ -143,7 +145,7 @@ def _print_timeline(row: dict[str, Any], attempt: Attempt) -> None:
 
 def _head(row: dict[str, Any]) -> Text:
     name = row.get("client_name") or row.get("program") or row.get("client_id") or "somebody without a name"
-    when = row["started_at"].replace("T", " ")[:19]
+    when = row["started_at"].replace("T", " ")[:19] + " UTC"
     return Text.assemble(
         (row["state"].upper(), f"bold {COLOURS[row['state']]}"), f"  {when}  ", (name, "bold"), f"  {row['id']}"
     )
@@ -158,7 +160,7 @@ def _line(step: Step) -> Text:
     colour = "red" if not step.well and not step.tokenless else ""
     clock = step.at.strftime("%H:%M:%S")
     asked = f"{step.status} {step.method} {step.path}"
-    return Text.assemble((f"{clock}  {asked:<44} ", "dim"), (words(step), colour), (f"  {step.request_id}", "dim"))
+    return Text.assemble((f"{clock}  {asked:<52} ", "dim"), (words(step), colour), (f"  {step.request_id}", "dim"))
 
 
 def _print(text: Text) -> None:

@@ -18,6 +18,8 @@ def words(step: Step) -> str:
     say = SAY.get(step.what, _other)
     if step.well:
         return say(step)
+    if step.tokenless:
+        return _tried(step)
     why = step.fact("why") or step.description or ""
     error = f"{step.error}: {why}" if step.error and why else step.error or why or "no reason given"
     return f"{_tried(step)}: {error}"

@@ -317,6 +317,7 @@ def test_the_list_can_be_narrowed(traced: House, quill: App, browser: Browser) -
     assert read(traced, "--since", "1h", later=7200) == []
     assert "Brush" in traced.operator("trace", other.client_id)
     assert "--since" in traced.operator("trace", "--since", "soon", code=2)
+    assert "--client" in traced.operator("trace", "x", "--follow", code=2)
     assert "nothing in the trace" in traced.operator("trace", "nobody", code=1)
     assert "CONNECTED" in traced.operator("trace", "--since", "3h")
 
@@ -462,6 +463,8 @@ def test_a_database_that_is_away_costs_nobody_anything() -> None:
             for _ in range(3):
                 assert asked.get(house.url + DISCOVERY[0]).status_code == 200
             assert asked.post(f"{house.url}/mcp", json={}).status_code in (401, 503)
+            with pytest.raises(UNAVAILABLE):
+                house.wait_for(house.world.traces.flush())
             embedded.start(place)
             house.wait_for(_written(house))
             assert house.sql("SELECT count(*) FROM trace_steps WHERE what = 'discovery'") == [(3,)]
