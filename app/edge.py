@@ -1,28 +1,36 @@
-"""The outermost layer: a request id, the headers every answer has, one log line, and the URL table looked up by exact path."""
+"""The outermost layer: a request id, the headers every answer has, one log line, one step of the trace, and the URL table by exact path."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import datetime
 
 import structlog
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.http import new_request_id, request_id
+from app.http import client_address, new_request_id, request_id
+from app.traces.recording import Draft, drafted
+from app.traces.step import BROWSER, Step, what_is
+from app.world import World
 
 QUIET = frozenset({"/healthz", "/readyz"})
+HOT = frozenset({"/mcp", "/mcp/"})  # where the guard says what is worth tracing
 
 
 class Edge:
     """Exact paths go straight to their door, without a walk through a route table; the rest goes to `app`."""
 
-    def __init__(self, doors: Mapping[str, ASGIApp], app: ASGIApp, *, https: bool, log_calls: bool) -> None:
+    def __init__(self, doors: Mapping[str, ASGIApp], app: ASGIApp, world: World) -> None:
         self._doors = doors
         self._app = app
+        self._world = world
+        self._traced = world.traces.on
         self._log = structlog.get_logger("gatehouse.request").bind()
-        self._log_calls = log_calls  # also the calls of /mcp that went well
+        self._log_calls = world.settings.log_level == "debug"  # also the calls of /mcp that went well
         headers = [(b"x-content-type-options", b"nosniff")]
-        if https:
+        if world.settings.is_https:
             headers.append((b"strict-transport-security", b"max-age=63072000; includeSubDomains"))
         self._headers = headers
 
@@ -32,7 +40,8 @@ class Edge:
             return
         identifier = new_request_id()
         request_id.set(identifier)
-        scope.setdefault("state", {})["request_id"] = identifier
+        state = scope.setdefault("state", {})
+        state["request_id"] = identifier
         extra = [*self._headers, (b"x-request-id", identifier.encode())]
         started = time.perf_counter()
         status = 0
@@ -45,9 +54,69 @@ class Edge:
             await send(message)
 
         path = scope["path"]
+        if self._traced and path not in HOT:
+            state["trace"] = Draft()
+            drafted.set(state["trace"])
         try:
             await self._doors.get(path, self._app)(scope, receive, labelled)
         finally:
+            if self._traced and ("trace" in state or status >= 400):
+                self._trace(scope, path, status, identifier, state.get("trace") or Draft())
             if path not in QUIET and (self._log_calls or path != "/mcp" or status >= 400):
                 milliseconds = round((time.perf_counter() - started) * 1000, 1)
                 self._log.info("request", method=scope["method"], path=path[:200], status=status, ms=milliseconds)
+
+    def _trace(self, scope: Scope, path: str, status: int, identifier: str, draft: Draft) -> None:
+        """Hands the step over to be written later; an answer that went well only where it belongs to connecting."""
+        what = what_is(path)
+        if status < 400 and not _is_worth_keeping(what, scope["method"], draft):
+            return
+        if path in QUIET or (path in HOT and status == 405):  # clients ask for a stream that is not offered: normal
+            return
+        traces, now, trusted = self._world.traces, self._world.now(), self._world.settings.trusted_proxies
+        request = Request(scope)
+        # Without proxies the socket's address is enough to count by: a flood is to cost as little as may be.
+        caller = client_address(request, trusted) if trusted or not scope.get("client") else scope["client"][0]
+        if traces.has_room(caller, now):
+            address = client_address(request, trusted)
+            traces.add(
+                _step(request, what or "other", path, status, identifier, draft, address, traces.links(draft), now)
+            )
+
+
+def _is_worth_keeping(what: str | None, method: str, draft: Draft) -> bool:
+    """A page that was opened outside of any sign-in for an app is nobody's step."""
+    if what is None or method == "OPTIONS" or not draft.keep:
+        return False
+    return what not in BROWSER or bool(draft.linked or draft.error)
+
+
+def _step(
+    request: Request,
+    what: str,
+    path: str,
+    status: int,
+    identifier: str,
+    draft: Draft,
+    address: str,
+    links: tuple[str, ...],
+    now: datetime,
+) -> Step:
+    return Step(
+        at=now,
+        request_id=identifier,
+        what=what,
+        method=request.method,
+        path=path,
+        status=status,
+        error=draft.error,
+        description=draft.description,
+        client_id=draft.client_id,
+        client_name=draft.client_name,
+        address=address,
+        user_agent=request.headers.get("user-agent", ""),
+        user_id=draft.user_id,
+        connection_id=draft.connection_id,
+        links=links,
+        facts=draft.facts,
+    )

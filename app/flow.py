@@ -9,6 +9,7 @@ from app.protocol.errors import InvalidRequest
 from app.protocol.pending import PUSHED_LIFETIME, REQUEST_URI, Pending, unpacked
 from app.protocol.user_code import normal, shown
 from app.tokens.secrets import Unsealable, b64, unb64
+from app.traces.recording import note
 from app.world import World
 
 PUSHED = b"pushed"  # what is sealed for one purpose does not open for the other
@@ -25,6 +26,7 @@ def opened(req: str | None, world: World, now: datetime) -> Pending:
         pending = unpacked(world.secrets.pending.open(unb64(req or "")))
     except (Unsealable, ValueError) as fault:
         raise InvalidRequest("this page does not belong to a sign-in; start again from your app") from fault
+    note(client_id=pending.client_id, link=pending.code_challenge, scope=list(pending.scope))
     if pending.expired(now):
         raise InvalidRequest("this sign-in took too long; start again from your app")
     return pending

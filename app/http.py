@@ -23,6 +23,7 @@ from app.protocol.errors import (
     TemporarilyUnavailable,
 )
 from app.protocol.params import Params, parse
+from app.traces.recording import note
 from app.world import World
 
 Endpoint = Callable[[Request, World], Awaitable[Response]]
@@ -104,10 +105,16 @@ def _is_bad_input(fault: Exception) -> bool:
 
 def json_refusal(refusal: OAuthError, request: Request, world: World) -> Response:
     """RFC 6749 §5.2. Basic is named only to those who tried it."""
-    response = no_store(refusal.document(), refusal.status)
+    response = no_store(traced(refusal), refusal.status)
     if getattr(refusal, "tried_basic", False):
         response.headers["WWW-Authenticate"] = 'Basic realm="gatehouse", charset="UTF-8"'
     return with_retry_after(response, refusal)
+
+
+def traced(refusal: OAuthError) -> dict[str, str]:
+    """The body of a refusal, with the id under which `gatehouse trace` and the log know this request."""
+    note(error=refusal.error, description=refusal.description)
+    return {**refusal.document(), "request_id": request_id.get()}
 
 
 def with_retry_after(response: Response, refusal: OAuthError) -> Response:
@@ -140,7 +147,7 @@ def preflight(request: Request, methods: Iterable[str]) -> Response:
 
 
 def method_not_allowed(methods: Iterable[str]) -> Response:
-    response = no_store({"error": "invalid_request", "error_description": "this method is not allowed here"}, 405)
+    response = no_store(traced(InvalidRequest("this method is not allowed here")), 405)
     response.headers["Allow"] = ", ".join(methods)
     return response
 

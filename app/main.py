@@ -166,19 +166,14 @@ class Gatehouse:
             manager = self._build(world, tools)
             logs.configure(self._settings.log_level)  # once more: the SDK brings a handler of its own
             scopes = {declared.name: declared.scope for declared in tools.values()}
-            log_calls = self._settings.log_level == "debug"
             guard = Guard(manager.handle_request, world, callers, scopes)
-            self._edge = Edge(
-                url_table(world, guard, callers),
-                api_app(world, callers),
-                https=self._settings.is_https,
-                log_calls=log_calls,
-            )
+            self._edge = Edge(url_table(world, guard, callers), api_app(world, callers), world)
             background = [
                 asyncio.create_task(work)
                 for work in (
                     world.live.follow(self._settings.dsn),
                     world.last_used.keep_flushing(),
+                    world.traces.keep_flushing(),
                     keep_sweeping(world),
                     world.bodies.keep_looking(),
                 )
@@ -193,8 +188,9 @@ class Gatehouse:
                 for task in background:
                     task.cancel()
                 await asyncio.gather(*background, return_exceptions=True)
-                with suppress(Exception):
-                    await world.last_used.flush()
+                for flush in (world.last_used.flush, world.traces.flush):
+                    with suppress(Exception):
+                        await flush()
 
 
 def create_app(

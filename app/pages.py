@@ -12,6 +12,7 @@ from app import __version__
 from app.http import request_id, with_retry_after
 from app.paths import TEMPLATES
 from app.protocol.errors import OAuthError
+from app.traces.recording import note
 from app.world import World
 
 # No form-action: Chromium applies it to the redirect after the consent form, and every redirect to an app would fail.
@@ -71,6 +72,7 @@ def error_page(
 
 def page_refusal(refusal: OAuthError, request: Request, world: World) -> Response:
     """The renderer of refusals for people."""
+    note(error=refusal.error, description=refusal.description)
     heading = WORDS.get(refusal.status, "This request cannot be answered")
     sentence = refusal.description[:1].upper() + refusal.description[1:] + "."
     return with_retry_after(error_page(sentence, status=refusal.status, heading=heading), refusal)

@@ -18,6 +18,7 @@ from app.protocol.params import Params
 from app.protocol.types import Viewer
 from app.settings import Settings
 from app.tokens.secrets import b64, fingerprint, new_id, new_secret
+from app.traces.recording import note
 from app.world import World
 
 PREFIX = "gh_session_"
@@ -64,6 +65,7 @@ async def viewer(request: Request, world: World, now: datetime) -> Viewer | None
         return None
     if now - row["last_seen_at"] > TOUCH:
         await world.pool.execute(SEEN, key, now)
+    note(user_id=row["user_id"])
     return Viewer(row["user_id"], row["email"], row["name"], row["is_admin"], row["id"], row["authenticated_at"])
 
 

@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     client_document_hosts: Words = Field((), description="The hosts for `listed`, such as claude.ai vscode.dev.")
     pinned_documents: bool = Field(True, description="Use the shipped copy of a well-known client's document in need.")
     ca_file: Path | None = Field(None, description="Further certificate authorities (PEM) for documents we fetch.")
+    trace_days: int = Field(7, ge=0, le=90, description="Days that `gatehouse trace` looks back; 0: nothing is traced.")
     pool_size: int = Field(10, ge=1, le=200, description="Database connections of each of the two pools, per process.")
     auto_migrate: bool = Field(False, description="Apply migrations at start instead of refusing to start.")
     log_level: str = Field("info", description="debug, info, warning or error.")

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from app.db.engine import is_unavailable
 from app.tokens.rotate import rotate_if_due
+from app.traces.store import forget
 from app.world import World
 
 EVERY_SECONDS = 60.0
@@ -46,7 +47,9 @@ async def sweep(world: World, now: datetime) -> dict[str, int]:
             count = (await db.execute(text(batch), {"now": now})).rowcount
         if count:
             gone[table] = count
-    return gone
+    async with world.db.begin() as db:
+        forgotten = await forget(db, world.settings.trace_days, now)
+    return {**gone, "trace_steps": forgotten} if forgotten else gone
 
 
 async def keep_sweeping(world: World) -> None:

@@ -19,6 +19,7 @@ from app.outside.key_sets import KeySets
 from app.settings import Settings
 from app.tokens.live import Live
 from app.tokens.secrets import Secrets
+from app.traces.recording import Traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class World:
     pool: HotPool
     live: Live
     last_used: LastUsed
+    traces: Traces
     bodies: Bodies
     outside: Outside
     key_sets: KeySets
@@ -52,7 +54,10 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
         live = Live(db, hot, secrets.signing_keys, now)
         slots = asyncio.Semaphore(max(2, os.cpu_count() or 2))
         outside = Outside(loopback=settings.is_loopback, ca_file=settings.ca_file)
-        yield World(settings, secrets, db, hot, live, LastUsed(hot), Bodies(), outside, KeySets(outside), slots, now)
+        traces = Traces(hot, secrets.traces.mac, on=settings.trace_days > 0)
+        yield World(
+            settings, secrets, db, hot, live, LastUsed(hot), traces, Bodies(), outside, KeySets(outside), slots, now
+        )
         outside.close()
         await asyncio.wait_for(hot.close(), 5)
     finally:

@@ -55,7 +55,7 @@ async def serve(port: int) -> None:
         gc.freeze()  # as Gatehouse does once it is put together
         async with manager.run():
             # Gatehouse's own server, so that what it sets for its process holds here too.
-            edge = Edge({"/mcp": app}, app, https=False, log_calls=False)
+            edge = Edge({"/mcp": app}, app, world)
             config = uvicorn.Config(edge, host="127.0.0.1", port=port, **options)
             await Server(config, lambda: None).serve()
 

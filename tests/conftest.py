@@ -114,6 +114,11 @@ class House:
 
         return self.wait_for(run())  # type: ignore[return-value]
 
+    def environment(self) -> dict[str, str]:
+        """What an operator's command needs to find this database."""
+        ours = {"DATABASE_URL": self.dsn, "PUBLIC_URL": self.url, "SECRET_KEY": SECRET_KEY}
+        return os.environ | {f"GATEHOUSE_{name}": value for name, value in ours.items()}
+
     def operator(self, *arguments: str, input: str = "", code: int = 0) -> str:
         """Runs a command as the operator would, against the same database; returns what it prints."""
         ran = subprocess.run(
@@ -122,12 +127,7 @@ class House:
             capture_output=True,
             text=True,
             cwd=ROOT,
-            env=os.environ
-            | {
-                "GATEHOUSE_DATABASE_URL": self.dsn,
-                "GATEHOUSE_PUBLIC_URL": self.url,
-                "GATEHOUSE_SECRET_KEY": SECRET_KEY,
-            },
+            env=self.environment(),
             timeout=60,
         )
         assert ran.returncode == code, ran.stdout + ran.stderr

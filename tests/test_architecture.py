@@ -26,6 +26,7 @@ FLOORS = {
     "last_used": 2,
     "outside": 2,
     "replay": 2,
+    "traces": 2,
     "world": 3,
     "http": 4,
     "logs": 5,

@@ -10,6 +10,7 @@ from app.http import client_address, json_body, no_store
 from app.limits import BAD_KEY, hit
 from app.tokens.issue import access_token
 from app.tokens.secrets import API_KEY, fingerprint
+from app.traces.recording import note
 from app.world import World
 
 
@@ -21,10 +22,13 @@ async def exchange(request: Request, world: World) -> Response:
     found = None
     if isinstance(api_key, str) and api_key.startswith(API_KEY) and len(api_key) < 200 and api_key.isascii():
         found = await store.usable(world.pool, fingerprint(api_key), world.settings.resource, now)
+    note(grant_type="api_key")
     if found is None:
+        note(error="invalid_api_key", description="the API key is unknown, expired or revoked")
         await hit(world.pool, BAD_KEY, client_address(request, world.settings.trusted_proxies), now)
         return no_store({"error": "Invalid credentials"}, 401)
     authorization, expires_at = found
+    note(client_id=authorization.client_id, user_id=authorization.subject, scope=list(authorization.scope))
     lifetime = world.settings.access_token_lifetime
     if expires_at is not None:  # a token never outlives its key
         lifetime = min(lifetime, max(1, int((expires_at - now).total_seconds())))

@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from app.cli import api_key, client, config, connection, demo, doctor, key, migrate, serve, token, up, user
+from app.cli import api_key, client, config, connection, demo, doctor, key, migrate, serve, token, trace, up, user
 from app.cli.console import Refused
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("token")(token.token)
 app.command("migrate")(migrate.migrate)
+app.command("trace")(trace.trace)
 app.command("doctor")(doctor.doctor)
 app.add_typer(config.commands)
 

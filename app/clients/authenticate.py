@@ -16,6 +16,7 @@ from app.protocol.errors import InvalidClient, InvalidClientDocument, InvalidReq
 from app.protocol.params import Params
 from app.protocol.types import Client
 from app.tokens.secrets import fingerprint
+from app.traces.recording import note
 from app.world import World
 
 
@@ -28,10 +29,18 @@ class Credentials:
     assertion: str | None = None
     basic: bool = False
 
+    @property
+    def method(self) -> str:
+        """As RFC 7591 §2 calls the way it came."""
+        if self.assertion:
+            return "private_key_jwt"
+        return "client_secret_basic" if self.basic else "client_secret_post" if self.secret else "none"
+
 
 async def authenticated_client(request: Request, params: Params, world: World) -> Client:
     """The client, proven as far as it can be. Raises InvalidClient (401) for an unknown one too: clients register anew on that."""
     credentials, now = presented(request, params), world.now()
+    note(client_id=credentials.client_id, client_auth=credentials.method)
     address = client_address(request, world.settings.trusted_proxies)
     try:
         # Of a client that signs, the document may hold the keys, so it has to be a fresh one.
@@ -39,6 +48,7 @@ async def authenticated_client(request: Request, params: Params, world: World) -
         client = await find.client(world, credentials.client_id, address, now, fresh=signs)
     except InvalidClientDocument as fault:
         raise InvalidClient(fault.description) from fault
+    note(client_name=client.client_name if client else None)
     if client is None:
         raise InvalidClient("this client is not registered here", tried_basic=credentials.basic)
     if client.token_endpoint_auth_method == "private_key_jwt":

@@ -13,7 +13,9 @@ from app.http import client_address, json_body, no_store
 from app.limits import Rate, hit
 from app.protocol.client_metadata import checked
 from app.protocol.errors import ClientLimitExceeded, InvalidClientMetadata, InvalidRequest
+from app.protocol.redirect_uri import without_query
 from app.tokens.secrets import CLIENT_SECRET, REGISTRATION, fingerprint, new_id, new_secret
+from app.traces.recording import note
 from app.world import World
 
 
@@ -29,6 +31,7 @@ async def register(request: Request, world: World) -> Response:
     if settings.register_per_minute:
         await hit(world.pool, Rate("register", settings.register_per_minute, timedelta(minutes=1)), address, now)
     metadata = checked(await metadata_of(request, world))
+    _note(metadata)
     method = metadata["token_endpoint_auth_method"]
     secret = new_secret(CLIENT_SECRET) if method.startswith("client_secret") else None
     management = new_secret(REGISTRATION) if method != "none" else None
@@ -45,10 +48,20 @@ async def register(request: Request, world: World) -> Response:
     if added is None:
         raise ClientLimitExceeded("too many registrations were never used; the oldest make room within a day")
     client_id, issued_at = added
+    note(client_id=client_id)
     answer = shown(metadata, client_id, issued_at, management, settings.issuer)
     if secret is not None:
         answer |= {"client_secret": secret, "client_secret_expires_at": 0}
     return no_store(answer, 201)
+
+
+def _note(metadata: dict[str, Any]) -> None:
+    note(
+        client_name=metadata["client_name"],
+        redirects=[without_query(uri) for uri in metadata["redirect_uris"]],
+        client_auth=metadata["token_endpoint_auth_method"],
+        scope=metadata.get("scope"),
+    )
 
 
 async def metadata_of(request: Request, world: World) -> object:

@@ -60,6 +60,28 @@ async def replayed(db: AsyncConnection, key: bytes, client_id: str, code_challen
     return (await db.execute(found)).scalar()
 
 
+WHY_NOT_REDEEMED = """
+SELECT client_id, redirect_uri, code_challenge, expires_at, consumed_at FROM codes WHERE fingerprint = $1
+"""
+
+
+async def why_not_redeemed(
+    pool: HotPool, key: bytes, client_id: str, code_challenge: str, redirect_uri: str | None, now: datetime
+) -> list[str]:
+    """For the operator's trace only: whoever presents a code is not told what is wrong with it."""
+    row = await pool.fetchrow(WHY_NOT_REDEEMED, key)
+    if row is None:
+        return ["the code is unknown"]
+    reasons = {
+        "the code was used before": row["consumed_at"] is not None,
+        "the code expired": row["expires_at"] <= now,
+        "the code was given to another client": row["client_id"] != client_id,
+        "the code_verifier does not fit": row["code_challenge"] != code_challenge,
+        "the redirect_uri is not that of the authorization request": redirect_uri not in (None, row["redirect_uri"]),
+    }
+    return [reason for reason, holds in reasons.items() if holds] or ["the user was disabled"]
+
+
 # Counter n in hand: n is the present token and becomes n + 1; or n is the one before it, its successor has not been used
 # and the grace is not over, and the same successor is given again (parallel processes, lost answers). Else no row.
 REFRESH = """

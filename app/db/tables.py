@@ -267,6 +267,31 @@ rate_counters = Table(
     prefixes=["UNLOGGED"],  # lost in a crash, which forgives a few attempts and costs no disk write
 )
 
+# Each request of a client that connects, for a few days (app/traces). Unlogged: it is for looking into, a crash may take
+# it, and so it costs no write-ahead log; without foreign keys, since it outlives what it tells of.
+trace_steps = Table(
+    "trace_steps",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False, index=True),
+    Column("request_id", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("error", Text),
+    Column("description", Text),
+    Column("client_id", Text),
+    Column("client_name", Text),
+    Column("address", Text, nullable=False),
+    Column("user_agent", Text, nullable=False),
+    Column("user_id", Text),
+    Column("connection_id", Text),
+    Column("links", ARRAY(Text), nullable=False),
+    Column("facts", JSONB, nullable=False),
+    prefixes=["UNLOGGED"],
+)
+
 # The example tools' own ---------------------------------------------------------------------------------------------------
 
 notes = Table(

@@ -10,10 +10,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api_keys.callers import Callers
-from app.gate.headers import sorted_headers
+from app.gate import noted
+from app.gate.headers import Sorted, sorted_headers
 from app.gate.known import Acquaintances
 from app.gate.rules import Unreadable, needs_of, ruled
-from app.http import OPEN_CORS, as_refusal, preflight, with_retry_after
+from app.http import OPEN_CORS, as_refusal, preflight, request_id, traced, with_retry_after
 from app.protocol import challenge
 from app.protocol.errors import InsufficientScope, OAuthError
 from app.protocol.scope import DEFAULT
@@ -39,12 +40,11 @@ class Guard:
         wanted = headers.wanted
         hosts = wanted[b"host"]
         if len(hosts) != 1 or hosts[0] not in self._hosts or b"origin" in wanted:
-            stranger = self._stranger(hosts, wanted.get(b"origin", []))
+            stranger = self._stranger(scope, headers)
             if stranger is not None:
                 await stranger(scope, receive, send)
                 return
-            if b"origin" in wanted:
-                send = _with_cors(send)
+            send = _with_cors(send)
         if scope["method"] == "OPTIONS":
             await preflight(Request(scope), ["POST"])(scope, receive, send)
             return
@@ -60,30 +60,38 @@ class Guard:
             if not needed <= principal.scope:
                 raise InsufficientScope(f"this call needs the scope {' '.join(sorted(needed))}", needed)
         except Unreadable as fault:
+            noted.unreadable(scope, headers, fault, principal)
             await _unreadable(fault)(scope, receive, send)
             return
         except Exception as fault:
-            await self._refusal(as_refusal(fault), principal)(scope, receive, send)
+            refusal = as_refusal(fault)
+            noted.refused(scope, headers, refusal, principal)
+            await self._refusal(refusal, principal)(scope, receive, send)
             return
+        if known.is_new:
+            noted.let_in(self._world, scope, headers, message, known)
         scope["headers"] = headers.passed_on(len(message))
         scope["user"] = known.user
         scope["state"]["principal"] = principal
         auth_context_var.set(known.user)  # for the task of this request alone
         await self._app(scope, _replay(message, receive), send)
 
-    def _stranger(self, hosts: list[bytes], origins: list[bytes]) -> Response | None:
+    def _stranger(self, scope: Scope, headers: Sorted) -> Response | None:
         """DNS rebinding: a browser page of elsewhere names its own Host or Origin (MCP transport, "Security Warning")."""
+        hosts, origins = headers.wanted[b"host"], headers.wanted.get(b"origin", [])
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
-            return JSONResponse({"error": "misdirected_request", "error_description": "this Host is not served"}, 421)
+            noted.stranger(scope, headers)
+            return _turned_away("misdirected_request", "this Host is not served", 421)
         for origin in origins:
             if self._world.settings.accepts_origin(origin.decode("latin-1")):
                 continue
-            return JSONResponse({"error": "forbidden", "error_description": "this Origin is not allowed"}, 403)
+            noted.stranger(scope, headers)
+            return _turned_away("forbidden", "this Origin is not allowed", 403)
         return None
 
     def _refusal(self, refusal: OAuthError, principal: Principal | None) -> Response:
         """401 and 403 with the challenge; other faults as they are."""
-        response = JSONResponse(refusal.document(), refusal.status, {"Cache-Control": "no-store"})
+        response = JSONResponse(traced(refusal), refusal.status, {"Cache-Control": "no-store"})
         if refusal.status in (401, 403):
             held = principal.scope if principal else frozenset()
             scope = challenge.needed_scope(refusal, held, DEFAULT)
@@ -116,5 +124,11 @@ def _with_cors(send: Send) -> Send:
     return channel
 
 
+def _turned_away(error: str, description: str, status: int) -> Response:
+    body = {"error": error, "error_description": description, "request_id": request_id.get()}
+    return JSONResponse(body, status)
+
+
 def _unreadable(fault: Unreadable) -> Response:
-    return JSONResponse({"jsonrpc": "2.0", "id": None, "error": {"code": fault.code, "message": str(fault)}}, 400)
+    error = {"code": fault.code, "message": str(fault), "data": {"request_id": request_id.get()}}
+    return JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, 400)

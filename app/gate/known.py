@@ -20,11 +20,13 @@ NOTED_EVERY = 1.0  # seconds between two notes of a caller's last use
 
 @dataclass(slots=True)
 class Known:
-    """A caller, as we and as the SDK know it; `noted_at` is when its use was noted last, in seconds since 1970."""
+    """A caller, as we and as the SDK know it; `noted_at` is when its use was noted last, in seconds since 1970;
+    `is_new` until its first call was let in."""
 
     principal: Principal
     user: AuthenticatedUser
     noted_at: float = 0.0
+    is_new: bool = True
 
 
 class Acquaintances:

@@ -11,7 +11,7 @@ from app import sessions
 from app.clients import find
 from app.flow import opened, pulled, sealed, step
 from app.http import client_address, form, see_other
-from app.oauth import store
+from app.oauth import noted, store
 from app.oauth.validate import validate
 from app.pages import error_page
 from app.protocol import redirect_uri as uris
@@ -21,6 +21,7 @@ from app.protocol.params import Params, parse
 from app.protocol.pending import REQUEST_URI, Pending
 from app.protocol.types import Client, Viewer
 from app.tokens.secrets import CODE, fingerprint, new_secret
+from app.traces.recording import note
 from app.world import World
 
 
@@ -28,10 +29,17 @@ async def authorize(request: Request, world: World) -> Response:
     """Until client and redirect URI are known to be good, a fault is a page; from then on the client is told (§4.1.2.1)."""
     now = world.now()
     params = parse(request.scope["query_string"])
+    noted.asked(params)
     client = await _client(request, params.get("client_id"), world)
     request_uri = params.get("request_uri")
     if request_uri is not None and request_uri.startswith(REQUEST_URI):  # RFC 9126 §4: nothing else is looked at
-        return await _proceed(request, world, pulled(request_uri, client.client_id, world, now), now)
+        pending = pulled(request_uri, client.client_id, world, now)
+        note(
+            link=pending.code_challenge,
+            redirect=uris.without_query(pending.redirect_uri),
+            scope=" ".join(pending.scope),
+        )
+        return await _proceed(request, world, pending, now)
     redirect_uri = identified(params, client)
     try:
         if client.requires_pushed:
@@ -57,10 +65,13 @@ async def resume(request: Request, world: World) -> Response:
 
 async def _client(request: Request, client_id: str | None, world: World) -> Client:
     if client_id is None:
+        note(fault="client_id")
         raise InvalidRequest("client_id is missing")
     address = client_address(request, world.settings.trusted_proxies)
     client = await find.client(world, client_id, address, world.now())
+    note(client_name=client.client_name if client else None)
     if client is None:
+        note(fault="unknown_client")
         raise InvalidRequest(
             "this app is not registered here, or was removed; remove the connection in the app and add it again"
         )
@@ -72,9 +83,11 @@ def identified(params: Params, client: Client) -> str:
     asked = params.get("redirect_uri")
     if asked is None:
         if len(client.redirect_uris) != 1:
+            noted.redirect_mismatch(None, client)
             raise InvalidRequest("redirect_uri is missing, and this app did not register exactly one")
         return client.redirect_uris[0]
     if not any(uris.matches(registered, asked) for registered in client.redirect_uris):
+        noted.redirect_mismatch(asked, client)
         raise InvalidRequest("redirect_uri is not one that this app registered")
     return asked
 
@@ -84,8 +97,10 @@ async def _proceed(request: Request, world: World, pending: Pending, now: dateti
     consent = await store.consent(world.pool, viewer.user_id, pending) if viewer else None
     match next_step(pending, viewer, consent, now):
         case Login():
+            note(next="sign-in")
             return see_other(step("/login", sealed(pending, world)))
         case AskConsent():
+            note(next="consent")
             return see_other(step("/consent", sealed(pending, world)))
         case Refuse(error):
             return await _refused(request, world, error, pending.redirect_uri, pending.state)
@@ -98,6 +113,7 @@ async def _issue_code(world: World, pending: Pending, viewer: Viewer, now: datet
     expires_at = now + timedelta(seconds=world.settings.code_lifetime)
     if not await store.add_code(world.pool, fingerprint(code), viewer, pending, expires_at):
         raise InvalidRequest("this request was answered already; start again from your app")
+    note(next="code", link=code, redirect_host=uris.shown_host(pending.redirect_uri))
     return answer(pending.redirect_uri, world, code=code, state=pending.state)
 
 
@@ -115,6 +131,7 @@ async def _refused(
     """Told to the client by redirect; but a web address that anybody may have registered is not redirected to before
     somebody signed in: else our origin would lend its name to a phisher (RFC 9700 §4.11.2)."""
     error, description = refusal.error, refusal.description
+    note(error=error, description=description)
     response = answer(redirect_uri, world, error=error, error_description=description, state=state)
     if uris.is_local(redirect_uri) or await sessions.viewer(request, world, world.now()):
         return response

@@ -22,6 +22,7 @@ from app.protocol.params import parse
 from app.protocol.pending import Pending
 from app.protocol.scope import KNOWN, SCOPES
 from app.protocol.types import Viewer
+from app.traces.recording import note
 from app.world import World
 
 
@@ -63,12 +64,14 @@ async def decide(request: Request, world: World) -> Response:
     if viewer is None:
         return see_other(step("/authorize/continue", sealed(pending, world)))
     decision = fields.required("decision")
+    note(decision=decision[:20])
     if decision not in ("allow", "deny"):
         raise InvalidRequest("decision must be allow or deny")
     await _record(world, pending, viewer, allowed=decision == "allow")
     if decision == "allow":
         return see_other(step("/authorize/continue", sealed(pending.approved(viewer.session_id), world)))
     refusal = AccessDenied("the user did not allow this")
+    note(error=refusal.error, description=refusal.description)
     response = answer(
         pending.redirect_uri, world, error=refusal.error, error_description=refusal.description, state=pending.state
     )

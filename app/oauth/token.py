@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,7 +13,9 @@ from app.limits import BAD_KEY, hit
 from app.oauth.grants import GRANTS
 from app.oauth.grants.token_exchange import SCRIPT, is_script
 from app.protocol.errors import UnauthorizedClient, UnknownApiKey, UnsupportedGrantType
+from app.protocol.types import Authorization
 from app.tokens.issue import issue
+from app.traces.recording import note
 from app.world import World
 
 
@@ -21,6 +25,7 @@ async def token(request: Request, world: World) -> Response:
     params = await form(request, world)
     params.refuse_repeats()
     grant_type = params.required("grant_type")
+    note(grant_type=grant_type, resource=params.all("resource") or None)
     redeem = GRANTS.get(grant_type)
     if redeem is None:
         raise UnsupportedGrantType(f"grant_type must be one of {', '.join(GRANTS)}")
@@ -34,6 +39,7 @@ async def token(request: Request, world: World) -> Response:
         raise
     if client is not SCRIPT:
         world.last_used.saw("clients", client.client_id, now)
+    _note(world, authorization, grant_type, now)
     answer = issue(
         authorization,
         world.live.ring,
@@ -43,3 +49,16 @@ async def token(request: Request, world: World) -> Response:
         lifetime=world.settings.access_token_lifetime,
     )
     return no_store(answer)
+
+
+def _note(world: World, authorization: Authorization, grant_type: str, now: datetime) -> None:
+    """In the trace every connection is refreshed once; that it goes on so is routine."""
+    connection_id = authorization.connection_id
+    routine = grant_type == "refresh_token" and not world.traces.is_news(f"refresh {connection_id}", now)
+    note(
+        user_id=authorization.subject,
+        connection_id=connection_id,
+        scope=list(authorization.scope),
+        granted_resource=authorization.resource,
+        keep=not routine,
+    )

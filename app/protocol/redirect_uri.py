@@ -81,6 +81,14 @@ def shown_host(uri: str) -> str:
     return f"{parts.scheme}://"
 
 
+def without_query(uri: str) -> str:
+    """For people who look into it: scheme, host, port and path, without what might be a secret. Takes any string."""
+    place = re.split(r"[?#]", uri, maxsplit=1)[0][:200]
+    scheme, separator, rest = place.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
+
+
 def with_parameters(uri: str, parameters: dict[str, str | None]) -> str:
     """The URI with the answer added to its query (RFC 6749 §4.1.2); absent ones are left out."""
     query = urlencode({name: value for name, value in parameters.items() if value is not None})

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from app.protocol import user_code
 
-PURPOSES = ("signing keys", "refresh", "pending", "forms", "mcp request state")
+PURPOSES = ("signing keys", "refresh", "pending", "forms", "mcp request state", "traces")
 API_KEY, CODE, CLIENT_SECRET, REFRESH, LINK = "gh_key_", "gh_code_", "gh_cs_", "gh_rt_", "gh_link_"
 REGISTRATION, DEVICE = "gh_rat_", "gh_dc_"  # RFC 7592 registration_access_token, RFC 8628 device_code
 
@@ -112,6 +112,7 @@ class Secrets:
     pending: Purpose
     forms: Purpose
     request_state: Purpose
+    traces: Purpose
 
     @staticmethod
     def of(texts: tuple[str, ...]) -> Secrets:

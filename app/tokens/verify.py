@@ -43,6 +43,8 @@ def verify(token: str, ring: KeyRing, issuer: str, resource: str, now: datetime)
         )
     except jwt.InvalidAudienceError as fault:
         raise InvalidToken("the access token is for another resource") from fault
+    except jwt.InvalidIssuerError as fault:
+        raise InvalidToken("the access token is from another issuer") from fault
     except (jwt.PyJWTError, ValueError, RecursionError) as fault:
         raise InvalidToken("the access token is not valid") from fault
     return _principal(claims, now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 
 from starlette.requests import Request
@@ -14,9 +15,10 @@ from app.http import client_address, form, see_other, with_retry_after
 from app.limits import LOGIN_ACCOUNT, LOGIN_ADDRESS, forgive, hit
 from app.pages import render
 from app.protocol import redirect_uri as uris
-from app.protocol.errors import TooManyRequests
+from app.protocol.errors import InvalidRequest, TooManyRequests
 from app.protocol.params import Params, parse
 from app.tokens.secrets import fingerprint
+from app.traces.recording import note
 from app.users import passwords, store
 from app.users.accounts import normal_email
 from app.world import World
@@ -43,12 +45,14 @@ async def log_in(request: Request, world: World) -> Response:
         await hit(world.pool, LOGIN_ACCOUNT, _key(email, address), now)
     except TooManyRequests as refusal:
         minutes = -(-(refusal.retry_after or 60) // 60)
+        note(error=refusal.error, description=refusal.description)
         again = f"Too many attempts. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
         return with_retry_after(await _page(request, world, req, now, fields, again, 429), refusal)
     found = await store.login(world.pool, email) if email else None
     if not await passwords.matches(found[1] if found else None, password, world.hashing) or found is None:
         async with world.db.begin() as db:
             await audit.record(db, "login.refused", now, address=address)
+        note(error="wrong_password", description=WRONG)
         return await _page(request, world, req, now, fields, WRONG, 400)
     return await _welcome(request, world, found, password, req, _key(email, address), now)
 
@@ -65,6 +69,10 @@ async def _welcome(
         address = client_address(request, world.settings.trusted_proxies)
         await audit.record(db, "login", now, user_id=user_id, address=address)
     await forgive(world.pool, LOGIN_ACCOUNT, key)
+    note(user_id=user_id, signed_in=True)
+    if req:
+        with suppress(InvalidRequest):
+            opened(req, world, now)  # says in the trace which sign-in this was
     response = see_other(after(req))
     sessions.set_cookie(response, world, secret)
     return response
@@ -93,6 +101,7 @@ async def _page(
 ) -> Response:
     pending = opened(req, world, now) if req and not is_at_device(req) else None
     client = await clients.client(world.pool, pending.client_id) if pending else None
+    note(client_name=client.client_name if client else None)
     secret = sessions.cookie(request, world)
     fresh = secret or sessions.new_cookie()
     response = render(

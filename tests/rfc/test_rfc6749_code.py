@@ -85,7 +85,8 @@ def test_a_missing_parameter_is_named(app: App, browser: Browser, missing: str) 
     """§5.2 invalid_request."""
     response = app.redeem(app.code(browser), **{missing: None})
     assert response.status_code == 400
-    assert response.json() == {"error": "invalid_request", "error_description": f"{missing} is missing"}
+    said = response.json()
+    assert (said["error"], said["error_description"]) == ("invalid_request", f"{missing} is missing")
 
 
 @pytest.mark.parametrize("way", ["basic", "post", "basic with client_id"])

@@ -12,6 +12,7 @@ from app.protocol.pkce import challenge_of
 from app.protocol.resource import resolve
 from app.protocol.types import Authorization, Client
 from app.tokens.secrets import fingerprint, new_id
+from app.traces.recording import note
 from app.world import World
 
 
@@ -20,10 +21,13 @@ async def redeem(world: World, client: Client, params: Params, now: datetime) ->
 
     `redirect_uri` must fit when it is sent; OAuth 2.1 §4.1.3 no longer asks for it, since PKCE binds the code.
     """
+    note(link=params.get("code"))
     code, code_verifier = params.required("code"), params.required("code_verifier")
     resolve(params.all("resource"), world.settings.resource, world.settings.issuer)
     code_challenge = challenge_of(code_verifier)
+    note(link=code_challenge)
     if code_challenge is None:
+        note(why=["the code_verifier is not 43 to 128 unreserved characters"])
         raise InvalidGrant("code_verifier does not fit")
     key = fingerprint(code)
     authorization = await store.redeem_code(
@@ -38,6 +42,11 @@ async def redeem(world: World, client: Client, params: Params, now: datetime) ->
     )
     if authorization is None:
         await _take_back_after_replay(world, key, client, code_challenge, now)
+        note(
+            why=await store.why_not_redeemed(
+                world.pool, key, client.client_id, code_challenge, params.get("redirect_uri"), now
+            )
+        )
         raise InvalidGrant("the code is unknown, expired, used, or was given for another client, redirect or verifier")
     return authorization
 

@@ -12,6 +12,7 @@ from app.protocol.resource import resolve
 from app.protocol.scope import IDENTITY, KNOWN, words_of
 from app.protocol.types import Authorization, Client
 from app.tokens.refresh import RefreshToken, read
+from app.traces.recording import note
 from app.world import World
 
 
@@ -21,6 +22,7 @@ async def redeem(world: World, client: Client, params: Params, now: datetime) ->
     resolve(params.all("resource"), world.settings.resource, world.settings.issuer)
     if token is None:
         raise InvalidGrant("the refresh token is not one of ours")
+    note(connection_id=token.connection_id)
     scope = tuple(word for word in words_of(params.get("scope")) if word in KNOWN)
     authorization = await store.refresh(
         world.pool,
@@ -54,6 +56,7 @@ async def _why_not(
                 client_id=ended.client_id,
                 lifetime=world.token_lifetime,
             )
+            note(why=["the refresh token was used before"], user_id=ended.user_id)
             return InvalidGrant("the refresh token was used before; the connection is ended")
         held = await store.live_scope(db, token.connection_id, token.counter, client.client_id)
     if held is not None and not held.issuperset(word for word in scope if word not in IDENTITY):
