@@ -15,7 +15,7 @@ demo: .venv/ready ## the whole conversation of a client, printed
 	@.venv/bin/gatehouse demo
 
 test: .venv/ready-dev check ## every test: real Postgres, real sockets, real browser where Chromium is installed
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 check: .venv/ready-dev
 	.venv/bin/ruff check .
