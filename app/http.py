@@ -34,11 +34,9 @@ JSON_BYTES = 32 * 1024
 JSON_DEPTH = 20
 OPEN_CORS = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, X-Request-Id",
+    "Access-Control-Expose-Headers": "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, X-Request-Id, DPoP-Nonce",
 }
-CORS_HEADERS = (
-    "authorization, content-type, accept, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id"
-)
+CORS_HEADERS = "authorization, content-type, accept, dpop, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id"
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 log = structlog.get_logger("gatehouse.http")
@@ -108,19 +106,14 @@ def json_refusal(refusal: OAuthError, request: Request, world: World) -> Respons
     response = no_store(traced(refusal), refusal.status)
     if getattr(refusal, "tried_basic", False):
         response.headers["WWW-Authenticate"] = 'Basic realm="gatehouse", charset="UTF-8"'
-    return with_retry_after(response, refusal)
+    response.headers.update(refusal.headers)
+    return response
 
 
 def traced(refusal: OAuthError) -> dict[str, str]:
     """The body of a refusal, with the id under which `gatehouse trace` and the log know this request."""
     note(error=refusal.error, description=refusal.description)
     return {**refusal.document(), "request_id": request_id.get()}
-
-
-def with_retry_after(response: Response, refusal: OAuthError) -> Response:
-    if refusal.retry_after is not None:
-        response.headers["Retry-After"] = str(refusal.retry_after)
-    return response
 
 
 def no_store(document: object, status: int = 200) -> Response:
@@ -218,11 +211,16 @@ def client_address(request: Request, trusted: tuple[IPv4Network | IPv6Network, .
 
 def bearer(values: list[bytes]) -> str:
     """The token, from every value of the Authorization header. Raises NoToken, or InvalidRequest for two headers (RFC 6750 §2.1)."""
-    if not values or values[0][:7].lower() != b"bearer ":
+    return token_of(values, b"bearer ")
+
+
+def token_of(values: list[bytes], scheme: bytes) -> str:
+    """The token behind this scheme, which ends in a blank. Raises as `bearer` does."""
+    if not values or values[0][: len(scheme)].lower() != scheme:
         raise NoToken("a bearer token is needed here")
     if len(values) > 1:
         raise InvalidRequest("the Authorization header is included more than once")
-    token: str = values[0][7:].strip().decode("latin-1")
+    token: str = values[0][len(scheme) :].strip().decode("latin-1")
     return token
 
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from app import __version__
-from app.http import request_id, with_retry_after
+from app.http import request_id
 from app.paths import TEMPLATES
 from app.protocol.errors import OAuthError
 from app.traces.recording import note
@@ -75,4 +75,6 @@ def page_refusal(refusal: OAuthError, request: Request, world: World) -> Respons
     note(error=refusal.error, description=refusal.description)
     heading = WORDS.get(refusal.status, "This request cannot be answered")
     sentence = refusal.description[:1].upper() + refusal.description[1:] + "."
-    return with_retry_after(error_page(sentence, status=refusal.status, heading=heading), refusal)
+    page = error_page(sentence, status=refusal.status, heading=heading)
+    page.headers.update(refusal.headers)
+    return page

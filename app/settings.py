@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     revocation_staleness: int = Field(30, ge=5, description="Seconds /mcp goes on without news from the database.")
     register_per_minute: int = Field(60, ge=0, description="Registrations a minute from one address; 0: no limit.")
     max_unused_clients: int = Field(10_000, ge=0, description="Never-used registrations kept at once; 0: no limit.")
+    dpop_nonces: bool = Field(False, description="Demand a nonce of ours in every DPoP proof (RFC 9449 §8).")
     client_documents: Literal["any", "listed", "off"] = Field(
         "any", description="Whose metadata documents (client_id is a URL) are accepted: any, listed hosts only, or off."
     )

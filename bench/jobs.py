@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from itertools import count
 from urllib.parse import urlencode
 
+from bench.dpop import Holder
 from bench.load import Script, Task, drive
 from bench.scene import CHALLENGE, REDIRECT_URI, VERIFIER, Scene, new_codes
 
 GUARDED, UNGUARDED = "guarded", "unguarded"
 CALL_LEGACY, CALL_MODERN = "tools/call, handshake era", "tools/call, 2026-07-28"
+CALL_BOUND = "tools/call, 2026-07-28, with DPoP"
 CODE_EXCHANGE, REFRESH = "code exchange", "refresh rotation"
 MODERN = "2026-07-28"
 LEGACY = "2025-11-25"
-CODES_PER_SECOND = 4000  # prepared for each round; a server that is faster ends its round early
+CODES_PER_SECOND = PROOFS_PER_SECOND = 4000  # prepared for each round; a server that is faster ends its round early
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def same(sent: bytes, status: int, marker: bytes) -> Task:
     return Task(script, status, marker)
 
 
-def call(port: int, token: str | None, version: str) -> bytes:
+def call(port: int, token: str | None, version: str, scheme: str = "Bearer") -> bytes:
     """tools/call of `whoami`: as the handshake era sends it, or with 2026-07-28's metadata and mirrored headers."""
     params: dict[str, object] = {"name": "whoami", "arguments": {}}
     headers = {"accept": "application/json, text/event-stream", "content_type": "application/json"}
@@ -68,7 +70,7 @@ def call(port: int, token: str | None, version: str) -> bytes:
         params["_meta"] = {f"io.modelcontextprotocol/{name}": value for name, value in meta.items()}
         headers |= {"mcp_method": "tools/call", "mcp_name": "whoami"}
     if token is not None:
-        headers["authorization"] = f"Bearer {token}"
+        headers["authorization"] = f"{scheme} {token}"
     message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
     return request("POST", "/mcp", port, json.dumps(message).encode(), **headers)
 
@@ -144,14 +146,15 @@ def introspection(scene: Scene, token: str) -> bytes:
     return form("/introspect", scene.port, token=token, client_id=scene.api_id, client_secret=scene.api_secret)
 
 
-async def tokens(scene: Scene, how_many: int) -> list[dict[str, str]]:
-    """Answers of the token endpoint, each of a connection of its own."""
+async def tokens(scene: Scene, how_many: int, holder: Holder | None = None) -> list[dict[str, str]]:
+    """Answers of the token endpoint, each of a connection of its own; bound to a key, if there is a holder of one."""
     answers: list[dict[str, str]] = []
     codes = deque(await new_codes(scene, how_many))
 
     def script(slot: int) -> Script:
         while codes:
-            body = yield redemption(scene, codes.popleft())
+            asked = redemption(scene, codes.popleft())
+            body = yield holder.proven(asked, holder.proof("/token")) if holder else asked
             answers.append(json.loads(body))
 
     await drive(Task(script, 200, b'"refresh_token"'), scene.port, seconds=30, most=how_many, connections=1)
@@ -162,7 +165,11 @@ async def all_jobs(scene: Scene, unguarded_port: int, connections: int) -> list[
     """In the order of the table. Guarded and unguarded calls stand side by side, so that they are measured so too."""
     port, codes = scene.port, deque[str]()
     connected = await tokens(scene, connections)
-    token = connected[0]["access_token"]
+    token, holder = connected[0]["access_token"], Holder(scene.world.settings.issuer)
+    bound = (await tokens(scene, 1, holder))[0]["access_token"]
+
+    async def more_proofs(seconds: float) -> None:
+        holder.sign(int(seconds * PROOFS_PER_SECOND) + connections, bound)
 
     async def more_codes(seconds: float) -> None:
         codes.clear()
@@ -177,6 +184,7 @@ async def all_jobs(scene: Scene, unguarded_port: int, connections: int) -> list[
     return [
         *calls(CALL_LEGACY, LEGACY),
         *calls(CALL_MODERN, MODERN),
+        Job(CALL_BOUND, holder.calls(call(port, bound, MODERN, "DPoP")), prepare=more_proofs),
         Job("401 at /mcp", same(call(port, None, LEGACY), 401, b"resource_metadata")),
         Job("metadata", same(request("GET", "/.well-known/oauth-authorization-server", port), 200, b'"issuer"')),
         Job("JWKS", same(request("GET", "/.well-known/jwks.json", port), 200, b'"keys"')),

@@ -114,7 +114,7 @@ async def new_codes(scene: Scene, count: int) -> list[str]:
     asked = pending(scene.client_id, scene.world, now)
     made = [new_secret(CODE) for _ in range(count)]
     rest = (scene.client_id, scene.user_id, asked.redirect_uri, shown_host(asked.redirect_uri), CHALLENGE)
-    asks = (list(asked.scope), asked.resource, now + A_DAY, None, now, None)
+    asks = (list(asked.scope), asked.resource, now + A_DAY, None, now, None, None)
     rows = [(fingerprint(code), *rest, *asks) for code in made]
     await scene.world.pool.executemany(oauth.ADD_CODE, rows)
     return made

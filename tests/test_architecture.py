@@ -29,6 +29,7 @@ FLOORS = {
     "traces": 2,
     "world": 3,
     "http": 4,
+    "dpop": 4,
     "logs": 5,
     "edge": 5,
     "pages": 5,

@@ -84,8 +84,7 @@ async def _owner(request: Request, world: World, callers: Callers) -> Owner:
     """
     now = world.now()
     if "authorization" in request.headers:
-        credentials = [value.encode("latin-1") for value in request.headers.getlist("authorization")]
-        principal = await callers.principal(credentials, now)
+        principal = await callers.principal(request, now)
         callers.note(principal, now)
         if API_KEYS not in principal.scope:
             raise InsufficientScope("this token may not manage API keys", frozenset({API_KEYS}))

@@ -1,11 +1,15 @@
-"""From a bearer token to the principal it stands for: an access token or an API key (RFC 6750 §2.1)."""
+"""From a token to the principal it stands for: an access token, bound to a key or not, or an API key (RFC 6750 §2.1, RFC 9449 §7)."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from starlette.requests import Request
+
+from app import dpop
 from app.api_keys import store
-from app.http import bearer
+from app.http import bearer, token_of
+from app.protocol.challenge import DPOP
 from app.protocol.errors import InvalidToken, TemporarilyUnavailable
 from app.protocol.scope import expanded
 from app.protocol.types import Principal
@@ -22,16 +26,48 @@ class Callers:
         self._world = world
         self._staleness = world.settings.revocation_staleness
 
-    async def principal(self, credentials: list[bytes], now: datetime) -> Principal:
-        """The caller, from every value of the Authorization header. Raises NoToken, InvalidToken, InvalidRequest;
-        TemporarilyUnavailable when nobody has said for too long what is revoked."""
-        token = bearer(credentials)
+    async def principal(self, request: Request, now: datetime) -> Principal:
+        """Who sends this request. Raises what `recognised` and `prove` raise."""
+        credentials = [value.encode("latin-1") for value in request.headers.getlist("authorization")]
+        found = await self.recognised(credentials, now)
+        if found.jkt is not None:
+            proofs, host = request.headers.getlist("dpop"), request.headers.get("host", "")
+            await self.prove(found, credentials[0], proofs, request.method, host, request.url.path, now)
+        return found
+
+    async def prove(
+        self,
+        principal: Principal,
+        credentials: bytes,
+        proofs: list[str],
+        method: str,
+        host: str,
+        path: str,
+        now: datetime,
+    ) -> None:
+        """That the key to which the token is bound signed this very request (RFC 9449 §7). Raises InvalidDpopProof,
+        UseDpopNonce, InvalidToken."""
+        world, token = self._world, token_of([credentials], DPOP)
+        jkt = await dpop.holder(proofs, method, dpop.addresses(host, path, world), world, now, token)
+        if jkt != principal.jkt:
+            raise InvalidToken("the access token is bound to another key than the DPoP proof's")
+
+    async def recognised(self, credentials: list[bytes], now: datetime) -> Principal:
+        """Whose token this is, from every value of the Authorization header; a bound one needs `prove` besides. Raises
+        NoToken, InvalidToken, InvalidRequest; TemporarilyUnavailable when nobody has said for too long what is revoked."""
+        by_dpop = bool(credentials) and credentials[0][: len(DPOP)].lower() == DPOP
+        token = token_of(credentials, DPOP) if by_dpop else bearer(credentials)
         revocations = self._world.live.revocations
         if revocations.is_stale(now.timestamp(), self._staleness):
             raise TemporarilyUnavailable("revocations are not known at the moment", retry_after=1)
         found = await self._recognised(token, now)
         if revocations.covers(found):
             raise InvalidToken("the access token was revoked")
+        if by_dpop != (found.jkt is not None):  # RFC 9449 §7.2: a stolen bound token must not pass as a bearer token
+            how = (
+                "not bound to a key; send it as Bearer" if by_dpop else "bound to a key; send it as DPoP, with a proof"
+            )
+            raise InvalidToken(f"the access token is {how}")
         return found
 
     def note(self, principal: Principal, now: datetime) -> None:

@@ -13,7 +13,7 @@ from app.clients import store
 from app.clients.register import metadata_of, shown
 from app.clients.remove import remove
 from app.http import bearer, json_refusal, no_store
-from app.protocol import challenge
+from app.protocol.challenge import challenge
 from app.protocol.client_metadata import ASSIGNED, checked
 from app.protocol.errors import InvalidClientMetadata, InvalidToken, OAuthError
 from app.tokens.secrets import REGISTRATION, fingerprint
@@ -64,7 +64,7 @@ def refused(refusal: OAuthError, request: Request, world: World) -> Response:
     """The renderer of refusals here: 401 with the challenge of RFC 6750 §3."""
     response = json_refusal(refusal, request, world)
     if refusal.status == 401:
-        response.headers["WWW-Authenticate"] = challenge.bearer(refusal)
+        response.headers["WWW-Authenticate"] = challenge(refusal)
     return response
 
 

@@ -20,12 +20,13 @@ WITH spent AS (
   UPDATE codes c SET consumed_at = $6, connection_id = $5
   FROM users u
   WHERE c.fingerprint = $1 AND c.client_id = $2 AND c.code_challenge = $3 AND ($4::text IS NULL OR c.redirect_uri = $4)
+    AND (c.dpop_jkt IS NULL OR c.dpop_jkt = $8)
     AND c.consumed_at IS NULL AND c.expires_at > $6 AND u.id = c.user_id AND u.disabled_at IS NULL
   RETURNING c.user_id, c.client_id, c.redirect_host, c.resource, c.scope, c.nonce, c.authenticated_at, u.email, u.name
 ), opened AS (
   INSERT INTO connections (id, user_id, client_id, redirect_host, resource, scope, refresh_counter,
-                           created_at, refreshed_at, last_used_at, expires_at, authenticated_at)
-  SELECT $5, user_id, client_id, redirect_host, resource, scope, 0, $6, $6, $6, $7, authenticated_at FROM spent
+                           created_at, refreshed_at, last_used_at, expires_at, authenticated_at, dpop_jkt)
+  SELECT $5, user_id, client_id, redirect_host, resource, scope, 0, $6, $6, $6, $7, authenticated_at, $9::text FROM spent
 )
 SELECT user_id, client_id, resource, scope, nonce, authenticated_at, email, name FROM spent
 """
@@ -40,9 +41,15 @@ async def redeem_code(
     connection_id: str,
     now: datetime,
     expires_at: datetime,
+    jkt: str | None,
+    bound_to: str | None,
 ) -> Authorization | None:
-    """Consumes the code and opens the connection it stands for, at once or not at all. None: see `replayed`."""
-    row = await pool.fetchrow(REDEEM_CODE, key, client_id, code_challenge, redirect_uri, connection_id, now, expires_at)
+    """Consumes the code and opens the connection it stands for, at once or not at all. None: see `replayed`.
+
+    `jkt` is the key that is presented, `bound_to` the one that every refresh is to present.
+    """
+    values = (code_challenge, redirect_uri, connection_id, now, expires_at, jkt, bound_to)
+    row = await pool.fetchrow(REDEEM_CODE, key, client_id, *values)
     return None if row is None else authorization_of(row, connection_id, 0, "authorization_code")
 
 
@@ -93,6 +100,7 @@ FROM users u
 WHERE c.id = $1 AND c.client_id = $3 AND c.revoked_at IS NULL AND u.id = c.user_id AND u.disabled_at IS NULL
   AND (c.refresh_counter = $2 OR (c.refresh_counter = $2 + 1 AND c.refreshed_at > $5))
   AND c.expires_at > $4 AND c.refreshed_at > $6 AND c.scope @> $7::text[]
+  AND (c.dpop_jkt IS NULL OR c.dpop_jkt = $8)
 RETURNING c.user_id, c.client_id, c.resource, c.scope, c.refresh_counter, c.authenticated_at, u.email, u.name
 """
 
@@ -103,6 +111,7 @@ async def refresh(
     counter: int,
     client_id: str,
     scope: tuple[str, ...],
+    jkt: str | None,
     now: datetime,
     *,
     grace: timedelta,
@@ -113,7 +122,7 @@ async def refresh(
     Of `openid`, `profile` and `email` what was not given is left out: clients repeat here what they asked for first.
     """
     tools = [word for word in scope if word not in IDENTITY]
-    row = await pool.fetchrow(REFRESH, connection_id, counter, client_id, now, now - grace, now - idle, tools)
+    row = await pool.fetchrow(REFRESH, connection_id, counter, client_id, now, now - grace, now - idle, tools, jkt)
     if row is None:
         return None
     return authorization_of(row, connection_id, row["refresh_counter"], "refresh_token", scope)

@@ -152,6 +152,7 @@ codes = Table(
     Column("nonce", Text),  # for the id_token, as is the next
     moment("authenticated_at", nullable=True),  # when the user signed in
     Column("pushed_id", Text),  # the pushed request that it answers (RFC 9126)
+    Column("dpop_jkt", Text),  # the key that must redeem it (RFC 9449 §10)
 )
 Index("ix_codes_expires_at", codes.c.expires_at)
 Index("uq_codes_pushed_id", codes.c.pushed_id, unique=True, postgresql_where=codes.c.pushed_id.is_not(None))
@@ -194,6 +195,9 @@ connections = Table(
     moment("revoked_at", nullable=True),
     Column("revoked_because", Text),
     moment("authenticated_at", nullable=True),  # when the user signed in, for id_tokens
+    Column(
+        "dpop_jkt", Text
+    ),  # the key that must come with every refresh, of a public client's connection (RFC 9449 §5)
     postgresql_with={"fillfactor": "80"},  # room for the refresh to stay on its page
 )
 

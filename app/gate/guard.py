@@ -14,8 +14,8 @@ from app.gate import noted
 from app.gate.headers import Sorted, sorted_headers
 from app.gate.known import Acquaintances
 from app.gate.rules import Unreadable, needs_of, ruled
-from app.http import OPEN_CORS, as_refusal, preflight, request_id, traced, with_retry_after
-from app.protocol import challenge
+from app.http import OPEN_CORS, as_refusal, preflight, request_id, traced
+from app.protocol.challenge import challenge, needed_scope
 from app.protocol.errors import InsufficientScope, OAuthError
 from app.protocol.scope import DEFAULT
 from app.protocol.types import Principal
@@ -50,7 +50,7 @@ class Guard:
             return
         principal = None
         try:
-            known = await self._acquaintances.caller(wanted[b"authorization"], self._world.now())
+            known = await self._acquaintances.caller(scope, wanted, self._world.now())
             principal = known.principal
             if scope["method"] != "POST":
                 await Response(status_code=405, headers={"Allow": "POST"})(scope, receive, send)
@@ -66,7 +66,7 @@ class Guard:
         except Exception as fault:
             refusal = as_refusal(fault)
             noted.refused(scope, headers, refusal, principal)
-            await self._refusal(refusal, principal)(scope, receive, send)
+            await self._refusal(refusal, principal, wanted)(scope, receive, send)
             return
         if known.is_new:
             noted.let_in(self._world, scope, headers, message, known)
@@ -89,14 +89,18 @@ class Guard:
             return _turned_away("forbidden", "this Origin is not allowed", 403)
         return None
 
-    def _refusal(self, refusal: OAuthError, principal: Principal | None) -> Response:
+    def _refusal(
+        self, refusal: OAuthError, principal: Principal | None, wanted: Mapping[bytes, list[bytes]]
+    ) -> Response:
         """401 and 403 with the challenge; other faults as they are."""
         response = JSONResponse(traced(refusal), refusal.status, {"Cache-Control": "no-store"})
         if refusal.status in (401, 403):
             held = principal.scope if principal else frozenset()
-            scope = challenge.needed_scope(refusal, held, DEFAULT)
-            response.headers["WWW-Authenticate"] = challenge.bearer(refusal, self._metadata, scope)
-        return with_retry_after(response, refusal)
+            scope = needed_scope(refusal, held, DEFAULT)
+            credentials = b"".join(wanted.get(b"authorization", []))
+            response.headers["WWW-Authenticate"] = challenge(refusal, self._metadata, scope, credentials)
+        response.headers.update(refusal.headers)
+        return response
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -8,7 +8,9 @@ from typing import NamedTuple
 from starlette.types import Scope
 
 Header = tuple[bytes, bytes]
-STOPPED = frozenset({b"authorization", b"cookie", b"content-length", b"transfer-encoding", b"mcp-protocol-version"})
+STOPPED = frozenset(
+    {b"authorization", b"dpop", b"cookie", b"content-length", b"transfer-encoding", b"mcp-protocol-version"}
+)
 WANTED = STOPPED | {b"host", b"origin"}
 BLANKS = frozenset({b" ", b"\t"})
 

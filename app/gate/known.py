@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
+from starlette.types import Scope
 
 from app.api_keys.callers import Callers
 from app.protocol.errors import NoToken
@@ -39,19 +41,24 @@ class Acquaintances:
         self._staleness = world.settings.revocation_staleness
         self._met: dict[bytes, Known] = {}
 
-    async def caller(self, credentials: list[bytes], now: datetime) -> Known:
-        """Who sends this Authorization header. Raises what `Callers.principal` raises."""
+    async def caller(self, scope: Scope, wanted: Mapping[bytes, list[bytes]], now: datetime) -> Known:
+        """Who sends this request. `wanted` are its headers. Raises what `Callers.principal` raises."""
+        credentials = wanted.get(b"authorization", [])
         if len(credentials) != 1:
-            await self._callers.principal(credentials, now)
+            await self._callers.recognised(credentials, now)
             raise NoToken("a bearer token is needed here")
         digest, moment = blake2b(credentials[0], digest_size=32).digest(), now.timestamp()
         known = self._met.get(digest)
         if known is None or not self._revocations.clear(known.principal, moment, self._staleness):
             self._met.pop(digest, None)
-            known = self._introduced(await self._callers.principal(credentials, now))
+            known = self._introduced(await self._callers.recognised(credentials, now))
             while len(self._met) >= REMEMBERED:
                 del self._met[next(iter(self._met))]  # the one that has been here longest
             self._met[digest] = known
+        if known.principal.jkt is not None:
+            proofs, host = [value.decode("latin-1") for value in wanted.get(b"dpop", [])], wanted[b"host"][0].decode()
+            method, path = scope["method"], scope["path"]
+            await self._callers.prove(known.principal, credentials[0], proofs, method, host, path, now)
         if moment - known.noted_at >= NOTED_EVERY:
             known.noted_at = moment
             self._callers.note(known.principal, now)

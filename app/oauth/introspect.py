@@ -36,7 +36,7 @@ async def introspect(request: Request, world: World) -> Response:
     params = await form(request, world)
     params.refuse_repeats()
     client = await authenticated_client(request, params, world)
-    if client.token_endpoint_auth_method == "none":
+    if client.is_public:
         raise InvalidClient("only a client that authenticates itself may ask about tokens")
     token = params.required("token")
     refresh_token = read(token, world.secrets.refresh)
@@ -61,7 +61,8 @@ async def _access_token(world: World, client: Client, token: str, now: datetime)
         "scope": " ".join(sorted(principal.scope)),  # with what the broader ones include
         "client_id": principal.client_id,
         "username": holder.email,
-        "token_type": "Bearer",
+        "token_type": "Bearer" if principal.jkt is None else "DPoP",
+        "cnf": None if principal.jkt is None else {"jkt": principal.jkt},  # RFC 9449 §6.2
         "exp": principal.expires_at,
         "iat": principal.issued_at,
         "sub": principal.subject,

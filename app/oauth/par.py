@@ -7,12 +7,13 @@ from dataclasses import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app import dpop
 from app.clients.authenticate import authenticated_client
 from app.flow import pushed
 from app.http import form, no_store
 from app.oauth.authorize import identified
 from app.oauth.validate import validate
-from app.protocol.errors import InvalidRequest
+from app.protocol.errors import InvalidDpopProof, InvalidRequest
 from app.protocol.pending import PUSHED_LIFETIME
 from app.tokens.secrets import new_id
 from app.world import World
@@ -30,5 +31,8 @@ async def push(request: Request, world: World) -> Response:
     if params.get("request_uri") is not None:  # §2.1
         raise InvalidRequest("request_uri cannot be pushed; it is what the answer brings")
     pending = validate(params, client, identified(params, client), world.settings, now)
-    request_uri = pushed(replace(pending, pushed_id=new_id("par")), world)
+    jkt = await dpop.key_of(request, world, now)  # RFC 9449 §10.1
+    if jkt is not None and pending.dpop_jkt not in (None, jkt):
+        raise InvalidDpopProof("the DPoP proof is signed with another key than dpop_jkt names")
+    request_uri = pushed(replace(pending, pushed_id=new_id("par"), dpop_jkt=jkt or pending.dpop_jkt), world)
     return no_store({"request_uri": request_uri, "expires_in": int(PUSHED_LIFETIME.total_seconds())}, 201)

@@ -49,8 +49,8 @@ async def remember_consent(db: AsyncConnection, user_id: str, pending: Pending, 
 ADD_CODE = """
 INSERT INTO codes
   (fingerprint, client_id, user_id, redirect_uri, redirect_host, code_challenge, scope, resource, expires_at,
-   nonce, authenticated_at, pushed_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+   nonce, authenticated_at, pushed_id, dpop_jkt)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT (pushed_id) WHERE pushed_id IS NOT NULL DO UPDATE
   SET fingerprint = excluded.fingerprint, expires_at = excluded.expires_at, authenticated_at = excluded.authenticated_at
   WHERE codes.consumed_at IS NULL AND codes.user_id = excluded.user_id
@@ -74,6 +74,7 @@ async def add_code(pool: HotPool, key: bytes, viewer: Viewer, pending: Pending, 
         pending.nonce,
         viewer.authenticated_at,
         pending.pushed_id,
+        pending.dpop_jkt,
     )
     return bool(done == "INSERT 0 1")
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app import dpop
 from app.clients.authenticate import authenticated_client
 from app.http import client_address, form, no_store
 from app.limits import BAD_KEY, hit
 from app.oauth.grants import GRANTS
 from app.oauth.grants.token_exchange import SCRIPT, is_script
-from app.protocol.errors import UnauthorizedClient, UnknownApiKey, UnsupportedGrantType
+from app.protocol.errors import InvalidRequest, UnauthorizedClient, UnknownApiKey, UnsupportedGrantType
 from app.protocol.types import Authorization
 from app.tokens.issue import issue
 from app.traces.recording import note
@@ -32,8 +34,11 @@ async def token(request: Request, world: World) -> Response:
     client = SCRIPT if is_script(request, params) else await authenticated_client(request, params, world)
     if grant_type not in client.grant_types:
         raise UnauthorizedClient("this client did not register for this grant type")
+    jkt = await dpop.key_of(request, world, now)
+    if jkt is None and client.dpop_bound:
+        raise InvalidRequest("this client registered for DPoP-bound tokens only; send a DPoP proof")
     try:
-        authorization = await redeem(world, client, params, now)
+        authorization = replace(await redeem(world, client, params, jkt, now), jkt=jkt)
     except UnknownApiKey:
         await hit(world.pool, BAD_KEY, client_address(request, world.settings.trusted_proxies), now)
         raise
@@ -48,7 +53,12 @@ async def token(request: Request, world: World) -> Response:
         now=now,
         lifetime=world.settings.access_token_lifetime,
     )
-    return no_store(answer)
+    response = no_store(answer)
+    if jkt is not None and world.settings.dpop_nonces:
+        response.headers["DPoP-Nonce"] = dpop.nonce(
+            world, now
+        )  # the next one, so that it is not asked for again (§8.2)
+    return response
 
 
 def _note(world: World, authorization: Authorization, grant_type: str, now: datetime) -> None:

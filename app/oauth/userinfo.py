@@ -13,7 +13,7 @@ from starlette.responses import Response
 from app.api_keys.callers import Callers
 from app.http import Door, json_refusal, no_store
 from app.oauth import store
-from app.protocol import challenge
+from app.protocol.challenge import challenge
 from app.protocol.claims import claims_of
 from app.protocol.errors import InsufficientScope, InvalidToken, OAuthError
 from app.protocol.scope import OPENID
@@ -24,8 +24,7 @@ def userinfo(world: World, callers: Callers) -> Door:
     """The address. `callers` knows revoked tokens from good ones, as it does for the guard."""
 
     async def tell(request: Request, world: World) -> Response:
-        values = [value.encode("latin-1") for value in request.headers.getlist("authorization")]
-        principal = await callers.principal(values, world.now())
+        principal = await callers.principal(request, world.now())
         if OPENID not in principal.scope:
             raise InsufficientScope("this token was given without the scope openid", frozenset({OPENID}))
         person = await store.person(world.pool, principal.subject)
@@ -40,5 +39,6 @@ def refused(refusal: OAuthError, request: Request, world: World) -> Response:
     """401 and 403 with the challenge (RFC 6750 §3)."""
     response = json_refusal(refusal, request, world)
     if refusal.status in (401, 403):
-        response.headers["WWW-Authenticate"] = challenge.bearer(refusal, None, OPENID)
+        credentials = request.headers.get("authorization", "").encode("latin-1")
+        response.headers["WWW-Authenticate"] = challenge(refusal, None, OPENID, credentials)
     return response

@@ -17,6 +17,7 @@ from app.protocol.resource import resolve
 from app.protocol.scope import granted, words_of
 from app.protocol.types import Client
 from app.settings import Settings
+from app.tokens.dpop import is_thumbprint
 
 MAX_STATE = 4096
 MAX_NONCE = 512
@@ -42,6 +43,7 @@ def validate(params: Params, client: Client, redirect_uri: str, settings: Settin
         max_age=_max_age(params),
         started_at=now.timestamp(),
         nonce=_nonce(params),
+        dpop_jkt=_dpop_jkt(params),
     )
 
 
@@ -80,6 +82,14 @@ def _nonce(params: Params) -> str | None:
     if nonce is not None and len(nonce) > MAX_NONCE:
         raise InvalidRequest(f"nonce is longer than {MAX_NONCE} characters")
     return nonce
+
+
+def _dpop_jkt(params: Params) -> str | None:
+    """RFC 9449 §10: the thumbprint of the key that is going to redeem the code."""
+    dpop_jkt = params.get("dpop_jkt")
+    if dpop_jkt is not None and not is_thumbprint(dpop_jkt):
+        raise InvalidRequest("dpop_jkt is not a JWK SHA-256 thumbprint")
+    return dpop_jkt
 
 
 def _max_age(params: Params) -> int | None:

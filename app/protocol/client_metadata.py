@@ -42,6 +42,7 @@ NOT_DONE = frozenset(
     ]
 )
 DROPPED = ASSIGNED | NOT_DONE
+SWITCHES = ("require_pushed_authorization_requests", "dpop_bound_access_tokens")  # RFC 9126 §6, RFC 9449 §5.2
 LINKS = ("client_uri", "logo_uri", "tos_uri", "policy_uri", "jwks_uri")
 
 
@@ -68,8 +69,9 @@ def checked(document: object) -> dict[str, Any]:
         _check_keys(metadata)
     if not isinstance(metadata.get("scope", ""), str):
         raise InvalidClientMetadata("scope must be a string of words")
-    if not isinstance(metadata.get("require_pushed_authorization_requests", False), bool):  # RFC 9126 §6
-        raise InvalidClientMetadata("require_pushed_authorization_requests must be true or false")
+    for name in SWITCHES:
+        if not isinstance(metadata.get(name, False), bool):
+            raise InvalidClientMetadata(f"{name} must be true or false")
     for name in LINKS:
         link = metadata.get(name, "https://")
         if not isinstance(link, str) or len(link) > MAX_TEXT or not link.startswith(("https://", "http://")):

@@ -1,4 +1,4 @@
-"""Every error word that goes on the wire, with its status (RFC 6749 §4.1.2.1 and §5.2, 6750 §3.1, 7009, 7591, 8628 §3.5, 8707)."""
+"""Every error word that goes on the wire, with its status (RFC 6749 §4.1.2.1 and §5.2, 6750 §3.1, 7009, 7591, 8628 §3.5, 8707, 9449)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ class OAuthError(Exception):
     """A refusal in the specification's own word; `description` is sent, `cause` is only logged."""
 
     error: ClassVar[str] = "server_error"
-    status: ClassVar[int] = 500
+    status: int = 500
 
     def __init__(self, description: str, *, retry_after: int | None = None) -> None:
         super().__init__(description)
         # RFC 6749 §5.2: error_description is %x20-21 / %x23-5B / %x5D-7E.
         self.description = "".join(c if " " <= c <= "~" and c not in '"\\' else "?" for c in description)
         self.retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the answer says in headers (RFC 9110 §10.2.3)."""
+        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
     def document(self) -> dict[str, str]:
         """The JSON body of RFC 6749 §5.2."""
@@ -142,6 +147,30 @@ class NoToken(OAuthError):
 
 class InvalidToken(OAuthError):
     error, status = "invalid_token", 401
+
+
+class InvalidDpopProof(OAuthError):
+    """RFC 9449 §5 and §7.1: 400 where tokens are given, 401 where they are used."""
+
+    error = "invalid_dpop_proof"
+
+    def __init__(self, description: str, status: int = 400) -> None:
+        super().__init__(description)
+        self.status = status
+
+
+class UseDpopNonce(InvalidDpopProof):
+    """RFC 9449 §8 and §9."""
+
+    error = "use_dpop_nonce"
+
+    def __init__(self, description: str, status: int, nonce: str) -> None:
+        super().__init__(description, status)
+        self.nonce = nonce
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"DPoP-Nonce": self.nonce}
 
 
 class InsufficientScope(OAuthError):

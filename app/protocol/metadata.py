@@ -37,6 +37,7 @@ def authorization_server(issuer: str, grant_types: list[str], *, documents: bool
         "introspection_endpoint_auth_methods_supported": [method for method in AUTH_METHODS if method != "none"],
         "introspection_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
         "authorization_response_iss_parameter_supported": True,
+        "dpop_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
         "client_id_metadata_document_supported": documents,
         "protected_resources": [f"{issuer}/mcp"],
     }
@@ -68,5 +69,7 @@ def protected_resource(issuer: str, resource: str) -> dict[str, Any]:
         "authorization_servers": [issuer],
         "scopes_supported": list(DEFAULT),
         "bearer_methods_supported": ["header"],
+        "dpop_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
+        "dpop_bound_access_tokens_required": False,
         "resource_name": "Gatehouse MCP",
     }

@@ -17,7 +17,8 @@ class Pending:
     """A checked request. It travels sealed in the URL from step to step, so that GET stores nothing (design §5).
 
     `approved_by` is the session in which the user pressed Allow for exactly this request.
-    `started_at` is in seconds since 1970. `pushed_id` names a pushed request, of which one code comes (RFC 9126 §4).
+    `started_at` is in seconds since 1970. `pushed_id` names a pushed request, of which one code comes (RFC 9126 §4),
+    `dpop_jkt` the key that must redeem the code (RFC 9449 §10).
     """
 
     client_id: str
@@ -33,6 +34,7 @@ class Pending:
     approved_by: str | None = None
     nonce: str | None = None
     pushed_id: str | None = None
+    dpop_jkt: str | None = None
 
     def approved(self, session_id: str) -> Pending:
         return replace(self, approved_by=session_id)

@@ -23,7 +23,13 @@ class Client:
     keys: Mapping[str, Any] | None = None  # `jwks` or `jwks_uri`, of a client that signs (RFC 7523)
     fresh_until: datetime | None = None  # of a document's client: when its document is due to be fetched again
     requires_pushed: bool = False  # RFC 9126 §6
+    dpop_bound: bool = False  # RFC 9449 §5.2: it wants no bearer tokens
     introspects: bool = False  # an API of ours: the operator lets it ask about the tokens it receives
+
+    @property
+    def is_public(self) -> bool:
+        """It cannot prove who it is (RFC 6749 §2.1)."""
+        return self.token_endpoint_auth_method == "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,7 @@ class Authorization:
 
     `connection_id` and `refresh_counter` are absent where no refresh token belongs to the proof; `key_id` names an API key;
     `sign_in` is absent where nobody signed in: then there is no id_token. No token outlives `expires_at`.
+    `jkt` is the thumbprint of the key that the token is bound to (RFC 9449 §6.1).
     """
 
     subject: str
@@ -94,6 +101,7 @@ class Authorization:
     sign_in: SignIn | None = None
     expires_at: datetime | None = None
     exchanged: Exchanged | None = None
+    jkt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +122,4 @@ class Principal:
     token_id: str
     connection_id: str | None
     revocable_since: int
+    jkt: str | None = None

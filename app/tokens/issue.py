@@ -39,6 +39,8 @@ def access_token(authorization: Authorization, ring: KeyRing, issuer: str, *, no
         claims["connection"] = authorization.connection_id
     if authorization.key_id is not None:
         claims |= {"kid": authorization.key_id, "scopes": list(authorization.scope)}
+    if authorization.jkt is not None:
+        claims["cnf"] = {"jkt": authorization.jkt}  # RFC 9449 §6.1
     if authorization.exchanged is not None:
         claims["exchanged"] = {
             "handles": list(authorization.exchanged.handles),
@@ -86,7 +88,7 @@ def issue(
     signed = access_token(authorization, ring, issuer, now=now, lifetime=lifetime)
     answer: dict[str, Any] = {
         "access_token": signed,
-        "token_type": "Bearer",
+        "token_type": "Bearer" if authorization.jkt is None else "DPoP",
         "expires_in": lifetime,
         "scope": " ".join(authorization.scope),
     }

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from app.protocol import user_code
 
-PURPOSES = ("signing keys", "refresh", "pending", "forms", "mcp request state", "traces")
+PURPOSES = ("signing keys", "refresh", "pending", "forms", "mcp request state", "traces", "dpop nonce")
 API_KEY, CODE, CLIENT_SECRET, REFRESH, LINK = "gh_key_", "gh_code_", "gh_cs_", "gh_rt_", "gh_link_"
 REGISTRATION, DEVICE = "gh_rat_", "gh_dc_"  # RFC 7592 registration_access_token, RFC 8628 device_code
 
@@ -113,6 +113,7 @@ class Secrets:
     forms: Purpose
     request_state: Purpose
     traces: Purpose
+    dpop_nonce: Purpose
 
     @staticmethod
     def of(texts: tuple[str, ...]) -> Secrets:

@@ -72,4 +72,5 @@ def _principal(claims: dict[str, Any], now: datetime) -> Principal:
         token_id=claims["jti"],
         connection_id=claims.get("connection"),
         revocable_since=exchanged.get("iat", claims["iat"]),
+        jkt=claims.get("cnf", {}).get("jkt"),
     )

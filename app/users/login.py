@@ -11,7 +11,7 @@ from starlette.responses import Response
 from app import audit, sessions
 from app.clients import store as clients
 from app.flow import after, is_at_device, opened, step
-from app.http import client_address, form, see_other, with_retry_after
+from app.http import client_address, form, see_other
 from app.limits import LOGIN_ACCOUNT, LOGIN_ADDRESS, forgive, hit
 from app.pages import render
 from app.protocol import redirect_uri as uris
@@ -47,7 +47,9 @@ async def log_in(request: Request, world: World) -> Response:
         minutes = -(-(refusal.retry_after or 60) // 60)
         note(error=refusal.error, description=refusal.description)
         again = f"Too many attempts. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
-        return with_retry_after(await _page(request, world, req, now, fields, again, 429), refusal)
+        page = await _page(request, world, req, now, fields, again, 429)
+        page.headers.update(refusal.headers)
+        return page
     found = await store.login(world.pool, email) if email else None
     if not await passwords.matches(found[1] if found else None, password, world.hashing) or found is None:
         async with world.db.begin() as db:

@@ -14,6 +14,7 @@ import pytest
 from app.users.accounts import new_link
 from tests.actors import DEVICE_CODE, App, Browser, Device, http
 from tests.conftest import House
+from tests.holders import WHOAMI, Holder
 
 RACERS = 50
 
@@ -221,3 +222,14 @@ def test_identical_registrations_at_once_are_one_client(house: House) -> None:
     responses = race(house, lambda _, client: client.post(f"{house.url}/register", json=document))
     assert {response.status_code for response in responses} == {201}
     assert len({response.json()["client_id"] for response in responses}) == 1
+
+
+def test_one_proof_is_used_once(app: App, browser: Browser, house: House) -> None:
+    """RFC 9449 §11.1: whoever copies a request in flight gains nothing, however fast they are."""
+    holder = Holder(app, house)
+    token = holder.tokens(browser)["access_token"]
+    proof = holder.proof("POST", "/mcp", token)
+    headers = {"Authorization": f"DPoP {token}", "DPoP": proof, "Accept": "application/json, text/event-stream"}
+    responses = race(house, lambda _, client: client.post(f"{house.url}/mcp", json=WHOAMI, headers=headers))
+    assert sorted(response.status_code for response in responses) == [200] + [401] * (RACERS - 1)
+    assert {r.json()["error"] for r in responses if r.status_code == 401} == {"invalid_dpop_proof"}

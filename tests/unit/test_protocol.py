@@ -166,8 +166,8 @@ def test_an_error_description_stays_inside_its_characters() -> None:
 
 def test_the_challenge_says_what_was_wrong_and_what_to_ask_for() -> None:
     url, scope = "https://mcp.example/.well-known/oauth-protected-resource/mcp", "read write"
-    assert challenge.bearer(NoToken("x"), url, scope) == f'Bearer resource_metadata="{url}", scope="{scope}"'
-    assert challenge.bearer(InvalidToken("why"), url, scope).startswith(
+    assert challenge.challenge(NoToken("x"), url, scope) == f'Bearer resource_metadata="{url}", scope="{scope}"'
+    assert challenge.challenge(InvalidToken("why"), url, scope).startswith(
         'Bearer error="invalid_token", error_description="why"'
     )
     refusal = InsufficientScope("x", frozenset({"read", "write"}))

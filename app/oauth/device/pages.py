@@ -10,7 +10,7 @@ from starlette.responses import Response
 from app import audit, sessions
 from app.clients import store as clients
 from app.flow import at_device, step
-from app.http import client_address, form, see_other, with_retry_after
+from app.http import client_address, form, see_other
 from app.limits import DEVICE_ACCOUNT, DEVICE_ADDRESS, hit
 from app.oauth.device import store
 from app.pages import error_page, render
@@ -50,7 +50,9 @@ async def enter(request: Request, world: World) -> Response:
     except TooManyRequests as refusal:
         minutes = -(-(refusal.retry_after or 60) // 60)
         again = f"Too many codes. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
-        return with_retry_after(_page(request, world, viewer, typed, again, 429), refusal)
+        page = _page(request, world, viewer, typed, again, 429)
+        page.headers.update(refusal.headers)
+        return page
     return await _ask(request, world, viewer, typed, now)
 
 

@@ -72,8 +72,8 @@ WITH asked AS (
   RETURNING d.*
 ), opened AS (
   INSERT INTO connections (id, user_id, client_id, redirect_host, resource, scope, refresh_counter,
-                           created_at, refreshed_at, last_used_at, expires_at, authenticated_at)
-  SELECT $4, user_id, client_id, $6, resource, scope, 0, $3, $3, $3, $5, authenticated_at
+                           created_at, refreshed_at, last_used_at, expires_at, authenticated_at, dpop_jkt)
+  SELECT $4, user_id, client_id, $6, resource, scope, 0, $3, $3, $3, $5, authenticated_at, $7::text
   FROM asked WHERE consumed_at IS NOT NULL
 )
 SELECT user_id, client_id, resource, scope, authenticated_at, u.email, u.name, consumed_at IS NOT NULL AS opened, allowed,
@@ -93,10 +93,20 @@ class Polled:
 
 
 async def poll_device_code(
-    pool: HotPool, key: bytes, client_id: str, connection_id: str, now: datetime, expires_at: datetime
+    pool: HotPool,
+    key: bytes,
+    client_id: str,
+    connection_id: str,
+    now: datetime,
+    expires_at: datetime,
+    bound_to: str | None,
 ) -> Polled | None:
-    """Consumes an allowed code and opens its connection, at once or not at all. None for one that is unknown or used."""
-    row = await pool.fetchrow(POLL_DEVICE_CODE, key, client_id, now, connection_id, expires_at, DEVICE_PLACE)
+    """Consumes an allowed code and opens its connection, at once or not at all. None for one that is unknown or used.
+
+    `bound_to` is the key that every refresh is to present (RFC 9449 §5).
+    """
+    values = (client_id, now, connection_id, expires_at, DEVICE_PLACE, bound_to)
+    row = await pool.fetchrow(POLL_DEVICE_CODE, key, *values)
     if row is None:
         return None
     authorization = authorization_of(row, connection_id, 0, "device_code") if row["opened"] else None

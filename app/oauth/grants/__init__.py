@@ -11,7 +11,8 @@ from app.protocol.params import Params
 from app.protocol.types import Authorization, Client
 from app.world import World
 
-Redeem = Callable[[World, Client, Params, datetime], Awaitable[Authorization]]
+# `jkt`, when the client holds a key to which its tokens are to be bound (RFC 9449 §5), is its thumbprint.
+Redeem = Callable[[World, Client, Params, str | None, datetime], Awaitable[Authorization]]
 
 GRANTS: dict[str, Redeem] = {
     "authorization_code": authorization_code.redeem,

@@ -16,7 +16,7 @@ from app.traces.recording import note
 from app.world import World
 
 
-async def redeem(world: World, client: Client, params: Params, now: datetime) -> Authorization:
+async def redeem(world: World, client: Client, params: Params, jkt: str | None, now: datetime) -> Authorization:
     """The authorization that the code stands for. Every check comes before the code is spent, in the statement that spends it.
 
     `redirect_uri` must fit when it is sent; OAuth 2.1 §4.1.3 no longer asks for it, since PKCE binds the code.
@@ -39,6 +39,8 @@ async def redeem(world: World, client: Client, params: Params, now: datetime) ->
         new_id("con"),
         now,
         now + timedelta(seconds=world.settings.refresh_absolute),
+        jkt,
+        jkt if client.is_public else None,
     )
     if authorization is None:
         await _take_back_after_replay(world, key, client, code_challenge, now)
@@ -47,7 +49,9 @@ async def redeem(world: World, client: Client, params: Params, now: datetime) ->
                 world.pool, key, client.client_id, code_challenge, params.get("redirect_uri"), now
             )
         )
-        raise InvalidGrant("the code is unknown, expired, used, or was given for another client, redirect or verifier")
+        raise InvalidGrant(
+            "the code is unknown, expired, used, or was given for another client, redirect, verifier or key"
+        )
     return authorization
 
 

@@ -13,7 +13,7 @@ from app.tokens.secrets import fingerprint, new_id
 from app.world import World
 
 
-async def redeem(world: World, client: Client, params: Params, now: datetime) -> Authorization:
+async def redeem(world: World, client: Client, params: Params, jkt: str | None, now: datetime) -> Authorization:
     """The authorization, once the user allowed it; it is given once. Until then the word that says how to go on."""
     device_code = params.required("device_code")
     resolve(params.all("resource"), world.settings.resource, world.settings.issuer)
@@ -24,6 +24,7 @@ async def redeem(world: World, client: Client, params: Params, now: datetime) ->
         new_id("con"),
         now,
         now + timedelta(seconds=world.settings.refresh_absolute),
+        jkt if client.is_public else None,
     )
     if polled is None or polled.authorization is None:
         raise _why_not(polled)

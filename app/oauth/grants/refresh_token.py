@@ -16,7 +16,7 @@ from app.traces.recording import note
 from app.world import World
 
 
-async def redeem(world: World, client: Client, params: Params, now: datetime) -> Authorization:
+async def redeem(world: World, client: Client, params: Params, jkt: str | None, now: datetime) -> Authorization:
     """The connection's next authorization, narrowed to `scope` if that is given."""
     token = read(params.required("refresh_token"), world.secrets.refresh)
     resolve(params.all("resource"), world.settings.resource, world.settings.issuer)
@@ -30,6 +30,7 @@ async def redeem(world: World, client: Client, params: Params, now: datetime) ->
         token.counter,
         client.client_id,
         scope,
+        jkt,
         now,
         grace=timedelta(seconds=world.settings.refresh_grace),
         idle=timedelta(seconds=world.settings.refresh_idle),
@@ -61,4 +62,4 @@ async def _why_not(
         held = await store.live_scope(db, token.connection_id, token.counter, client.client_id)
     if held is not None and not held.issuperset(word for word in scope if word not in IDENTITY):
         return InvalidScope("scope asks for more than the user allowed")
-    return InvalidGrant("the refresh token is expired, revoked, or belongs to another client")
+    return InvalidGrant("the refresh token is expired, revoked, or belongs to another client or key")

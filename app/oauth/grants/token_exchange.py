@@ -35,7 +35,7 @@ def is_script(request: Request, params: Params) -> bool:
     return by_key and not names_a_client(request, params)
 
 
-async def redeem(world: World, client: Client, params: Params, now: datetime) -> Authorization:
+async def redeem(world: World, client: Client, params: Params, jkt: str | None, now: datetime) -> Authorization:
     """The authorization for the subject's token. Raises InvalidRequest whatever is wrong with it (§2.2.2), InvalidTarget,
     InvalidScope; UnknownApiKey for a key that is none."""
     if params.get("actor_token") or params.get("actor_token_type"):
@@ -47,14 +47,15 @@ async def redeem(world: World, client: Client, params: Params, now: datetime) ->
     if kind == token_types.API_KEY:
         return await _for_key(world, client, subject_token, params.get("scope"), resource, now)
     if kind in (token_types.ACCESS_TOKEN, token_types.JWT):
-        principal = await _principal(world, subject_token, now)
+        principal = await _principal(world, subject_token, jkt, now)
         return _for_token(client, principal, params.get("scope"), resource)
     kinds = ", ".join((token_types.ACCESS_TOKEN, token_types.JWT, token_types.API_KEY))
     raise InvalidRequest(f"subject_token_type must be one of {kinds}")
 
 
-async def _principal(world: World, token: str, now: datetime) -> Principal:
-    """Whom the subject token stands for. A revocation that is not known here yet will void what comes out, too."""
+async def _principal(world: World, token: str, jkt: str | None, now: datetime) -> Principal:
+    """Whom the subject token stands for. A revocation that is not known here yet will void what comes out, too; and what
+    is bound to a key stays with it (RFC 9449 §11.3)."""
     revocations = world.live.revocations
     if revocations.is_stale(now.timestamp(), world.settings.revocation_staleness):
         raise TemporarilyUnavailable("revocations are not known at the moment", retry_after=1)
@@ -64,12 +65,14 @@ async def _principal(world: World, token: str, now: datetime) -> Principal:
         raise InvalidRequest(f"subject_token: {fault.description}") from fault
     if revocations.covers(principal):
         raise InvalidRequest("subject_token: the access token was revoked")
+    if principal.jkt not in (None, jkt):
+        raise InvalidRequest("subject_token is bound to a key; send a DPoP proof of that key")
     return principal
 
 
 def _for_token(client: Client, principal: Principal, scope: str | None, resource: str) -> Authorization:
     """A client that proves itself may exchange any token that it was given, others only their own (§2.1, §5)."""
-    if principal.client_id != client.client_id and client.token_endpoint_auth_method == "none":
+    if principal.client_id != client.client_id and client.is_public:
         raise InvalidRequest("subject_token belongs to another client, and this one cannot prove who it is")
     own = (principal.subject, client.client_id, principal.connection_id)
     inherited = tuple(handle for handle in principal.handles if handle not in own)
