@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.14 pyth
 	&& echo $$python && break; done)
 PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
-.PHONY: up demo test check bench conformance referees node wheel lock clean
+.PHONY: up demo test check bench messages conformance referees node wheel lock clean
 .DEFAULT_GOAL := up
 
 up: .venv/ready ## start Gatehouse on http://localhost:8000 with an embedded Postgres
@@ -33,6 +33,15 @@ referees: node ## other people's clients drive a real server: the MCP SDKs in Py
 
 node: .venv/ready-dev ## Node.js 22 and what runs on it, by hashes, for the two above; needs npm
 	@.venv/bin/python -m tests.referees.nodejs
+
+# Words of pages are marked _() or N_(); what is said with these errors is shown on pages too.
+SAID = $(foreach error,InvalidRequest InvalidClientDocument AccessDenied TooManyRequests NotFound TemporarilyUnavailable InvalidGrant,-k $(error))
+BABEL = .venv/bin/pybabel -q
+
+messages: .venv/ready-dev ## after a change of words: collect them, bring app/locales up to date, compile
+	$(BABEL) extract -F pyproject.toml -k N_ $(SAID) --no-location --sort-output --omit-header -o app/locales/gatehouse.pot .
+	$(BABEL) update -D gatehouse -d app/locales -i app/locales/gatehouse.pot --no-fuzzy-matching --ignore-obsolete
+	$(BABEL) compile -D gatehouse -d app/locales
 
 wheel: .venv/ready-dev ## dist/gatehouse_mcp-*.whl
 	.venv/bin/python -m build --wheel --no-isolation

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from urllib.parse import urlencode
 
+from app.language import chosen, speak
 from app.protocol.errors import InvalidRequest
 from app.protocol.pending import PUSHED_LIFETIME, REQUEST_URI, Pending, unpacked
 from app.protocol.user_code import normal, shown
@@ -13,7 +15,10 @@ from app.traces.recording import note
 from app.world import World
 
 PUSHED = b"pushed"  # what is sealed for one purpose does not open for the other
-AT_DEVICE = "@"  # no sealed value begins so
+AT_DEVICE, AT_PAGE = "@", "~"  # no sealed value begins so
+PAGE = re.compile(
+    r"/(account|admin)(/[a-z0-9_-]+){0,4}"
+)  # where somebody may be sent back to; nobody else's address fits
 
 
 def sealed(pending: Pending, world: World) -> str:
@@ -29,6 +34,7 @@ def opened(req: str | None, world: World, now: datetime) -> Pending:
     note(client_id=pending.client_id, link=pending.code_challenge, scope=list(pending.scope))
     if pending.expired(now):
         raise InvalidRequest("this sign-in took too long; start again from your app")
+    speak(chosen(pending.ui_locales or ""))
     return pending
 
 
@@ -66,8 +72,21 @@ def is_at_device(req: str | None) -> bool:
     return req is not None and req.startswith(AT_DEVICE)
 
 
+def at_page(path: str) -> str:
+    """The `req` of somebody who is asked who they are before a page of theirs goes on."""
+    return AT_PAGE + path
+
+
+def is_pending(req: str | None) -> bool:
+    """True for a `req` that carries an authorization of an app, as far as its form tells."""
+    return bool(req) and req[:1] not in (AT_DEVICE, AT_PAGE)  # type: ignore[index]
+
+
 def after(req: str | None) -> str:
-    """Where a finished step sends the browser: to one of three places of ours, so no open redirect."""
+    """Where a finished step sends the browser: to one of four places of ours, so no open redirect."""
+    if req and req.startswith(AT_PAGE):
+        path = req.removeprefix(AT_PAGE)
+        return path if PAGE.fullmatch(path) else "/account"
     if req and is_at_device(req):
         code = normal(req)
         return f"/device?user_code={shown(code)}" if code else "/device"

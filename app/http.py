@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from app.db.engine import is_unavailable
+from app.language import chosen, speak
 from app.protocol.errors import (
     InvalidRequest,
     NoToken,
@@ -59,12 +60,15 @@ class Door:
         self._world = world
         self._render = render or json_refusal
         self._cors = cors
+        self._speaks = render is not None  # to people: all others are spoken to in the specification's English
         self._methods = methods
         if "GET" in methods:
             self._methods.setdefault("HEAD", methods["GET"])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
+        if self._speaks:
+            speak(chosen(request.headers.get("accept-language", "")) or "en")
         response = await self._answer(request)
         if self._cors:
             response.headers.update(OPEN_CORS)

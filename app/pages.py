@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, Response
 
 from app import __version__
 from app.http import request_id
+from app.language import N_, _, gettext, ngettext, spoken
 from app.paths import TEMPLATES
 from app.protocol.errors import OAuthError
 from app.traces.recording import note
@@ -24,14 +25,15 @@ HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+UNANSWERABLE = N_("This request cannot be answered")
 WORDS = {
-    403: "This did not come from our own page",
-    404: "There is nothing here",
-    408: "That took too long",
-    413: "That was too much",
-    429: "Too many attempts",
-    500: "Something went wrong here",
-    503: "Back in a moment",
+    403: N_("This did not come from our own page"),
+    404: N_("There is nothing here"),
+    408: N_("That took too long"),
+    413: N_("That was too much"),
+    429: N_("Too many attempts"),
+    500: N_("Something went wrong here"),
+    503: N_("Back in a moment"),
 }
 
 templates = Environment(
@@ -39,13 +41,20 @@ templates = Environment(
     autoescape=select_autoescape(),
     undefined=StrictUndefined,
     auto_reload=False,
+    extensions=["jinja2.ext.i18n"],
 )
+templates.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
 
 
 def render(template: str, *, status: int = 200, csrf: str | None = None, **context: Any) -> Response:
     """A page with the headers that every page has."""
     html = templates.get_template(template).render(
-        lang="en", version=__version__, title_suffix="Gatehouse", request_id=request_id.get(), csrf=csrf, **context
+        lang=spoken.get(),
+        version=__version__,
+        title_suffix="Gatehouse",
+        request_id=request_id.get(),
+        csrf=csrf,
+        **context,
     )
     return HTMLResponse(html, status, HEADERS)
 
@@ -54,7 +63,7 @@ def error_page(
     sentence: str,
     *,
     status: int = 400,
-    heading: str = "This request cannot be answered",
+    heading: str = "",
     next_step: str | None = None,
     link: str | None = None,
     link_text: str | None = None,
@@ -62,7 +71,7 @@ def error_page(
     return render(
         "error.html",
         status=status,
-        heading=heading,
+        heading=heading or _(UNANSWERABLE),
         sentence=sentence,
         next_step=next_step,
         link=link,
@@ -73,8 +82,8 @@ def error_page(
 def page_refusal(refusal: OAuthError, request: Request, world: World) -> Response:
     """The renderer of refusals for people."""
     note(error=refusal.error, description=refusal.description)
-    heading = WORDS.get(refusal.status, "This request cannot be answered")
-    sentence = refusal.description[:1].upper() + refusal.description[1:] + "."
+    heading, described = _(WORDS.get(refusal.status, UNANSWERABLE)), _(refusal.description)
+    sentence = described[:1].upper() + described[1:] + _(".")
     page = error_page(sentence, status=refusal.status, heading=heading)
     page.headers.update(refusal.headers)
     return page

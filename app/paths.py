@@ -15,3 +15,4 @@ def shipped(folder: str) -> Path:
 
 TEMPLATES = shipped("templates")
 MIGRATIONS = shipped("migrations")
+LOCALES = PACKAGE / "locales"

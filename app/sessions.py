@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from app.db.tables import browser_sessions
 from app.http import client_address
+from app.language import speak
 from app.protocol.errors import AccessDenied
 from app.protocol.params import Params
 from app.protocol.types import Viewer
@@ -22,9 +23,10 @@ from app.traces.recording import note
 from app.world import World
 
 PREFIX = "gh_session_"
+RECENT = timedelta(minutes=15)
 TOUCH = timedelta(minutes=5)  # how exactly "last seen" is kept
 VIEWER = """
-SELECT s.id, s.user_id, s.authenticated_at, s.last_seen_at, u.email, u.name, u.is_admin
+SELECT s.id, s.user_id, s.authenticated_at, s.last_seen_at, u.email, u.name, u.is_admin, u.language
 FROM browser_sessions s JOIN users u ON u.id = s.user_id
 WHERE s.fingerprint = $1 AND s.expires_at > $2 AND s.last_seen_at > $3 AND u.disabled_at IS NULL
 """
@@ -66,7 +68,13 @@ async def viewer(request: Request, world: World, now: datetime) -> Viewer | None
     if now - row["last_seen_at"] > TOUCH:
         await world.pool.execute(SEEN, key, now)
     note(user_id=row["user_id"])
+    speak(row["language"])
     return Viewer(row["user_id"], row["email"], row["name"], row["is_admin"], row["id"], row["authenticated_at"])
+
+
+def is_recent(viewer: Viewer, now: datetime) -> bool:
+    """True when whoever sits there has proven lately who they are; else a dangerous act asks them to sign in again first."""
+    return now - viewer.authenticated_at < RECENT
 
 
 async def start(db: AsyncConnection, request: Request, world: World, user_id: str, now: datetime) -> str:

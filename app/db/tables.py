@@ -51,6 +51,7 @@ users = Table(
     Column("is_admin", Boolean, nullable=False),
     moment("created_at"),
     moment("disabled_at", nullable=True),
+    Column("language", Text),  # as `lang` says it; absent: what the browser asks for
 )
 
 passwords = Table(

@@ -44,6 +44,7 @@ def validate(params: Params, client: Client, redirect_uri: str, settings: Settin
         started_at=now.timestamp(),
         nonce=_nonce(params),
         dpop_jkt=_dpop_jkt(params),
+        ui_locales=(params.get("ui_locales") or "")[:100] or None,
     )
 
 

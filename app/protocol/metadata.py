@@ -36,6 +36,7 @@ def authorization_server(issuer: str, grant_types: list[str], *, documents: bool
         "revocation_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
         "introspection_endpoint_auth_methods_supported": [method for method in AUTH_METHODS if method != "none"],
         "introspection_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
+        "ui_locales_supported": ["en", "zh-Hans"],
         "authorization_response_iss_parameter_supported": True,
         "dpop_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
         "client_id_metadata_document_supported": documents,

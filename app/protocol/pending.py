@@ -35,6 +35,7 @@ class Pending:
     nonce: str | None = None
     pushed_id: str | None = None
     dpop_jkt: str | None = None
+    ui_locales: str | None = None
 
     def approved(self, session_id: str) -> Pending:
         return replace(self, approved_by=session_id)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from app import audit, sessions
 from app.clients import store as clients
-from app.flow import after, is_at_device, opened, step
+from app.flow import after, is_at_device, is_pending, opened, step
 from app.http import client_address, form, see_other
 from app.limits import LOGIN_ACCOUNT, LOGIN_ADDRESS, forgive, hit
 from app.pages import render
@@ -72,7 +72,7 @@ async def _welcome(
         await audit.record(db, "login", now, user_id=user_id, address=address)
     await forgive(world.pool, LOGIN_ACCOUNT, key)
     note(user_id=user_id, signed_in=True)
-    if req:
+    if is_pending(req):
         with suppress(InvalidRequest):
             opened(req, world, now)  # says in the trace which sign-in this was
     response = see_other(after(req))
@@ -101,7 +101,7 @@ async def _page(
     error: str | None = None,
     status: int = 200,
 ) -> Response:
-    pending = opened(req, world, now) if req and not is_at_device(req) else None
+    pending = opened(req, world, now) if is_pending(req) else None
     client = await clients.client(world.pool, pending.client_id) if pending else None
     note(client_name=client.client_name if client else None)
     secret = sessions.cookie(request, world)

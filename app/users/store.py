@@ -23,6 +23,7 @@ class User:
     is_admin: bool
     created_at: datetime
     disabled_at: datetime | None
+    language: str | None = None
 
 
 LOGIN = """

@@ -1,0 +1,91 @@
+"""The URL table: every address, and the room that answers it. RFC numbers are in the README's table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fastapi import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from app import health, landing
+from app.account import pages as account
+from app.api_keys.callers import Callers
+from app.api_keys.exchange import exchange
+from app.clients import manage
+from app.clients.register import register
+from app.http import Door, Endpoint
+from app.oauth import well_known
+from app.oauth.authorize import authorize, authorize_by_form, resume
+from app.oauth.consent import decide, show_consent
+from app.oauth.device import pages as device
+from app.oauth.device.authorization import device_authorization
+from app.oauth.introspect import introspect
+from app.oauth.par import push
+from app.oauth.revoke import revoke
+from app.oauth.token import token
+from app.oauth.userinfo import userinfo
+from app.pages import page_refusal
+from app.paths import TEMPLATES
+from app.users import links, login
+from app.world import World
+
+
+def url_table(world: World, mcp: ASGIApp, callers: Callers) -> Mapping[str, ASGIApp]:
+    """Every address but /api-keys, which FastAPI serves (`api_app`), and `patterns`. No CORS where people are."""
+    metadata = Door(world, cors=True, GET=well_known.authorization_server)
+    openid = Door(world, cors=True, GET=well_known.openid_provider)
+    resource = Door(world, cors=True, GET=well_known.protected_resource)
+    page = page_refusal
+    return {
+        "/mcp": mcp,
+        "/mcp/": mcp,
+        "/token": Door(world, cors=True, POST=token),
+        "/auth/token": Door(world, cors=True, POST=exchange),
+        "/register": Door(world, cors=True, POST=register),
+        "/revoke": Door(world, cors=True, POST=revoke),
+        "/introspect": Door(world, POST=introspect),
+        "/.well-known/oauth-authorization-server": metadata,
+        "/.well-known/oauth-authorization-server/mcp": metadata,
+        "/.well-known/openid-configuration": openid,
+        "/.well-known/openid-configuration/mcp": openid,
+        "/mcp/.well-known/openid-configuration": openid,
+        "/.well-known/oauth-protected-resource": resource,
+        "/.well-known/oauth-protected-resource/mcp": resource,
+        "/.well-known/jwks.json": Door(world, cors=True, GET=well_known.jwks),
+        "/userinfo": userinfo(world, callers),
+        "/par": Door(world, cors=True, POST=push),
+        "/device_authorization": Door(world, POST=device_authorization),
+        "/device": Door(world, page, GET=device.show, POST=device.enter),
+        "/device/decision": Door(world, page, POST=device.decide),
+        "/authorize": Door(world, page, GET=authorize, POST=authorize_by_form),
+        "/authorize/continue": Door(world, page, GET=resume),
+        "/login": Door(world, page, GET=login.show_login, POST=login.log_in),
+        "/logout": Door(world, page, POST=login.log_out),
+        "/consent": Door(world, page, GET=show_consent, POST=decide),
+        "/setup": Door(world, page, GET=links.show_setup, POST=links.set_up),
+        "/password": Door(world, page, GET=links.show_password, POST=links.set_password),
+        "/account": Door(world, page, GET=account.account),
+        "/account/connections/revoke": Door(world, page, POST=account.revoke_connection),
+        "/account/api-keys": Door(world, page, POST=account.create_key),
+        "/account/api-keys/revoke": Door(world, page, POST=account.revoke_key),
+        "/": Door(world, page, GET=landing.landing),
+        "/static/gatehouse.css": Door(world, GET=_static("gatehouse.css", "text/css")),
+        "/static/icon.svg": Door(world, GET=_static("icon.svg", "image/svg+xml")),
+        "/healthz": Door(world, GET=health.healthz),
+        "/readyz": Door(world, GET=health.readyz),
+    }
+
+
+def patterns(world: World) -> list[Route]:
+    """The addresses with a name in them, which no exact path finds."""
+    client = Door(world, manage.refused, cors=True, GET=manage.read, PUT=manage.replace, DELETE=manage.end)
+    return [Route("/register/{client_id}", client)]
+
+
+def _static(name: str, media_type: str) -> Endpoint:
+    async def file(request: Request, world: World) -> Response:
+        return FileResponse(TEMPLATES / name, media_type=media_type, headers={"Cache-Control": "public, max-age=3600"})
+
+    return file
