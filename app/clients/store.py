@@ -86,9 +86,21 @@ async def keep_document(
     return None if row is None else _client(row)
 
 
-async def removed_on(db: AsyncConnection, client_id: str) -> datetime | None:
-    """When a client that is no longer served was removed."""
-    return (await db.execute(select(clients.c.revoked_at).where(clients.c.client_id == client_id))).scalar()
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What is left of a client that is no longer served."""
+
+    client_name: str
+    redirect_uris: tuple[str, ...]
+    removed_at: datetime
+
+
+async def removed(db: AsyncConnection, client_id: str) -> Removed | None:
+    """None for a client that is served and for one that never was; and for one that nobody used, which is swept."""
+    c = clients.c
+    found = select(c.client_name, c.redirect_uris, c.revoked_at)
+    row = (await db.execute(found.where(c.client_id == client_id, c.revoked_at.is_not(None)))).one_or_none()
+    return None if row is None else Removed(row[0], tuple(row[1]), row[2])
 
 
 # One statement: is there room among those that nobody used, the client (an identical public one is found rather than

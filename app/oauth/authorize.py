@@ -12,6 +12,7 @@ from app.clients import find
 from app.flow import opened, pulled, sealed, step
 from app.http import client_address, form, see_other
 from app.oauth import noted, store
+from app.oauth.unknown_client import unknown_client
 from app.oauth.validate import validate
 from app.pages import error_page
 from app.protocol import redirect_uri as uris
@@ -30,7 +31,10 @@ async def authorize(request: Request, world: World) -> Response:
     now = world.now()
     params = parse(request.scope["query_string"])
     noted.asked(params)
-    client = await _client(request, params.get("client_id"), world)
+    client_id = _named(params)
+    client = await _client(request, client_id, world)
+    if client is None:
+        return await unknown_client(request, world, client_id, params.all("redirect_uri"))
     request_uri = params.get("request_uri")
     if request_uri is not None and request_uri.startswith(REQUEST_URI):  # RFC 9126 §4: nothing else is looked at
         pending = pulled(request_uri, client.client_id, world, now)
@@ -59,22 +63,23 @@ async def resume(request: Request, world: World) -> Response:
     """GET /authorize/continue: back from a step."""
     now = world.now()
     pending = opened(parse(request.scope["query_string"]).get("req"), world, now)
-    await _client(request, pending.client_id, world)
+    if await _client(request, pending.client_id, world) is None:
+        return await unknown_client(request, world, pending.client_id, [pending.redirect_uri])
     return await _proceed(request, world, pending, now)
 
 
-async def _client(request: Request, client_id: str | None, world: World) -> Client:
+def _named(params: Params) -> str:
+    client_id = params.get("client_id")
     if client_id is None:
         note(fault="client_id")
         raise InvalidRequest("client_id is missing")
+    return client_id
+
+
+async def _client(request: Request, client_id: str, world: World) -> Client | None:
     address = client_address(request, world.settings.trusted_proxies)
     client = await find.client(world, client_id, address, world.now())
     note(client_name=client.client_name if client else None)
-    if client is None:
-        note(fault="unknown_client")
-        raise InvalidRequest(
-            "this app is not registered here, or was removed; remove the connection in the app and add it again"
-        )
     return client
 
 

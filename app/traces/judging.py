@@ -98,10 +98,11 @@ def authorize(attempt: Attempt, step: Step, now: datetime) -> Verdict:
 def _refused(step: Step) -> Verdict:
     name = step.client_name or step.client_id or "the client"
     if step.fact("fault") == "unknown_client":
+        app = step.fact("app") or step.client_name
         return Verdict(
             FAILED,
-            f"The client came with the client id {step.client_id}, which is not registered here (any more).",
-            f"{ADD_AGAIN} In Claude Code: /mcp, then clear authentication; in mcp-remote: delete ~/.mcp-auth.",
+            f"{app or 'The client'} came with the client id {step.client_id}, which is not registered here (any more).",
+            f"Its user was shown what to do in {app or 'the app'}: {step.fact('reset') or ADD_AGAIN}",
         )
     if step.fact("fault") == "redirect_uri":
         return Verdict(
