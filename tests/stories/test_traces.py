@@ -128,6 +128,18 @@ def test_an_unknown_client(traced: House, quill: App, browser: Browser) -> None:
     assert "is not registered here" in traced.operator("trace", identifier)
 
 
+def test_a_removed_client_is_told_how_to_come_back(traced: House, quill: App, browser: Browser) -> None:
+    """The operator reads the same steps as the person at the browser."""
+    quill.redirect_uri = "http://localhost:4711/callback"
+    quill.register(client_name="Codex")
+    traced.operator("client", "revoke", quill.client_id)
+    browser.open(quill.authorize_url())
+    told = read(traced)[-1]
+    assert told["verdict"].startswith(f"Codex came with the client id {quill.client_id}, which is not registered here")
+    assert "Its user was shown what to do in Codex: Run `codex mcp logout NAME`" in told["next_step"]
+    assert told["steps"][-1]["error"] == "invalid_request"
+
+
 def test_a_redirect_elsewhere_names_both(traced: House, quill: App, browser: Browser) -> None:
     quill.register(redirect_uris=["https://app.example/cb"])
     browser.open(quill.authorize_url(redirect_uri="https://other.example/back?secret=canary"))
