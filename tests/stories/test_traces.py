@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import signal
@@ -485,6 +486,18 @@ def test_a_database_that_is_away_costs_nobody_anything() -> None:
             house.stop()
             embedded.stop(place)
     shutil.rmtree(place, ignore_errors=True)
+
+
+def test_two_that_write_at_once_write_each_step_once(traced: House) -> None:
+    asked = http()
+    for _ in range(5):
+        asked.get(f"{traced.url}/nothing")
+
+    async def at_once() -> None:
+        await asyncio.gather(*(traced.world.traces.flush() for _ in range(3)))
+
+    traced.wait_for(at_once())
+    assert traced.sql("SELECT count(*), count(DISTINCT request_id) FROM trace_steps") == [(5, 5)]
 
 
 async def _written(house: House) -> None:
