@@ -136,9 +136,8 @@ class Traces:
                     raise
                 except Exception as fault:
                     log.error("steps not written", exc_info=fault, count=len(batch))
-                for _ in range(
-                    len(batch) - (self._dropped - dropped)
-                ):  # what was pushed out meanwhile has gone already
+                pushed_out = self._dropped - dropped  # meanwhile; those have gone already
+                for _ in range(len(batch) - pushed_out):
                     self._waiting.popleft()
 
     async def keep_flushing(self) -> None:
