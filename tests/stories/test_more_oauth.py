@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 
 from tests.actors import Browser
 from tests.conftest import ROOT, House
@@ -29,7 +30,9 @@ def test_every_request_of_the_page_is_answered_as_it_says(house: House, browser:
     command = ["bash", "-c", "set -eu -o pipefail\n" + written]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     said = ""
-    with subprocess.Popen(command, text=True, env={**os.environ, "BASE": house.url}, **pipes) as process:  # type: ignore[call-overload]
+    with subprocess.Popen(
+        command, text=True, env={**os.environ, "BASE": house.url, "PYTHON": sys.executable}, **pipes
+    ) as process:  # type: ignore[call-overload]
         for line in process.stdout:
             said += line
             if line.startswith("Open: "):
