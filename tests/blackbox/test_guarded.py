@@ -34,8 +34,8 @@ def test_every_forgery_is_told_where_to_get_a_token(app: App, token: str, house:
     assert {"expired", "alg none", "other issuer", "other audience", "an ID-JAG", "another EC key"} <= set(forged)
     for name, wrong in {**forged, "garbage": "garbage"}.items():
         answer = app.call("whoami", wrong)
-        challenge = answer.headers["www-authenticate"]
         assert answer.status_code == 401, name
+        challenge = answer.headers["www-authenticate"]
         assert 'error="invalid_token"' in challenge, name
         assert f'resource_metadata="{house.url}/.well-known/oauth-protected-resource/mcp"' in challenge
         assert 'scope="read write"' in challenge
