@@ -67,7 +67,9 @@ def error_page(
     next_step: str | None = None,
     link: str | None = None,
     link_text: str | None = None,
+    error: str | None = None,
 ) -> Response:
+    """`error` is the specification's word, in the small print: for whoever builds the app."""
     return render(
         "error.html",
         status=status,
@@ -76,6 +78,7 @@ def error_page(
         next_step=next_step,
         link=link,
         link_text=link_text,
+        error=error,
     )
 
 
@@ -84,6 +87,6 @@ def page_refusal(refusal: OAuthError, request: Request, world: World) -> Respons
     note(error=refusal.error, description=refusal.description)
     heading, described = _(WORDS.get(refusal.status, UNANSWERABLE)), _(refusal.description)
     sentence = described[:1].upper() + described[1:] + _(".")
-    page = error_page(sentence, status=refusal.status, heading=heading)
+    page = error_page(sentence, status=refusal.status, heading=heading, error=refusal.error)
     page.headers.update(refusal.headers)
     return page

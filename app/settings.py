@@ -143,8 +143,9 @@ class Settings(BaseSettings):
 
 def _is_loopback(url: str) -> bool:
     try:
-        return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
-    except ValueError:
+        parts = urlsplit(url)
+        return parts.hostname in ("localhost", "127.0.0.1", "::1") and parts.port != 0
+    except ValueError:  # asking for the port raises for `localhost:80.evil.example`
         return False
 
 
