@@ -11,13 +11,14 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.engine import HotPool
-from app.db.tables import clients, consents
+from app.db.tables import clients, consents, users
 from app.protocol.client_metadata import registration_key
 from app.protocol.types import Client
 
 COPIED = ("client_name", "redirect_uris", "grant_types", "token_endpoint_auth_method")  # from the metadata
 COLUMNS = """client_id, client_name, redirect_uris, grant_types, token_endpoint_auth_method, secret_fingerprint, scope,
-  kind, fresh_until, introspects, metadata @> '{"require_pushed_authorization_requests": true}' AS requires_pushed,
+  kind, fresh_until, introspects, (SELECT u.id FROM users u WHERE u.id = owner_id AND u.disabled_at IS NULL) AS owner_id,
+  metadata @> '{"require_pushed_authorization_requests": true}' AS requires_pushed,
   CASE WHEN token_endpoint_auth_method = 'private_key_jwt'
     THEN jsonb_strip_nulls(jsonb_build_object('jwks', metadata->'jwks', 'jwks_uri', metadata->'jwks_uri')) END AS keys"""
 CLIENT = f"SELECT {COLUMNS} FROM clients WHERE client_id = $1 AND revoked_at IS NULL"
@@ -41,6 +42,7 @@ def _client(row: Any) -> Client:
         keys=None if row["keys"] is None else json.loads(row["keys"]),
         fresh_until=row["fresh_until"],
         requires_pushed=row["requires_pushed"],
+        owner_id=row["owner_id"],
         introspects=row["introspects"],
     )
 
@@ -152,8 +154,9 @@ async def add_static(
     now: datetime,
     *,
     introspects: bool = False,
+    owner_id: str | None = None,
 ) -> None:
-    """A client that the operator registers by hand; it is never swept."""
+    """A client that the operator registers by hand; it is never swept. `owner_id`: in whose name it acts (RFC 6749 §4.4)."""
     values = {name: metadata[name] for name in COPIED}
     await db.execute(
         insert(clients).values(
@@ -163,6 +166,7 @@ async def add_static(
             scope=metadata.get("scope"),
             metadata=metadata,
             introspects=introspects,
+            owner_id=owner_id,
             created_at=now,
             **values,
         )
@@ -170,18 +174,29 @@ async def add_static(
 
 
 async def listed(db: AsyncConnection) -> list[dict[str, Any]]:
-    """For the operator's list, newest first, at most 1,000."""
+    """For the operator's list, newest first, at most 1,000. `acts_for`: the owner's e-mail, of a program without a person."""
     c = clients.c
-    shown = select(c.client_id, c.client_name, c.kind, c.token_endpoint_auth_method, c.created_at, c.last_used_at)
+    shown = select(
+        c.client_id,
+        c.client_name,
+        c.kind,
+        c.token_endpoint_auth_method,
+        users.c.email.label("acts_for"),
+        c.created_at,
+        c.last_used_at,
+    ).join_from(clients, users, users.c.id == c.owner_id, isouter=True)
     found = shown.where(c.revoked_at.is_(None)).order_by(c.created_at.desc()).limit(1000)
     return [dict(row._mapping) for row in await db.execute(found)]
 
 
 async def registered(db: AsyncConnection, client_id: str) -> dict[str, Any] | None:
-    """The metadata as it was registered."""
-    found = select(clients.c.metadata).where(clients.c.client_id == client_id, clients.c.revoked_at.is_(None))
-    metadata: dict[str, Any] | None = (await db.execute(found)).scalar()
-    return metadata
+    """The metadata as it was registered, and the e-mail of the owner as `acts_for`, where there is one."""
+    c = clients.c
+    shown = select(c.metadata, users.c.email).join_from(clients, users, users.c.id == c.owner_id, isouter=True)
+    row = (await db.execute(shown.where(c.client_id == client_id, c.revoked_at.is_(None)))).one_or_none()
+    if row is None:
+        return None
+    return {**row.metadata, "acts_for": row.email} if row.email else row.metadata
 
 
 async def end_client(db: AsyncConnection, client_id: str, now: datetime) -> bool:

@@ -10,13 +10,16 @@ from starlette.responses import Response
 from app.clients.authenticate import authenticated_client
 from app.http import client_address, form, no_store
 from app.limits import BAD_KEY, hit
-from app.oauth.grants import GRANTS
+from app.oauth.grants import offered
 from app.oauth.grants.token_exchange import SCRIPT, is_script
+from app.protocol.client_metadata import PROVEN
 from app.protocol.errors import UnauthorizedClient, UnknownApiKey, UnsupportedGrantType
 from app.protocol.types import Authorization
 from app.tokens.issue import issue
 from app.traces.recording import note
 from app.world import World
+
+REPEATED = PROVEN | {"refresh_token"}
 
 
 async def token(request: Request, world: World) -> Response:
@@ -26,11 +29,12 @@ async def token(request: Request, world: World) -> Response:
     params.refuse_repeats()
     grant_type = params.required("grant_type")
     note(grant_type=grant_type, resource=params.all("resource") or None)
-    redeem = GRANTS.get(grant_type)
+    grants = offered(world.settings)
+    redeem = grants.get(grant_type)
     if redeem is None:
-        raise UnsupportedGrantType(f"grant_type must be one of {', '.join(GRANTS)}")
+        raise UnsupportedGrantType(f"grant_type must be one of {', '.join(grants)}")
     client = SCRIPT if is_script(request, params) else await authenticated_client(request, params, world)
-    if grant_type not in client.grant_types:
+    if grant_type not in client.grant_types or (grant_type in PROVEN and client.token_endpoint_auth_method == "none"):
         raise UnauthorizedClient("this client did not register for this grant type")
     try:
         authorization = await redeem(world, client, params, now)
@@ -52,9 +56,10 @@ async def token(request: Request, world: World) -> Response:
 
 
 def _note(world: World, authorization: Authorization, grant_type: str, now: datetime) -> None:
-    """In the trace every connection is refreshed once; that it goes on so is routine."""
+    """In the trace every connection is refreshed once, and a program gets its hourly token once; that it goes on so is routine."""
     connection_id = authorization.connection_id
-    routine = grant_type == "refresh_token" and not world.traces.is_news(f"refresh {connection_id}", now)
+    again = f"{grant_type} {connection_id or authorization.client_id} {authorization.subject}"
+    routine = grant_type in REPEATED and not world.traces.is_news(again, now)
     note(
         user_id=authorization.subject,
         connection_id=connection_id,

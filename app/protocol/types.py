@@ -23,6 +23,7 @@ class Client:
     keys: Mapping[str, Any] | None = None  # `jwks` or `jwks_uri`, of a client that signs (RFC 7523)
     fresh_until: datetime | None = None  # of a document's client: when its document is due to be fetched again
     requires_pushed: bool = False  # RFC 9126 §6
+    owner_id: str | None = None  # in whose name client_credentials act; absent too when that account is disabled
     introspects: bool = False  # an API of ours: the operator lets it ask about the tokens it receives
 
 
