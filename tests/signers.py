@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import jwt
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from tests.websites import Website
@@ -40,6 +41,13 @@ class Signer:
         public = jwt.get_algorithm_by_name(self.alg).to_jwk(self.private.public_key(), as_dict=True)
         public.pop("key_ops", None)
         return {**public, "use": "sig", "alg": self.alg} | ({"kid": self.kid} if self.kid else {})
+
+    @property
+    def pem(self) -> str:
+        """The private half, for other people's libraries."""
+        pkcs8, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        written: bytes = self.private.private_bytes(serialization.Encoding.PEM, pkcs8, plain)
+        return written.decode()
 
     def sign(self, claims: dict[str, Any], **header: Any) -> str:
         headers = {"kid": self.kid} | header
@@ -85,7 +93,7 @@ class Provider:
         metadata = {"issuer": self.issuer, "jwks_uri": jwks_uri} | changed
         self.website.publish(f"{self.path}/.well-known/openid-configuration", metadata)
 
-    def claims(self, client_id: str, audience: str, now: datetime, **changed: Any) -> dict[str, Any]:
+    def claims(self, client_id: str, audience: str, now: datetime, /, **changed: Any) -> dict[str, Any]:
         """An ID-JAG about Ada, as a provider says it: for five minutes, for the MCP server at `audience`."""
         moment = int(now.timestamp())
         return {
@@ -102,7 +110,7 @@ class Provider:
             "jti": secrets.token_hex(8),
         } | changed
 
-    def id_jag(self, client_id: str, audience: str, now: datetime, **changed: Any) -> str:
+    def id_jag(self, client_id: str, audience: str, now: datetime, /, **changed: Any) -> str:
         return self.signer.sign(self.claims(client_id, audience, now, **changed), typ="oauth-id-jag+jwt")
 
 

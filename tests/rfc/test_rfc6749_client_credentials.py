@@ -88,7 +88,9 @@ def test_a_program_that_does_not_prove_itself_gets_nothing(machine: App, proof: 
 
 
 @pytest.mark.parametrize("by_address", [True, False])
-def test_a_program_may_sign_instead(house: House, owner: str, website: Website, tmp_path: Path, by_address: bool) -> None:
+def test_a_program_may_sign_instead(
+    house: House, owner: str, website: Website, tmp_path: Path, by_address: bool
+) -> None:
     """RFC 7523 §2.2: the way that the extension recommends; client_id may be absent, the assertion counts once."""
     signer = Signer()
     file = tmp_path / "jwks.json"
