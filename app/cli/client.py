@@ -1,4 +1,4 @@
-"""`gatehouse client add|list|show|revoke`: the apps that may ask for tokens, and the programs that need no person."""
+"""`gatehouse client add|list|show|revoke`: the apps that may ask for tokens, and programs without a person (RFC 6749 §4.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SQL of the identities: an issuer's name for somebody, and the account that it means here (OIDC Core §5.7: `iss` and `sub` alone)."""
+"""SQL of the identities: an issuer's name for somebody, and the account that it means here (RFC 7523 §3 item 2, OIDC Core §5.7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Identity providers whose word the operator takes: where their keys are, by their own metadata (RFC 8414 §3, OIDC Discovery §4)."""
+"""Identity providers whose word the operator takes: where their keys are (RFC 7523 §3 item 9, RFC 8414 §3, OIDC Discovery §4)."""
 
 from __future__ import annotations
 
