@@ -9,7 +9,6 @@ from app.protocol.params import Params
 from app.protocol.resource import resolve
 from app.protocol.scope import SCOPES, within, words_of
 from app.protocol.types import Authorization, Client
-from app.traces.recording import note
 from app.world import World
 
 
@@ -22,7 +21,6 @@ async def redeem(world: World, client: Client, params: Params, now: datetime) ->
     """
     resource = resolve(params.all("resource"), world.settings.resource, world.settings.issuer)
     if client.owner_id is None:
-        note(why=["the account that this client acts for is disabled"])
         raise InvalidGrant("the account that this client acts for is disabled")
     held = frozenset(word for word in words_of(client.scope) if word in SCOPES)
     scope = within(params.get("scope"), held)

@@ -125,11 +125,6 @@ def _email(claims: dict[str, Any]) -> str:
     """The address that the issuer has verified. Raises InvalidGrant when it does not say so: accounts are not joined by hearsay."""
     email = normal_email(claims["email"]) if isinstance(claims.get("email"), str) else None
     if email is None or claims.get("email_verified") is not True:
-        note(
-            why=[
-                "nobody here is bound to this subject; gatehouse identity add EMAIL --issuer URL --subject SUB does it"
-            ]
-        )
         raise InvalidGrant(
             "assertion is about somebody unknown here, and has no e-mail address that its issuer verified"
         )
