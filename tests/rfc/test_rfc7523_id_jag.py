@@ -509,6 +509,7 @@ def test_metadata_where_rfc8414_has_it(moved: tuple[House, Provider, App]) -> No
     [
         "gone",
         "slow",
+        "slow twice",
         "other issuer",
         "slash",
         "no keys",
@@ -535,8 +536,10 @@ def test_a_provider_that_cannot_be_asked_is_no_fault_of_the_assertion(
     assertion = fresh(app, house, provider)
     if fault == "gone":
         website.remove(place)
-    elif fault == "slow":
+    elif fault.startswith("slow"):
         website.answers(place, slow)
+        if fault == "slow twice":
+            website.answers("/.well-known/oauth-authorization-server/tenant", slow)
     elif fault == "other issuer":
         provider.publish(issuer="https://other.example")
     elif fault == "slash":
