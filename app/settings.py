@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
@@ -53,6 +53,9 @@ class Settings(BaseSettings):
         "any", description="Whose metadata documents (client_id is a URL) are accepted: any, listed hosts only, or off."
     )
     client_document_hosts: Words = Field((), description="The hosts for `listed`, such as claude.ai vscode.dev.")
+    trusted_issuers: Words = Field(
+        (), description="Identity providers whose users may come in by their word (ID-JAG), as https URLs; none: off."
+    )
     pinned_documents: bool = Field(True, description="Use the shipped copy of a well-known client's document in need.")
     ca_file: Path | None = Field(None, description="Further certificate authorities (PEM) for documents we fetch.")
     trace_days: int = Field(7, ge=0, le=90, description="Days that `gatehouse trace` looks back; 0: nothing is traced.")
@@ -87,7 +90,7 @@ class Settings(BaseSettings):
             raise ValueError("needs at least 32 characters; make one with: openssl rand -base64 32")
         return keys
 
-    @field_validator("allowed_hosts", "allowed_origins", "client_document_hosts", mode="before")
+    @field_validator("allowed_hosts", "allowed_origins", "client_document_hosts", "trusted_issuers", mode="before")
     @classmethod
     def _words(cls, text: object) -> object:
         return tuple(text.replace(",", " ").split()) if isinstance(text, str) else text
@@ -96,6 +99,18 @@ class Settings(BaseSettings):
     @classmethod
     def _networks(cls, text: object) -> object:
         return tuple(ip_network(part) for part in text.replace(",", " ").split()) if isinstance(text, str) else text
+
+    @field_validator("trusted_issuers")
+    @classmethod
+    def _issuers(cls, issuers: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """RFC 8414 §2; and never ourselves, who would make a token of every token."""
+        for issuer in issuers:
+            parts = urlsplit(issuer)
+            if parts.scheme != "https" or not parts.hostname or "@" in parts.netloc or set(issuer) & set("?#"):
+                raise ValueError("must be https URLs without query, fragment or credentials")
+            if issuer.rstrip("/") == info.data.get("public_url"):
+                raise ValueError("must not name this server itself")
+        return issuers
 
     @field_validator("log_level")
     @classmethod

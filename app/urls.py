@@ -13,8 +13,8 @@ from app import health, landing
 from app.account import pages as account
 from app.api_keys.callers import Callers
 from app.api_keys.exchange import exchange
-from app.clients import manage
-from app.clients.register import register
+from app.clients.registration import manage
+from app.clients.registration.register import register
 from app.http import Door, Endpoint
 from app.oauth import well_known
 from app.oauth.authorize import authorize, authorize_by_form, resume

@@ -15,6 +15,7 @@ from app.bodies import Bodies
 from app.db.engine import HotPool, engine, pool
 from app.last_used import LastUsed
 from app.outside.fetch import Outside
+from app.outside.issuers import Issuers
 from app.outside.key_sets import KeySets
 from app.settings import Settings
 from app.tokens.live import Live
@@ -36,6 +37,7 @@ class World:
     bodies: Bodies
     outside: Outside
     key_sets: KeySets
+    issuers: Issuers
     hashing: asyncio.Semaphore  # as many password hashes at once as there are processors
     now: Callable[[], datetime]
 
@@ -54,9 +56,11 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
         live = Live(db, hot, secrets.signing_keys, now)
         slots = asyncio.Semaphore(max(2, os.cpu_count() or 2))
         outside = Outside(loopback=settings.is_loopback, ca_file=settings.ca_file)
+        key_sets = KeySets(outside)
+        issuers = Issuers(outside, key_sets)
         traces = Traces(hot, secrets.traces.mac, on=settings.trace_days > 0)
         yield World(
-            settings, secrets, db, hot, live, LastUsed(hot), traces, Bodies(), outside, KeySets(outside), slots, now
+            settings, secrets, db, hot, live, LastUsed(hot), traces, Bodies(), outside, key_sets, issuers, slots, now
         )
         outside.close()
         await asyncio.wait_for(hot.close(), 5)

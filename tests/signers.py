@@ -10,7 +10,10 @@ from datetime import datetime
 from typing import Any
 
 import jwt
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from tests.websites import Website
 
 PRIVATE: dict[str, Callable[[], Any]] = {
     "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
@@ -39,6 +42,13 @@ class Signer:
         public.pop("key_ops", None)
         return {**public, "use": "sig", "alg": self.alg} | ({"kid": self.kid} if self.kid else {})
 
+    @property
+    def pem(self) -> str:
+        """The private half, for other people's libraries."""
+        pkcs8, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        written: bytes = self.private.private_bytes(serialization.Encoding.PEM, pkcs8, plain)
+        return written.decode()
+
     def sign(self, claims: dict[str, Any], **header: Any) -> str:
         headers = {"kid": self.kid} | header
         return jwt.encode(
@@ -60,6 +70,48 @@ class Signer:
             "jti": secrets.token_hex(8),
         }
         return self.sign(claims | changed)
+
+
+@dataclass
+class Provider:
+    """An identity provider that publishes its metadata and keys, and vouches for people."""
+
+    website: Website
+    path: str = ""
+    signer: Signer = field(default_factory=Signer)
+
+    def __post_init__(self) -> None:
+        self.publish()
+
+    @property
+    def issuer(self) -> str:
+        return self.website.url + self.path
+
+    def publish(self, **changed: Any) -> None:
+        """Its OpenID configuration, with these changes, and its key set."""
+        jwks_uri = self.website.publish(f"{self.path}/keys", key_set(self.signer))
+        metadata = {"issuer": self.issuer, "jwks_uri": jwks_uri} | changed
+        self.website.publish(f"{self.path}/.well-known/openid-configuration", metadata)
+
+    def claims(self, client_id: str, audience: str, now: datetime, /, **changed: Any) -> dict[str, Any]:
+        """An ID-JAG about Ada, as a provider says it: for five minutes, for the MCP server at `audience`."""
+        moment = int(now.timestamp())
+        return {
+            "iss": self.issuer,
+            "sub": "U019488227",
+            "email": "ada@example.com",
+            "email_verified": True,
+            "aud": audience,
+            "resource": f"{audience}/mcp",
+            "client_id": client_id,
+            "scope": "read write",
+            "iat": moment,
+            "exp": moment + 300,
+            "jti": secrets.token_hex(8),
+        } | changed
+
+    def id_jag(self, client_id: str, audience: str, now: datetime, /, **changed: Any) -> str:
+        return self.signer.sign(self.claims(client_id, audience, now, **changed), typ="oauth-id-jag+jwt")
 
 
 def key_set(*signers: Signer) -> bytes:

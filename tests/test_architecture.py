@@ -38,6 +38,7 @@ FLOORS = {
     "flow": 5,
     "clients": 6,
     "connections": 6,
+    "identities": 6,
     "users": 7,
     "oauth": 7,
     "api_keys": 7,

@@ -19,7 +19,7 @@ from app.checkup.examine import examine
 from app.checkup.target import BadAddress, target
 from app.cli.console import Json, Refused, say
 from app.cli.operating import operate
-from app.oauth.grants import GRANTS
+from app.oauth.grants import offered
 from app.protocol import metadata
 from app.tokens import store
 from app.world import World
@@ -56,7 +56,7 @@ async def clock(world: World) -> str:
 
 
 async def documents(world: World) -> str:
-    document = metadata.authorization_server(world.settings.issuer, list(GRANTS), documents=True)
+    document = metadata.authorization_server(world.settings.issuer, list(offered(world.settings)), documents=True)
     if world.settings.is_https:  # the validator knows no loopback exception
         AuthorizationServerMetadata(document).validate()
     return f"issuer {world.settings.issuer}, resource {world.settings.resource}"

@@ -10,6 +10,7 @@ import typer
 from app import audit
 from app.cli.console import Json, Refused, say, show
 from app.cli.operating import operate
+from app.protocol.email import normal_email
 from app.users import accounts, passwords, store
 from app.world import World
 
@@ -29,7 +30,7 @@ def _password(from_stdin: bool) -> str | None:
 
 
 def _email(text: str) -> str:
-    email = accounts.normal_email(text)
+    email = normal_email(text)
     if email is None:
         raise Refused(f"{text} is not an e-mail address", 2)
     return email

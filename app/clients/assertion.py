@@ -56,4 +56,5 @@ async def _keys(client: Client, kid: object, world: World, now: datetime) -> tup
     keys = client.keys or {}
     if "jwks" in keys:
         return keys_of(keys["jwks"])
-    return await world.key_sets.keys(keys["jwks_uri"], kid, now)
+    named_by_operator = client.kind == "static"
+    return await world.key_sets.keys(keys["jwks_uri"], kid, now, private=named_by_operator)

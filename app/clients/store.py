@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.engine import HotPool
-from app.db.tables import clients, consents
-from app.protocol.client_metadata import registration_key
+from app.db.tables import clients, users
 from app.protocol.types import Client
 
 COPIED = ("client_name", "redirect_uris", "grant_types", "token_endpoint_auth_method")  # from the metadata
 COLUMNS = """client_id, client_name, redirect_uris, grant_types, token_endpoint_auth_method, secret_fingerprint, scope,
-  kind, fresh_until, introspects, metadata @> '{"require_pushed_authorization_requests": true}' AS requires_pushed,
+  kind, fresh_until, introspects, (SELECT u.id FROM users u WHERE u.id = owner_id AND u.disabled_at IS NULL) AS owner_id,
+  metadata @> '{"require_pushed_authorization_requests": true}' AS requires_pushed,
   metadata @> '{"dpop_bound_access_tokens": true}' AS dpop_bound,
   CASE WHEN token_endpoint_auth_method = 'private_key_jwt'
     THEN jsonb_strip_nulls(jsonb_build_object('jwks', metadata->'jwks', 'jwks_uri', metadata->'jwks_uri')) END AS keys"""
@@ -43,6 +43,7 @@ def _client(row: Any) -> Client:
         fresh_until=row["fresh_until"],
         requires_pushed=row["requires_pushed"],
         dpop_bound=row["dpop_bound"],
+        owner_id=row["owner_id"],
         introspects=row["introspects"],
     )
 
@@ -103,61 +104,6 @@ async def removed(db: AsyncConnection, client_id: str) -> Removed | None:
     return None if row is None else Removed(row[0], tuple(row[1]), row[2])
 
 
-# One statement: is there room among those that nobody used, the client (an identical public one is found rather than
-# added), and the line in the audit log.
-REGISTER = """
-WITH room AS (
-  SELECT FROM (SELECT count(*) AS unused FROM (
-    SELECT FROM clients WHERE last_used_at IS NULL AND kind = 'dynamic' LIMIT $12) u) n
-  WHERE $12 = 0 OR unused < $12
-), added AS (
-  INSERT INTO clients (client_id, kind, client_name, redirect_uris, grant_types, token_endpoint_auth_method,
-                       secret_fingerprint, scope, metadata, registration_key, created_at, management_fingerprint)
-  SELECT $1, 'dynamic', $2, $3, $4, $5, $6, $7, $8, $9, $10, $13 FROM room
-  ON CONFLICT (registration_key) WHERE revoked_at IS NULL
-  DO UPDATE SET registration_key = excluded.registration_key
-  RETURNING client_id, client_name, created_at
-), noted AS (
-  INSERT INTO audit_events (at, event, client_id, address, detail)
-  SELECT $10, 'client.registered', client_id, $11, jsonb_build_object('name', client_name) FROM added
-)
-SELECT client_id, created_at FROM added
-"""
-
-
-async def register(
-    pool: HotPool,
-    client_id: str,
-    metadata: dict[str, Any],
-    secret: bytes | None,
-    management: bytes | None,
-    address: str,
-    max_unused: int,
-    now: datetime,
-) -> tuple[str, datetime] | None:
-    """The id and the time of issue; None when `max_unused` registrations (0: no limit) were never used.
-
-    Without `management` the client is shared by everybody who registers the same.
-    """
-    row = await pool.fetchrow(
-        REGISTER,
-        client_id,
-        metadata["client_name"],
-        metadata["redirect_uris"],
-        metadata["grant_types"],
-        metadata["token_endpoint_auth_method"],
-        secret,
-        metadata.get("scope"),
-        json.dumps(metadata),
-        registration_key(metadata) if management is None else None,
-        now,
-        address,
-        max_unused,
-        management,
-    )
-    return None if row is None else (row["client_id"], row["created_at"])
-
-
 async def add_static(
     db: AsyncConnection,
     client_id: str,
@@ -166,8 +112,9 @@ async def add_static(
     now: datetime,
     *,
     introspects: bool = False,
+    owner_id: str | None = None,
 ) -> None:
-    """A client that the operator registers by hand; it is never swept."""
+    """A client that the operator registers by hand; it is never swept. `owner_id`: in whose name it acts (RFC 6749 §4.4)."""
     values = {name: metadata[name] for name in COPIED}
     await db.execute(
         insert(clients).values(
@@ -177,6 +124,7 @@ async def add_static(
             scope=metadata.get("scope"),
             metadata=metadata,
             introspects=introspects,
+            owner_id=owner_id,
             created_at=now,
             **values,
         )
@@ -184,55 +132,32 @@ async def add_static(
 
 
 async def listed(db: AsyncConnection) -> list[dict[str, Any]]:
-    """For the operator's list, newest first, at most 1,000."""
+    """For the operator's list, newest first, at most 1,000. `acts_for`: the owner's e-mail, of a program without a person."""
     c = clients.c
-    shown = select(c.client_id, c.client_name, c.kind, c.token_endpoint_auth_method, c.created_at, c.last_used_at)
+    shown = select(
+        c.client_id,
+        c.client_name,
+        c.kind,
+        c.token_endpoint_auth_method,
+        users.c.email.label("acts_for"),
+        c.created_at,
+        c.last_used_at,
+    ).join_from(clients, users, users.c.id == c.owner_id, isouter=True)
     found = shown.where(c.revoked_at.is_(None)).order_by(c.created_at.desc()).limit(1000)
     return [dict(row._mapping) for row in await db.execute(found)]
 
 
 async def registered(db: AsyncConnection, client_id: str) -> dict[str, Any] | None:
-    """The metadata as it was registered."""
-    found = select(clients.c.metadata).where(clients.c.client_id == client_id, clients.c.revoked_at.is_(None))
-    metadata: dict[str, Any] | None = (await db.execute(found)).scalar()
-    return metadata
+    """The metadata as it was registered, and the e-mail of the owner as `acts_for`, where there is one."""
+    c = clients.c
+    shown = select(c.metadata, users.c.email).join_from(clients, users, users.c.id == c.owner_id, isouter=True)
+    row = (await db.execute(shown.where(c.client_id == client_id, c.revoked_at.is_(None)))).one_or_none()
+    if row is None:
+        return None
+    return {**row.metadata, "acts_for": row.email} if row.email else row.metadata
 
 
 async def end_client(db: AsyncConnection, client_id: str, now: datetime) -> bool:
     """True for the one caller that ends it."""
     ended = update(clients).where(clients.c.client_id == client_id, clients.c.revoked_at.is_(None))
     return (await db.execute(ended.values(revoked_at=now))).rowcount == 1
-
-
-@dataclass(frozen=True, slots=True)
-class Managed:
-    """A client and the metadata it may change, for whoever holds its registration access token."""
-
-    client_id: str
-    metadata: dict[str, Any]
-    secret_fingerprint: bytes | None
-    issued_at: datetime
-
-
-async def managed(db: AsyncConnection, client_id: str, management: bytes) -> Managed | None:
-    """None for a wrong token, an unknown client and one that cannot be managed alike."""
-    c = clients.c
-    found = select(c.client_id, c.metadata, c.secret_fingerprint, c.created_at).where(
-        c.client_id == client_id, c.management_fingerprint == management, c.revoked_at.is_(None)
-    )
-    row = (await db.execute(found)).one_or_none()
-    return None if row is None else Managed(*row)
-
-
-async def replace_metadata(db: AsyncConnection, client_id: str, management: bytes, metadata: dict[str, Any]) -> bool:
-    """False when the client ended meanwhile. What users allowed was for the app as it was, so they are asked again."""
-    mine = update(clients).where(
-        clients.c.client_id == client_id,
-        clients.c.management_fingerprint == management,
-        clients.c.revoked_at.is_(None),
-    )
-    values = {name: metadata[name] for name in COPIED}
-    if (await db.execute(mine.values(metadata=metadata, scope=metadata.get("scope"), **values))).rowcount == 0:
-        return False
-    await db.execute(delete(consents).where(consents.c.client_id == client_id))
-    return True

@@ -16,6 +16,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
     func,
     text,
 )
@@ -85,6 +86,17 @@ one_time_links = Table(
     moment("created_at"),
     moment("expires_at"),
     moment("used_at", nullable=True),
+)
+
+# What another issuer calls a user: found by `issuer` and `subject`, and each user once for each issuer.
+identities = Table(
+    "identities",
+    metadata,
+    Column("issuer", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    owner(),
+    moment("created_at"),
+    UniqueConstraint("user_id", "issuer"),
 )
 
 # Clients and what they were allowed -----------------------------------------------------------------------------------

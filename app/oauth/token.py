@@ -12,13 +12,16 @@ from app import dpop
 from app.clients.authenticate import authenticated_client
 from app.http import client_address, form, no_store
 from app.limits import BAD_KEY, hit
-from app.oauth.grants import GRANTS
+from app.oauth.grants import offered
 from app.oauth.grants.token_exchange import SCRIPT, is_script
+from app.protocol.client_metadata import PROVEN
 from app.protocol.errors import InvalidRequest, UnauthorizedClient, UnknownApiKey, UnsupportedGrantType
 from app.protocol.types import Authorization
 from app.tokens.issue import issue
 from app.traces.recording import note
 from app.world import World
+
+REPEATED = PROVEN | {"refresh_token"}
 
 
 async def token(request: Request, world: World) -> Response:
@@ -28,11 +31,12 @@ async def token(request: Request, world: World) -> Response:
     params.refuse_repeats()
     grant_type = params.required("grant_type")
     note(grant_type=grant_type, resource=params.all("resource") or None)
-    redeem = GRANTS.get(grant_type)
+    grants = offered(world.settings)
+    redeem = grants.get(grant_type)
     if redeem is None:
-        raise UnsupportedGrantType(f"grant_type must be one of {', '.join(GRANTS)}")
+        raise UnsupportedGrantType(f"grant_type must be one of {', '.join(grants)}")
     client = SCRIPT if is_script(request, params) else await authenticated_client(request, params, world)
-    if grant_type not in client.grant_types:
+    if grant_type not in client.grant_types or (grant_type in PROVEN and client.is_public):
         raise UnauthorizedClient("this client did not register for this grant type")
     jkt = await dpop.key_of(request, world, now)
     if jkt is None and client.dpop_bound:
@@ -45,26 +49,24 @@ async def token(request: Request, world: World) -> Response:
     if client is not SCRIPT:
         world.last_used.saw("clients", client.client_id, now)
     _note(world, authorization, grant_type, now)
-    answer = issue(
-        authorization,
-        world.live.ring,
-        world.secrets,
-        world.settings.issuer,
-        now=now,
-        lifetime=world.settings.access_token_lifetime,
-    )
+    return _answer(world, authorization, now)
+
+
+def _answer(world: World, authorization: Authorization, now: datetime) -> Response:
+    settings = world.settings
+    lifetime = settings.access_token_lifetime
+    answer = issue(authorization, world.live.ring, world.secrets, settings.issuer, now=now, lifetime=lifetime)
     response = no_store(answer)
-    if jkt is not None and world.settings.dpop_nonces:
-        response.headers["DPoP-Nonce"] = dpop.nonce(
-            world, now
-        )  # the next one, so that it is not asked for again (§8.2)
+    if authorization.jkt is not None and settings.dpop_nonces:  # the next one is known unasked (RFC 9449 §8.2)
+        response.headers["DPoP-Nonce"] = dpop.nonce(world, now)
     return response
 
 
 def _note(world: World, authorization: Authorization, grant_type: str, now: datetime) -> None:
-    """In the trace every connection is refreshed once; that it goes on so is routine."""
+    """In the trace every connection is refreshed once, and a program gets its hourly token once; that it goes on so is routine."""
     connection_id = authorization.connection_id
-    routine = grant_type == "refresh_token" and not world.traces.is_news(f"refresh {connection_id}", now)
+    again = f"{grant_type} {connection_id or authorization.client_id} {authorization.subject}"
+    routine = grant_type in REPEATED and not world.traces.is_news(again, now)
     note(
         user_id=authorization.subject,
         connection_id=connection_id,

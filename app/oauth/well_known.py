@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from app.oauth.grants import GRANTS
+from app.oauth.grants import offered
 from app.protocol import metadata
 from app.tokens.keyring import JWKS_MAX_AGE
 from app.world import World
@@ -22,7 +22,7 @@ async def openid_provider(request: Request, world: World) -> Response:
 
 
 def _said(world: World) -> tuple[str, list[str]]:
-    return world.settings.issuer, list(GRANTS)
+    return world.settings.issuer, list(offered(world.settings))
 
 
 def _documents(world: World) -> bool:

@@ -51,7 +51,7 @@ class Outside:
         self._resolve = resolve
         self._resolvers = ThreadPoolExecutor(AT_ONCE, "resolve")  # of its own: a slow name server holds up no one else
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._under_way: dict[str, asyncio.Task[Document]] = {}
+        self._under_way: dict[tuple[str, bool], asyncio.Task[Document]] = {}
         self._tls = ssl.create_default_context(cafile=None)
         if ca_file is not None:
             self._tls.load_verify_locations(ca_file)
@@ -61,18 +61,19 @@ class Outside:
 
         Raises Unfetchable.
         """
-        task = self._under_way.get(url)
+        wanted = (url, private)  # a stranger's URL must not be answered by what the operator's reached
+        task = self._under_way.get(wanted)
         if task is None:
             task = asyncio.create_task(self._timed(url, limit, private))
-            self._under_way[url] = task
-            task.add_done_callback(lambda done: self._forget(url, done))
+            self._under_way[wanted] = task
+            task.add_done_callback(lambda done: self._forget(wanted, done))
         return await asyncio.shield(task)
 
     def close(self) -> None:
         self._resolvers.shutdown(wait=False, cancel_futures=True)
 
-    def _forget(self, url: str, task: asyncio.Task[Document]) -> None:
-        del self._under_way[url]
+    def _forget(self, wanted: tuple[str, bool], task: asyncio.Task[Document]) -> None:
+        del self._under_way[wanted]
         if not task.cancelled():
             task.exception()  # whoever waited has it
 

@@ -31,11 +31,11 @@ class KeySets:
 
     def __init__(self, outside: Outside) -> None:
         self._outside = outside
-        self._sets: dict[str, KeySet] = {}
+        self._sets: dict[tuple[str, bool], KeySet] = {}
 
     async def keys(self, uri: str, kid: object, now: datetime, *, private: bool = False) -> tuple[dict[str, Any], ...]:
         """The keys at this address. Raises Unfetchable."""
-        kept = self._sets.get(uri)
+        kept = self._sets.get((uri, private))
         if kept is not None and now < kept.fresh_until and (kept.has(kid) or now < kept.fetched_at + LEAST):
             return kept.keys
         try:
@@ -48,7 +48,7 @@ class KeySets:
         found = KeySet(keys_of(document.value), now, now + min(max(lifetime, LEAST), MOST))
         if len(self._sets) >= REMEMBERED:
             del self._sets[next(iter(self._sets))]
-        self._sets[uri] = found
+        self._sets[uri, private] = found
         return found.keys
 
 

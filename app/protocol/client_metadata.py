@@ -8,7 +8,7 @@ from typing import Any
 
 from app.protocol import redirect_uri
 from app.protocol.errors import InvalidClientMetadata, InvalidRedirectUri
-from app.protocol.metadata import AUTH_METHODS, ID_TOKEN_ALGORITHM
+from app.protocol.metadata import AUTH_METHODS, ID_TOKEN_ALGORITHM, JWT_BEARER
 
 MAX_REDIRECT_URIS = 10
 MAX_NAME = 100
@@ -17,7 +17,9 @@ DEFAULT_NAME = "MCP Client"  # the seed's
 GRANT_TYPES = ("authorization_code", "refresh_token")
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
-ON_REQUEST = (DEVICE_CODE, TOKEN_EXCHANGE)  # for a client that names them
+CLIENT_CREDENTIALS = "client_credentials"  # never on request: it needs an owner, whom only the operator can name
+ON_REQUEST = (DEVICE_CODE, TOKEN_EXCHANGE, JWT_BEARER)  # for a client that names them
+PROVEN = frozenset({JWT_BEARER, CLIENT_CREDENTIALS})  # for clients that prove themselves only (RFC 6749 §4.4)
 # Ours to say, never the client's (RFC 7591 §3.2.1).
 ASSIGNED = frozenset(
     [
@@ -57,12 +59,14 @@ def checked(document: object) -> dict[str, Any]:
     metadata |= {name: value for name, value in OPENID.items() if name in metadata}
     metadata["client_name"] = _client_name(metadata.get("client_name", DEFAULT_NAME))
     metadata["grant_types"] = grant_types = _grant_types(metadata.get("grant_types"))
+    method = metadata.setdefault("token_endpoint_auth_method", "client_secret_basic")  # RFC 7591 §2
+    if method == "none":
+        metadata["grant_types"] = grant_types = _for_public(grant_types)
     metadata["response_types"] = _response_types(metadata.get("response_types"), grant_types)
     if "authorization_code" in grant_types or metadata.get("redirect_uris"):
         metadata["redirect_uris"] = _redirect_uris(metadata.get("redirect_uris"))
     else:
         metadata["redirect_uris"] = []
-    method = metadata.setdefault("token_endpoint_auth_method", "client_secret_basic")  # RFC 7591 §2
     if method not in AUTH_METHODS:
         raise InvalidClientMetadata(f"token_endpoint_auth_method must be one of {', '.join(AUTH_METHODS)}")
     if method == "private_key_jwt":
@@ -101,6 +105,17 @@ def resource_server(client_name: str) -> dict[str, Any]:
         "response_types": [],
         "token_endpoint_auth_method": "client_secret_basic",
     }
+
+
+def machine(client_name: str, scope: str, keys: dict[str, Any] | None) -> dict[str, Any]:
+    """The metadata of a program that acts without a person (RFC 6749 §4.4). `keys` is its `jwks` or `jwks_uri`; without,
+    it shares a secret. Raises InvalidClientMetadata."""
+    method = "client_secret_basic" if keys is None else "private_key_jwt"
+    metadata = {**resource_server(client_name), "grant_types": [CLIENT_CREDENTIALS], "scope": scope, **(keys or {})}
+    metadata["token_endpoint_auth_method"] = method
+    if keys is not None:
+        _check_keys(metadata)
+    return metadata
 
 
 def registration_key(metadata: dict[str, Any]) -> bytes:
@@ -143,7 +158,15 @@ def _grant_types(asked: object) -> list[str]:
         return [*GRANT_TYPES, *extra]
     if not extra:
         raise InvalidClientMetadata(f"grant_types must contain authorization_code or {' or '.join(ON_REQUEST)}")
-    return ["refresh_token", *extra]
+    return ["refresh_token"] * (extra != [JWT_BEARER]) + extra
+
+
+def _for_public(grant_types: list[str]) -> list[str]:
+    """What is left for a client that anybody can pretend to be. Dropped rather than refused: a document lists all it can."""
+    left = [word for word in grant_types if word not in PROVEN]
+    if not left:
+        raise InvalidClientMetadata(f"{' '.join(grant_types)} is for clients that authenticate themselves")
+    return left
 
 
 def _response_types(asked: object, grant_types: list[str]) -> list[str]:

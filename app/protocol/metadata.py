@@ -11,10 +11,14 @@ AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post", "private_ke
 SIGNING_ALGORITHMS = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
 # What every OpenID provider must offer and every client takes unasked (OIDC Core §15.1, Discovery §3).
 ID_TOKEN_ALGORITHM = "RS256"
+# The identity assertion grant (draft-ietf-oauth-identity-assertion-authz-grant §7.2): which kind of jwt-bearer is meant.
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+ID_JAG_PROFILE = "urn:ietf:params:oauth:grant-profile:id-jag"
 
 
 def authorization_server(issuer: str, grant_types: list[str], *, documents: bool) -> dict[str, Any]:
     """RFC 8414 §2. `issuer` is byte for byte the one in tokens and in `iss`; `documents`: a client_id may be a URL (CIMD §5)."""
+    profiles = {"authorization_grant_profiles_supported": [ID_JAG_PROFILE]} if JWT_BEARER in grant_types else {}
     return {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/authorize",
@@ -41,6 +45,7 @@ def authorization_server(issuer: str, grant_types: list[str], *, documents: bool
         "dpop_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
         "client_id_metadata_document_supported": documents,
         "protected_resources": [f"{issuer}/mcp"],
+        **profiles,
     }
 
 

@@ -60,6 +60,16 @@ def granted(requested: str | None, registered: str | None = None, *, names_resou
     return scope + (tuple(word for word in words_of(registered) if word in SCOPES) or DEFAULT)
 
 
+def within(asked: str | None, held: frozenset[str]) -> tuple[str, ...]:
+    """What is asked for of what is held, or all of that when nothing is asked for; nothing when none of it is held.
+
+    Words beyond it are dropped, as in `granted`: MCP clients ask for what the resource's challenge names, whatever they
+    were given, and learn from the answer what it became (RFC 6749 §3.3).
+    """
+    words = words_of(asked) or [word for word in SCOPES if word in held]
+    return tuple(word for word in words if word in expanded(held))
+
+
 def expanded(scope: frozenset[str]) -> frozenset[str]:
     """With everything that the broader scopes include: `write` reaches what `read` reaches."""
     return scope.union(*(SCOPES[name].implies for name in scope if name in SCOPES)) if scope else scope

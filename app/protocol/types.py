@@ -24,6 +24,7 @@ class Client:
     fresh_until: datetime | None = None  # of a document's client: when its document is due to be fetched again
     requires_pushed: bool = False  # RFC 9126 §6
     dpop_bound: bool = False  # RFC 9449 §5.2: it wants no bearer tokens
+    owner_id: str | None = None  # in whose name client_credentials act; absent too when that account is disabled
     introspects: bool = False  # an API of ours: the operator lets it ask about the tokens it receives
 
     @property

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from app.protocol.client_metadata import PROVEN
 from app.traces.attempts import GAP, Attempt
+from app.traces.machines import cure
 from app.traces.step import Step
 
 CONNECTED, FAILED, ABANDONED, IN_PROGRESS = "connected", "failed", "abandoned", "in progress"
@@ -184,6 +186,8 @@ def token(attempt: Attempt, step: Step, now: datetime) -> Verdict:
             f"No token: {why} (client id {step.client_id or 'missing'}, authentication {step.fact('client_auth') or 'missing'}).",
             f"The client was removed here, or its secret is another. {ADD_AGAIN}",
         )
+    if (what_to_do := cure(step, why)) is not None:
+        return Verdict(FAILED, f"No token: {why}.", what_to_do)
     if "refresh token" in why:
         return _refresh_refused(why)
     if "API key" in why:
@@ -219,6 +223,10 @@ def _issued(attempt: Attempt, step: Step, now: datetime) -> Verdict:
     name = step.client_name or "The client"
     if step.fact("grant_type") == "refresh_token":
         return Verdict(CONNECTED, f"{name} refreshed its token; its further calls are not recorded.", None)
+    if step.fact("grant_type") in PROVEN:  # of its calls, the first in some hours is recorded
+        return Verdict(
+            CONNECTED, f"{name} was given a token, as it may be each hour, by the proof that it brought.", None
+        )
     if step.fact("grant_type") == "api_key":
         return Verdict(CONNECTED, "An API key was traded for a token.", None)
     return waiting(attempt, now) or Verdict(

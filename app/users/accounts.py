@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,14 +11,7 @@ from app.tokens.secrets import LINK, fingerprint, new_id, new_secret
 from app.tokens.store import revoke
 from app.users import store
 
-EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f<>\"(),:;\\\[\]]{1,64}@[^@\s\x00-\x1f\x7f<>\"(),:;\\\[\]]{1,189}\Z")
 LINK_LIFETIME = timedelta(hours=24)
-
-
-def normal_email(text: str) -> str | None:
-    """In lower case and NFC, or None when it is no address."""
-    email = unicodedata.normalize("NFC", text).strip().lower()
-    return email if EMAIL.match(email) else None
 
 
 def shown_name(text: str, email: str) -> str:

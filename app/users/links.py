@@ -13,6 +13,7 @@ from app import sessions
 from app.http import client_address, form, see_other
 from app.limits import ONE_TIME_LINK, hit
 from app.pages import error_page, render
+from app.protocol.email import normal_email
 from app.protocol.params import Params, parse
 from app.tokens.secrets import fingerprint
 from app.users import accounts, passwords, store
@@ -45,7 +46,7 @@ async def set_up(request: Request, world: World) -> Response:
     """Makes the first owner, who is an admin, and signs them in."""
     fields = await _sent(request, world)
     typed = Form(fields.get("code") or "", fields.get("email") or "", fields.get("name") or "")
-    email, password = accounts.normal_email(typed.email), fields.verbatim("password") or ""
+    email, password = normal_email(typed.email), fields.verbatim("password") or ""
     wrong = passwords.fault(password) if email else "That does not look like an e-mail address."
     if wrong or email is None:
         return await _show(request, world, "setup", Form(typed.code, typed.email, typed.name, wrong))

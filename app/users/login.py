@@ -15,12 +15,12 @@ from app.http import client_address, form, see_other
 from app.limits import LOGIN_ACCOUNT, LOGIN_ADDRESS, forgive, hit
 from app.pages import render
 from app.protocol import redirect_uri as uris
+from app.protocol.email import normal_email
 from app.protocol.errors import InvalidRequest, TooManyRequests
 from app.protocol.params import Params, parse
 from app.tokens.secrets import fingerprint
 from app.traces.recording import note
 from app.users import passwords, store
-from app.users.accounts import normal_email
 from app.world import World
 
 WRONG = "That e-mail and password do not belong together."

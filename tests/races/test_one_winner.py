@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from app.protocol.metadata import JWT_BEARER
 from app.users.accounts import new_link
 from tests.actors import DEVICE_CODE, App, Browser, Device, http
 from tests.conftest import House
 from tests.holders import WHOAMI, Holder
+from tests.signers import Provider
+from tests.websites import Website
 
 RACERS = 50
 
@@ -233,3 +237,38 @@ def test_one_proof_is_used_once(app: App, browser: Browser, house: House) -> Non
     responses = race(house, lambda _, client: client.post(f"{house.url}/mcp", json=WHOAMI, headers=headers))
     assert sorted(response.status_code for response in responses) == [200] + [401] * (RACERS - 1)
     assert {r.json()["error"] for r in responses if r.status_code == 401} == {"invalid_dpop_proof"}
+
+
+@pytest.fixture
+def assertion(house: House, dsn: str, authority: Path, website: Website) -> Iterator[tuple[House, dict[str, str]]]:
+    """A server that trusts a provider, and the request of a client with an ID-JAG about Ada, whom nobody was bound to yet."""
+    provider = Provider(website)
+    trusting = House(dsn, ca_file=authority, trusted_issuers=(provider.issuer,)).start()
+    trusting.add_user()
+    app = App(trusting.url)
+    app.register(grant_types=[JWT_BEARER], redirect_uris=[], token_endpoint_auth_method="client_secret_post")
+    made = provider.id_jag(app.client_id, trusting.url, trusting.clock())
+    assert app.client_secret is not None
+    yield (
+        trusting,
+        {
+            "grant_type": JWT_BEARER,
+            "assertion": made,
+            "client_id": app.client_id,
+            "client_secret": app.client_secret,
+        },
+    )
+    trusting.stop()
+
+
+@pytest.mark.parametrize("table", ["used_once", "identities"])
+def test_one_assertion_is_used_once(house: House, assertion: Any, blocked: Any, table: str) -> None:
+    """EMA §7.4.2: fifty at once with one `jti`; and their account is bound once."""
+    trusting, form = assertion
+    responses = blocked(
+        table, lambda: race(trusting, lambda _, client: client.post(f"{trusting.url}/token", data=form))
+    )
+    assert sorted(response.status_code for response in responses) == [200] + [400] * (RACERS - 1)
+    assert {response.json()["error"] for response in responses if response.status_code == 400} == {"invalid_grant"}
+    assert house.sql("SELECT count(*) FROM identities") == [(1,)]
+    assert house.sql("SELECT count(*) FROM audit_events WHERE event = 'identity.bound'") == [(1,)]

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from app.protocol.client_metadata import CLIENT_CREDENTIALS
+from app.protocol.metadata import JWT_BEARER
 from app.traces.attempts import Attempt, attempts
 from app.traces.step import Step, what_is
 from app.traces.store import plain
@@ -74,6 +76,11 @@ WHOLE = (*BEGUN, SHOWN, SIGNED_IN, CONSENT, ALLOWED, CODE, ISSUED)
 
 def token_refused(error: str, why: str) -> Step:
     return refused("token", 400, error, "short", **KNOWN, facts={"why": [why], "client_auth": "none"})
+
+
+def grant_refused(grant_type: str, why: str, status: int = 400) -> Step:
+    error = "invalid_grant" if status == 400 else "temporarily_unavailable"
+    return refused("token", status, error, why, **KNOWN, facts={"grant_type": grant_type})
 
 
 def no_good(description: str) -> Step:
@@ -144,6 +151,7 @@ def authorize_refused(error: str, description: str, **facts: Any) -> Step:
         ((*WHOLE, CALLED, replace(CALLED, status=400)), 0, "connected", "answered with 400"),
         ((*WHOLE, CALLED), 9999, "connected", "is connected"),
         ((REFRESHED,), 9999, "connected", "refreshed its token"),
+        ((replace(ISSUED, facts={"grant_type": CLIENT_CREDENTIALS}),), 9999, "connected", "was given a token"),
     ],
 )
 def test_the_verdict(steps: tuple[Step, ...], later: float, state: str, said: str) -> None:
@@ -153,6 +161,27 @@ def test_the_verdict(steps: tuple[Step, ...], later: float, state: str, said: st
     assert said in judged.sentence, judged
     assert judged.next_step is not None or judged.state in ("connected", "in progress")
     assert all(words(one) for one in attempt.steps)
+
+
+@pytest.mark.parametrize(
+    ("grant_type", "why", "status", "cure"),
+    [
+        (CLIENT_CREDENTIALS, "the account that this client acts for is disabled", 400, "user enable"),
+        (CLIENT_CREDENTIALS, "this client did not register for this grant type", 400, "--client-credentials"),
+        (CLIENT_CREDENTIALS, "scope names nothing that this client was given", 400, "client show"),
+        (CLIENT_CREDENTIALS, "the server cannot reach its database", 503, "gatehouse doctor"),
+        (JWT_BEARER, "assertion is from an issuer that this server does not trust", 400, "GATEHOUSE_TRUSTED_ISSUERS"),
+        (JWT_BEARER, "assertion is about somebody unknown here", 400, "identity add"),
+        (JWT_BEARER, "assertion was used before", 400, "administrators"),
+        (JWT_BEARER, "the keys of https://a cannot be had: its host is not known", 503, "provider up"),
+        (JWT_BEARER, "the server cannot reach its database", 503, "gatehouse doctor"),
+    ],
+)
+def test_what_to_do_about_a_grant_without_a_browser(grant_type: str, why: str, status: int, cure: str) -> None:
+    judged = verdict(Attempt((grant_refused(grant_type, why, status),)), NOW)
+    assert judged.state == "failed"
+    assert why in judged.sentence
+    assert cure in (judged.next_step or "")
 
 
 def test_an_expired_token_that_keeps_coming() -> None:

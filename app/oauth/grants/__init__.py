@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from app.oauth.grants import authorization_code, device_code, refresh_token, token_exchange
-from app.protocol.client_metadata import DEVICE_CODE, TOKEN_EXCHANGE
+from app.oauth.grants import (
+    authorization_code,
+    client_credentials,
+    device_code,
+    jwt_bearer,
+    refresh_token,
+    token_exchange,
+)
+from app.protocol.client_metadata import CLIENT_CREDENTIALS, DEVICE_CODE, TOKEN_EXCHANGE
+from app.protocol.metadata import JWT_BEARER
 from app.protocol.params import Params
 from app.protocol.types import Authorization, Client
+from app.settings import Settings
 from app.world import World
 
 # `jkt`, when the client holds a key to which its tokens are to be bound (RFC 9449 §5), is its thumbprint.
@@ -19,4 +28,11 @@ GRANTS: dict[str, Redeem] = {
     "refresh_token": refresh_token.redeem,
     TOKEN_EXCHANGE: token_exchange.redeem,
     DEVICE_CODE: device_code.redeem,
+    CLIENT_CREDENTIALS: client_credentials.redeem,
 }
+FEDERATED: dict[str, Redeem] = {JWT_BEARER: jwt_bearer.redeem}
+
+
+def offered(settings: Settings) -> dict[str, Redeem]:
+    """The grants of this server: with an issuer to trust, an assertion of it is one."""
+    return GRANTS | FEDERATED if settings.trusted_issuers else GRANTS

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.clients import store
+from app.clients.registration import store
 from app.http import client_address, json_body, no_store
 from app.limits import Rate, hit
 from app.protocol.client_metadata import checked

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import audit
-from app.clients import store
-from app.clients.register import metadata_of, shown
+from app.clients.registration import store
+from app.clients.registration.register import metadata_of, shown
 from app.clients.remove import remove
 from app.http import bearer, json_refusal, no_store
 from app.protocol.challenge import challenge

@@ -1,0 +1,1 @@
+"""Who a user is elsewhere: the subject of another issuer that stands for an account of ours."""
