@@ -10,7 +10,6 @@ from typing import Any
 
 HERE = Path(__file__).parent
 DOCUMENT = HERE.parent.parent / "docs" / "mcp-requirements.md"
-PENDING = "PENDING"  # in place of a test: not built yet, and not advertised
 LEVELS = {"M": "MUST", "S": "SHOULD", "P": "practice", "X": "hardening"}
 HEAD = """# What MCP asks of a server, and which test holds it
 
@@ -33,7 +32,6 @@ class Entry:
     what: str
     by: tuple[str | int, ...]
     why: str
-    pending: str
     title: str
 
 
@@ -41,7 +39,7 @@ def _entry(title: str, row: dict[str, Any]) -> Entry:
     level = LEVELS.get(row["level"], row["level"])
     name = str(row["n"]) if "n" in row else row["id"]
     by = tuple(row.get("by", ()))
-    return Entry(name, level, row["what"], by, row.get("why", ""), row.get("pending", ""), title)
+    return Entry(name, level, row["what"], by, row.get("why", ""), title)
 
 
 @cache
@@ -63,7 +61,7 @@ def held_by(entry: Entry) -> set[str]:
     for name in entry.by:
         if isinstance(name, int):
             found |= held_by(by_number[str(name)])
-        elif name != PENDING:
+        else:
             found.add(name)
     return found
 
@@ -86,9 +84,7 @@ def _tables(entries: tuple[Entry, ...], number: str, called: str) -> str:
 def _held(entry: Entry) -> str:
     numbers = [str(name) for name in entry.by if isinstance(name, int)]
     held = [f"check{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"] if numbers else []
-    held += [_link(name) for name in entry.by if isinstance(name, str) and name != PENDING]
-    if PENDING in entry.by:
-        held.append("*pending*: not there yet, and not advertised")
+    held += [_link(name) for name in entry.by if isinstance(name, str)]
     return "; ".join([*held, *([f"*{entry.why}*"] if entry.why else [])])
 
 

@@ -7,8 +7,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from app.oauth.grants import GRANTS
-from tests.blackbox.index import DOCUMENT, HERE, PENDING, checks, held_by, rendered, requirements
+from tests.blackbox.index import DOCUMENT, HERE, checks, held_by, rendered, requirements
 
 NUMBERS = [str(number) for number in range(1, 77) if number != 75]
 COUNTS = {"AS": 21, "CIMD": 20, "DCR": 3, "UI": 9, "RS": 15, "T": 26, "L": 8}
@@ -49,16 +48,9 @@ def test_what_is_listed_is_held_by_tests_that_exist() -> None:
     """Or there is a reason."""
     for entry in (*checks(), *requirements()):
         assert entry.by or entry.why, f"{entry.id} is held by nothing, and nothing is said about it"
-        assert bool(entry.pending) == (PENDING in entry.by), entry.id
         for name in held_by(entry):
             file, test = name.split("::")
             assert test in written(HERE.parent / file), f"{entry.id}: {name} does not exist, or is not run"
-
-
-def test_what_is_pending_is_not_there_yet() -> None:
-    for check in checks():
-        hint = f"{check.pending} is there now: name its test at check {check.id} in index.toml"
-        assert check.pending not in GRANTS, hint
 
 
 def test_what_a_test_says_it_holds_the_index_says_too() -> None:
