@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from app.protocol.errors import InvalidRequest
 from app.protocol.pending import PUSHED_LIFETIME, REQUEST_URI, Pending, unpacked
+from app.protocol.redirect_uri import without_query
 from app.protocol.user_code import normal, shown
 from app.tokens.secrets import Unsealable, b64, unb64
 from app.traces.recording import note
@@ -45,6 +46,7 @@ def pulled(request_uri: str, client_id: str, world: World, now: datetime) -> Pen
     except (Unsealable, ValueError) as fault:
         raise InvalidRequest("this server did not give this request_uri; start again from your app") from fault
     pending = unpacked(packed)
+    note(link=pending.code_challenge, redirect=without_query(pending.redirect_uri), scope=list(pending.scope))
     if pending.client_id != client_id:
         raise InvalidRequest("this request_uri was given to another app")
     if pending.expired(now, PUSHED_LIFETIME):
@@ -66,9 +68,14 @@ def is_at_device(req: str | None) -> bool:
     return req is not None and req.startswith(AT_DEVICE)
 
 
+def brought(req: str | None) -> str | None:
+    """The device's code that somebody brought along to the sign-in, if that is what they come for."""
+    return normal(req) if req and is_at_device(req) else None
+
+
 def after(req: str | None) -> str:
     """Where a finished step sends the browser: to one of three places of ours, so no open redirect."""
     if req and is_at_device(req):
-        code = normal(req)
+        code = brought(req)
         return f"/device?user_code={shown(code)}" if code else "/device"
     return step("/authorize/continue", req) if req else "/account"

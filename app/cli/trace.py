@@ -17,7 +17,7 @@ from app.cli.operating import operate
 from app.protocol.errors import OAuthError
 from app.traces import store
 from app.traces.attempts import GAP, Attempt, attempts
-from app.traces.judging import ABANDONED, CONNECTED, FAILED, IN_PROGRESS
+from app.traces.states import ABANDONED, CONNECTED, FAILED, IN_PROGRESS
 from app.traces.step import Step
 from app.traces.telling import is_about, told, told_step
 from app.traces.verdicts import verdict

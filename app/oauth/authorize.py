@@ -30,16 +30,10 @@ async def authorize(request: Request, world: World) -> Response:
     now = world.now()
     params = parse(request.scope["query_string"])
     noted.asked(params)
-    client = await _client(request, params.get("client_id"), world)
+    client = await _client(request, params.get("client_id"), world, now)
     request_uri = params.get("request_uri")
     if request_uri is not None and request_uri.startswith(REQUEST_URI):  # RFC 9126 §4: nothing else is looked at
-        pending = pulled(request_uri, client.client_id, world, now)
-        note(
-            link=pending.code_challenge,
-            redirect=uris.without_query(pending.redirect_uri),
-            scope=" ".join(pending.scope),
-        )
-        return await _proceed(request, world, pending, now)
+        return await _proceed(request, world, pulled(request_uri, client.client_id, world, now), now)
     redirect_uri = identified(params, client)
     try:
         if client.requires_pushed:
@@ -59,16 +53,18 @@ async def resume(request: Request, world: World) -> Response:
     """GET /authorize/continue: back from a step."""
     now = world.now()
     pending = opened(parse(request.scope["query_string"]).get("req"), world, now)
-    await _client(request, pending.client_id, world)
+    await _client(request, pending.client_id, world, now, fresh=False)  # /authorize has just asked
     return await _proceed(request, world, pending, now)
 
 
-async def _client(request: Request, client_id: str | None, world: World) -> Client:
+async def _client(
+    request: Request, client_id: str | None, world: World, now: datetime, *, fresh: bool = True
+) -> Client:
     if client_id is None:
         note(fault="client_id")
         raise InvalidRequest("client_id is missing")
     address = client_address(request, world.settings.trusted_proxies)
-    client = await find.client(world, client_id, address, world.now())
+    client = await find.client(world, client_id, address, now, fresh=fresh)
     note(client_name=client.client_name if client else None)
     if client is None:
         note(fault="unknown_client")

@@ -12,11 +12,14 @@ from app.http import client_address, form, no_store
 from app.limits import BAD_KEY, hit
 from app.oauth.grants import GRANTS
 from app.oauth.grants.token_exchange import SCRIPT, is_script
+from app.protocol.client_metadata import DEVICE_CODE
 from app.protocol.errors import UnauthorizedClient, UnknownApiKey, UnsupportedGrantType
 from app.protocol.types import Authorization
 from app.tokens.issue import issue
 from app.traces.recording import note
 from app.world import World
+
+ONCE = frozenset({"authorization_code", DEVICE_CODE})  # grants that a person stands behind each time
 
 
 async def token(request: Request, world: World) -> Response:
@@ -52,10 +55,12 @@ async def token(request: Request, world: World) -> Response:
 
 
 def _note(world: World, authorization: Authorization, grant_type: str, now: datetime) -> None:
-    """In the trace every connection is refreshed once; that it goes on so is routine."""
+    """In the trace every connection is refreshed, and every token exchanged, once; that it goes on so is routine."""
     connection_id = authorization.connection_id
-    routine = grant_type == "refresh_token" and not world.traces.is_news(f"refresh {connection_id}", now)
+    whose = f"{connection_id} {authorization.client_id} {authorization.subject}"
+    routine = grant_type not in ONCE and not world.traces.is_news(f"{grant_type} {whose}", now)
     note(
+        client_id=authorization.client_id,
         user_id=authorization.subject,
         connection_id=connection_id,
         scope=list(authorization.scope),

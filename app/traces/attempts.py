@@ -1,7 +1,8 @@
 """Which steps belong to one attempt to connect: read from what they share, at the time of reading; pure.
 
-What joins them, strongest first: the keyed hash of the PKCE challenge or of the code; the connection; the client id, for
-the first authorization after it was registered; the caller's address and program, for the steps that have no name yet.
+What joins them, strongest first: the keyed hash of the PKCE challenge, of the code or of a device's codes; the connection;
+the client id, for the first authorization after it was registered; the caller's address and program, for the steps that
+have no name yet.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Growing:
         self.places.add(_place(step))
         self.flowing = self.flowing or bool(step.links or step.connection_id)
         if step.what != "discovery" and not step.tokenless:
-            self.settled = step.what == "mcp" or not step.well
+            self.settled = step.what == "mcp" or not (step.well or step.not_yet)
             self.awaits_call = step.issued
 
     def takes(self, step: Step) -> bool:
@@ -127,6 +128,8 @@ class _Sorting:
 
     def _beginning(self, step: Step) -> Growing | None:
         """For a new authorization or an unknown connection: what came before it and led nowhere yet."""
+        if step.what.startswith("device "):  # the device itself asked first: a code that nobody knows begins nothing
+            return None
         for key in _likely(step):
             found = self._open(key, step)
             if found is not None and not found.flowing and found.may_be(step.client_id):

@@ -29,7 +29,7 @@ log = structlog.get_logger("gatehouse.traces")
 
 @dataclass(slots=True)
 class Draft:
-    """What is known so far of the request that is being answered. `keep` is False for routine that went well."""
+    """What is known so far of the request that is being answered. `keep` is False for routine."""
 
     error: str | None = None
     description: str | None = None
