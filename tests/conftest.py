@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -28,6 +26,7 @@ from app.main import Build, create_app
 from app.settings import Settings
 from app.users import accounts, passwords
 from app.world import World
+from tests import commands
 from tests.actors import OPENED, PASSWORD, App, Browser
 from tests.websites import Website, certificate
 
@@ -121,15 +120,7 @@ class House:
 
     def operator(self, *arguments: str, input: str = "", code: int = 0) -> str:
         """Runs a command as the operator would, against the same database; returns what it prints."""
-        ran = subprocess.run(
-            [sys.executable, "-m", "app", *arguments],
-            input=input,
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env=self.environment(),
-            timeout=60,
-        )
+        ran = commands.run(arguments, self.environment(), input)
         assert ran.returncode == code, ran.stdout + ran.stderr
         assert "Traceback" not in ran.stderr
         return ran.stdout + (ran.stderr if code else "")

@@ -96,7 +96,7 @@ async def _ask(request: Request, world: World, viewer: Viewer, typed: str, now: 
         note(error="unknown_code", description=UNKNOWN)
         return _page(request, world, viewer, typed, UNKNOWN, 400)
     key, asked = found
-    note(client_id=asked.client_id, client_name=client.client_name, entered=True)
+    note(link=key.hex(), client_id=asked.client_id, client_name=client.client_name, entered=True)
     return render(
         "device_consent.html",
         csrf=_csrf(request, world),
