@@ -74,6 +74,14 @@ class Growing:
         fresh = step.tokenless or step.at - self.steps[-1].at > NEAR
         return not (self.settled and fresh)
 
+    @property
+    def ended_at(self) -> datetime:
+        return self.steps[-1].at
+
+    def has_just_begun(self, now: datetime) -> bool:
+        """A program looks around, and has not yet said which client it is."""
+        return now - self.ended_at <= AT_ONCE and not self.flowing and not self.settled
+
     def may_be(self, client_id: str | None) -> bool:
         return not self.client_ids or client_id in self.client_ids
 
@@ -157,15 +165,13 @@ class _Sorting:
         found = self._open(_place(step), step)
         if found is not None and step.refused_key and (found.flowing or found.client_ids):
             return None
-        if found is not None:
+        latest = self._open(("address", step.address), step)
+        begun = latest if latest is not None and latest.has_just_begun(step.at) else None
+        if found is not None and not (found.settled and begun and step.what == "discovery"):
             return found if found.takes(step) else None
-        found = self._open(("address", step.address), step)
-        if found is None or step.at - found.steps[-1].at > NEAR:
-            return None
-        if found.awaits_call and step.what == "mcp":
-            return found
-        at_once = step.at - found.steps[-1].at <= AT_ONCE
-        return found if at_once and not found.flowing and not found.settled else None
+        if latest is not None and latest.awaits_call and step.what == "mcp" and step.at - latest.ended_at <= NEAR:
+            return latest
+        return begun
 
     def _claim_beginning(self, home: Growing, step: Step) -> None:
         """The code is redeemed from where the discovery came that nobody knew whose it was."""

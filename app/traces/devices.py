@@ -34,7 +34,11 @@ def asked(attempt: Attempt, step: Step, now: datetime) -> Verdict:
 
 def page(attempt: Attempt, step: Step, now: datetime) -> Verdict:
     if step.error == "unknown_code":
-        return Verdict(FAILED, "A code was typed in at /device that no device waits for.", f"Look at it again. {ANEW}")
+        return Verdict(
+            FAILED,
+            "A code was typed in at /device that no device waits for.",
+            f"Look at the device's screen again. {ANEW}",
+        )
     if not step.well:
         return turned_away(step) or Verdict(FAILED, f"The code's page refused: {step.description}", ANEW)
     return undecided(attempt, step, now)

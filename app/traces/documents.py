@@ -51,7 +51,7 @@ def with_copy(attempt: Attempt, judged: Verdict) -> Verdict:
     if last is None or last.fact("document") not in COPIES:
         return judged
     said = f"{judged.sentence} {copy_used(last)}."
-    cure = f"{_cure(last.fact('document_why'), last.client_id or '')} A copy may be out of date."
+    cure = f"A copy may be out of date. {_cure(last.fact('document_why'), last.client_id or '')}"
     return replace(judged, sentence=said, next_step=f"{judged.next_step} {cure}" if judged.next_step else cure)
 
 
@@ -124,12 +124,12 @@ def _cure(why: str, url: str) -> str:
 
 def _clock(step: Step) -> str:
     left = step.facts.get("assertion_expires_in")
-    said = f" It said that it {_in_words(left)}." if isinstance(left, int) else ""
-    return f"Compare the clocks: here it was {step.at:%H:%M:%S} UTC.{said} An assertion is good for an hour at most."
+    said = f", and by its own word it {_in_words(left)}" if isinstance(left, int) else ""
+    return f"Compare the clocks: here it was {step.at:%H:%M:%S} UTC{said}. An assertion is good for an hour at most."
 
 
 def _in_words(seconds: int) -> str:
-    return f"expired {-seconds} s before" if seconds < 0 else f"would expire {seconds} s later"
+    return f"had expired {-seconds} s before" if seconds < 0 else f"was to expire {seconds} s later"
 
 
 def _audience(step: Step) -> str:

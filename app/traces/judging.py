@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from app.protocol.client_document import is_url
 from app.protocol.client_metadata import DEVICE_CODE, TOKEN_EXCHANGE
 from app.protocol.scope import SCOPES
 from app.traces import devices, documents
@@ -84,11 +85,7 @@ def _refused(step: Step) -> Verdict:
             f"{ADD_AGAIN} In Claude Code: /mcp, then clear authentication; in mcp-remote: delete ~/.mcp-auth.",
         )
     if step.fact("fault") == "redirect_uri":
-        return Verdict(
-            FAILED,
-            f"{name} wants to be answered at {step.fact('redirect') or 'no address'}, but registered {step.fact('registered')}.",
-            f"Only what was registered is answered, byte for byte but for the port on loopback. {ADD_AGAIN}",
-        )
+        return _elsewhere(step, name)
     said = step.description or step.error or "it is not well-formed"
     if "code_challenge" in said:
         return Verdict(
@@ -109,6 +106,18 @@ def _refused(step: Step) -> Verdict:
             "Is the address in the client that of GATEHOUSE_PUBLIC_URL with /mcp behind it, byte for byte?",
         )
     return turned_away(step) or Verdict(FAILED, f"The authorization request was refused: {said}.", _again(step))
+
+
+def _elsewhere(step: Step, name: str) -> Verdict:
+    wanted, known = step.fact("redirect") or "no address", step.fact("registered").replace(" ", " or ")
+    if is_url(step.client_id or ""):
+        said = f"{name} wants to be answered at {wanted}, but its document lists {known}."
+        return Verdict(
+            FAILED, said, "Only what the document lists is answered: its maker has to add that address to it."
+        )
+    said = f"{name} wants to be answered at {wanted}, but registered {known}."
+    cure = f"Only what was registered is answered, byte for byte but for the port on loopback. {ADD_AGAIN}"
+    return Verdict(FAILED, said, cure)
 
 
 def _again(step: Step) -> str:

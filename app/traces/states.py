@@ -32,7 +32,7 @@ def waiting(
     """In progress, while it is too early to say more."""
     if now - attempt.ended_at > patience:
         return None
-    return Verdict(IN_PROGRESS, f"It is the turn of {whom}.", None)
+    return Verdict(IN_PROGRESS, f"Nothing is wrong so far: it is the turn of {whom}.", None)
 
 
 def server_fault(step: Step) -> Verdict:

@@ -14,12 +14,12 @@ DOCUMENTS = {
     "openid-configuration": "OpenID configuration",
 }
 GRANTS = {  # as people say it
-    "authorization_code": "a code",
-    "refresh_token": "a refresh token",
-    "api_key": "an API key",
-    "client_credentials": "the client itself",
-    DEVICE_CODE: "a device's code",
-    TOKEN_EXCHANGE: "another token",
+    "authorization_code": "for a code",
+    "refresh_token": "for a refresh token",
+    "api_key": "for an API key",
+    "client_credentials": "for the client itself",
+    DEVICE_CODE: "for a device's code",
+    TOKEN_EXCHANGE: "in exchange for another",
 }
 
 
@@ -55,7 +55,7 @@ def _tried(step: Step) -> str:
         "authorize": "authorization request refused",
         "sign-in": "sign-in refused",
         "consent": "consent not given",
-        "token": f"no token for {_grant(step)}",
+        "token": f"no token {_grant(step)}",
         "pushed": "pushed request refused",
         "device": "no code for the device",
         "device page": "page for the device's code refused",
@@ -69,7 +69,7 @@ def _tried(step: Step) -> str:
 
 def _grant(step: Step) -> str:
     asked = step.fact("grant_type")
-    return GRANTS.get(asked, asked) or "this request"
+    return GRANTS.get(asked) or f"for {asked or 'this request'}"
 
 
 def _document(step: Step) -> str:
@@ -82,7 +82,8 @@ def _discovery(step: Step) -> str:
 
 
 def _registration(step: Step) -> str:
-    return f"registered as {step.client_name} ({step.client_id}), to be answered at {step.fact('redirects')}"
+    answered = f", to be answered at {step.fact('redirects')}" if step.fact("redirects") else ""
+    return f"registered as {step.client_name} ({step.client_id}){answered}"
 
 
 def _authorize(step: Step) -> str:
@@ -105,7 +106,7 @@ def _consent(step: Step) -> str:
 
 def _token(step: Step) -> str:
     scope = step.fact("scope")
-    return f"token issued for {_grant(step)}" + (f" (scope: {scope})" if scope else "")
+    return f"token issued {_grant(step)}" + (f" (scope: {scope})" if scope else "")
 
 
 def _pushed(step: Step) -> str:
@@ -165,6 +166,6 @@ SAY: dict[str, Callable[[Step], str]] = {
     "management": _management,
 }
 NOT_YET = {
-    "authorization_pending": "the device asked for its token, and was told to wait for its user (once is kept, not each time)",
+    "authorization_pending": "the device asked for its token, and was told to wait for its user (it asks on; once is kept)",
     "slow_down": "the device asked too often, and was told to wait longer",
 }

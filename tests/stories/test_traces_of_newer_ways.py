@@ -294,12 +294,15 @@ def test_the_shipped_copy_stands_in(traced: House, browser: Browser) -> None:
         browser.open(app.authorize_url())
         told = only(traced)
         assert "so the copy of 2026-09-08 that comes with Gatehouse was used" in told["verdict"]
-        assert told["next_step"].endswith("A copy may be out of date.")
+        assert "A copy may be out of date." in told["next_step"]
         traced.sql("TRUNCATE trace_steps")
         traced.turn_clock(seconds=70)
     browser.open(app.authorize_url(redirect_uri="https://claude.ai/new_callback"))
     told = only(traced)
-    assert "wants to be answered at https://claude.ai/new_callback" in told["verdict"]
+    assert (
+        "answered at https://claude.ai/new_callback, but its document lists http://localhost/callback or"
+        in told["verdict"]
+    )
     assert "the copy of 2026-09-08" in told["verdict"], "which may well be why"
 
 

@@ -283,14 +283,14 @@ def test_each_reason_why_a_document_could_not_be_read_has_its_cure(why: str, cur
 
 
 def test_what_an_assertion_says_of_itself_is_in_the_cure() -> None:
-    said = {
+    said: dict[str, Any] = {
         "assertion_expires_in": -90,
         "assertion_key": "k7",
         "assertion_alg": "ES256",
         "assertion_audience": ["https://a/"],
     }
     for fault, cure in (
-        ("expired", "here it was 12:00:00 UTC. It said that it expired 90 s before"),
+        ("expired", "here it was 12:00:00 UTC, and by its own word it had expired 90 s before"),
         ("is meant for another audience", "It is meant for https://a/"),
         ("is not signed with a key of its issuer", "It names the key k7 (ES256)"),
     ):
@@ -349,6 +349,13 @@ def test_a_program_that_calls_under_another_name_from_the_same_address() -> None
     first, late = replace(tokenless(), user_agent="other"), replace(no_good("is not valid"), user_agent="a third")
     assert sizes(first, *WHOLE[1:], late) == [len(WHOLE) + 1]
     assert sizes(first, *WHOLE[1:-1], late) == [len(WHOLE) - 1, 1], "without a token nothing says that it is theirs"
+
+
+def test_a_program_that_leaves_its_name_out_of_some_requests_and_connects_again() -> None:
+    """The Python SDK's discovery has no User-Agent: that of its second try is no part of the first, which is connected."""
+    bare = [elsewhere(one, SERVER["address"], "") for one in LOOKED]
+    first, again = (tokenless(), *bare, *WHOLE[3:], CALLED), anew(*WHOLE[3:], CALLED, link="2", connection="con_2")
+    assert sizes(*first, tokenless(), *bare, *again) == [len(first)] * 2
 
 
 def test_a_hosted_client_whose_person_stops_in_the_browser() -> None:
