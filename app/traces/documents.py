@@ -68,7 +68,7 @@ def _host(url: str) -> str:
 
 
 def _unwelcome(step: Step) -> Verdict:
-    host, why = _host(step.client_id or ""), step.fact("document_why")
+    host, why = urlsplit(step.client_id or "").hostname, step.fact("document_why")
     if "has not listed" in why:
         cure = f"If you trust it, add {host} to GATEHOUSE_CLIENT_DOCUMENT_HOSTS and start the server anew."
         return Verdict(FAILED, f"The client describes itself at {host}, a host that is not on your list.", cure)
