@@ -35,8 +35,8 @@ def unproven(step: Step) -> Verdict:
         return Verdict(FAILED, sentence, _cure(why, uri))
     for words, cure in ASSERTION.items():
         if words in said:
-            said = said.replace("client_assertion", "its client_assertion", 1)
-            return Verdict(FAILED, f"{name} did not prove who it is: {said}.", cure(step))
+            its = "its " if said.startswith("client_assertion") else ""
+            return Verdict(FAILED, f"{name} did not prove who it is: {its}{said}.", cure(step))
     return Verdict(
         FAILED,
         f"{name} did not prove who it is: {said} (client id {step.client_id or 'missing'}, "

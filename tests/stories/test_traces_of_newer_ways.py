@@ -382,7 +382,9 @@ def test_a_key_that_is_not_the_clients(traced: House, signing: App) -> None:
     proven(signing, Signer(kid="other").assertion(signing.client_id, traced.url, traced.clock()))
     assert "It names the key other (ES256)" in only(traced)["next_step"]
     signing.token(grant_type="refresh_token", refresh_token="gh_rt_x")
-    assert "registered to sign" in only(traced)["next_step"]
+    told = only(traced)
+    assert told["verdict"] == "Quill did not prove who it is: this client authenticates with a client_assertion."
+    assert "registered to sign" in told["next_step"]
 
 
 def test_keys_that_cannot_be_read(traced: House, quill: App, website: Website, signer: Signer) -> None:
