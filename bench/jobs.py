@@ -10,10 +10,11 @@ from itertools import count
 from urllib.parse import urlencode
 
 from bench.load import Script, Task, drive
-from bench.scene import CHALLENGE, REDIRECT_URI, VERIFIER, Scene, new_codes
+from bench.scene import CHALLENGE, DOCUMENT, REDIRECT_URI, VERIFIER, Scene, new_codes
 
 GUARDED, UNGUARDED = "guarded", "unguarded"
 CALL_LEGACY, CALL_MODERN = "tools/call, handshake era", "tools/call, 2026-07-28"
+AUTHORIZE, AUTHORIZE_DOCUMENT = "authorize, remembered consent", "authorize, client by document (cached)"
 CODE_EXCHANGE, REFRESH = "code exchange", "refresh rotation"
 MODERN = "2026-07-28"
 LEGACY = "2025-11-25"
@@ -125,11 +126,11 @@ def rotation(scene: Scene, chains: list[str]) -> Task:
     return Task(script, 200, b'"refresh_token"')
 
 
-def authorization(scene: Scene) -> bytes:
+def authorization(scene: Scene, client_id: str) -> bytes:
     query = urlencode(
         {
             "response_type": "code",
-            "client_id": scene.client_id,
+            "client_id": client_id,
             "redirect_uri": REDIRECT_URI,
             "code_challenge": CHALLENGE,
             "code_challenge_method": "S256",
@@ -181,7 +182,8 @@ async def all_jobs(scene: Scene, unguarded_port: int, connections: int) -> list[
         Job("metadata", same(request("GET", "/.well-known/oauth-authorization-server", port), 200, b'"issuer"')),
         Job("JWKS", same(request("GET", "/.well-known/jwks.json", port), 200, b'"keys"')),
         Job("registration", registration(port)),
-        Job("authorize, remembered consent", same(authorization(scene), 302, b"code=gh_code_")),
+        Job(AUTHORIZE, same(authorization(scene, scene.client_id), 302, b"code=gh_code_")),
+        Job(AUTHORIZE_DOCUMENT, same(authorization(scene, DOCUMENT), 302, b"code=gh_code_")),
         Job(CODE_EXCHANGE, exchange(scene, codes), prepare=more_codes),
         Job(REFRESH, rotation(scene, [answer["refresh_token"] for answer in connected])),
         Job("introspection", same(introspection(scene, token), 200, b'"active":true')),
