@@ -75,6 +75,15 @@ def test_ten_authorizations_cost_one_fetch_until_the_document_is_due(
     assert website.visits["/client.json"] == 2
 
 
+def test_a_sign_in_that_has_begun_does_not_ask_anew(house: House, website: Website, browser: Browser) -> None:
+    """§4.3: one look at /authorize, none at the steps that follow, however long they take."""
+    app = app_of(house, website.publish("/client.json", describe(website), Cache_Control="max-age=60"))
+    page = browser.open(app.authorize_url())
+    house.turn_clock(seconds=70)
+    assert browser.decide(browser.sign_in(page)).left_to
+    assert website.visits["/client.json"] == 1
+
+
 def test_a_host_that_is_down_is_forgiven_for_a_week(house: House, website: Website, browser: Browser) -> None:
     """stale-if-error; after that the app is told apart from one that is there."""
     app = app_of(house, website.publish("/client.json", describe(website), Cache_Control="max-age=60"))

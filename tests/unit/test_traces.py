@@ -164,7 +164,12 @@ def authorize_refused(error: str, description: str, **facts: Any) -> Step:
         ((DEVICE, replace(PENDING, error="expired_token")), 0, "failed", "before anybody entered it"),
         ((DEVICE, TYPED, replace(PENDING, error="expired_token")), 0, "failed", "before Allow or Deny"),
         ((DEVICE, replace(PENDING, error="invalid_grant", description="is used")), 0, "failed", "no token: is used"),
-        ((DEVICE, TYPED, ALLOWED_THERE, POLLED, TYPED), 90, "failed", "no call of /mcp came"),
+        (
+            (DEVICE, TYPED, ALLOWED_THERE, POLLED, replace(TYPED, links=("u",), facts={})),
+            90,
+            "failed",
+            "no call of /mcp came",
+        ),
         ((DEVICE, TYPED, ALLOWED_THERE, POLLED, CALLED), 90, "connected", "is connected"),
         ((replace(DEVICE, status=400, error="unauthorized_client"),), 0, "failed", "did not register for that"),
         ((replace(DEVICE, status=400, error="invalid_target", description="x"),), 0, "failed", "not given a code: x"),
