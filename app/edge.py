@@ -69,7 +69,7 @@ class Edge:
     def _trace(self, scope: Scope, path: str, status: int, identifier: str, draft: Draft) -> None:
         """Hands the step over to be written later; an answer that went well only where it belongs to connecting."""
         what = what_is(path)
-        if status < 400 and not _is_worth_keeping(what, scope["method"], draft):
+        if not draft.keep or (status < 400 and not _is_worth_keeping(what, scope["method"], draft)):
             return
         if path in QUIET or (path in HOT and status == 405):  # clients ask for a stream that is not offered: normal
             return
@@ -86,7 +86,7 @@ class Edge:
 
 def _is_worth_keeping(what: str | None, method: str, draft: Draft) -> bool:
     """A page that was opened outside of any sign-in for an app is nobody's step."""
-    if what is None or method == "OPTIONS" or not draft.keep:
+    if what is None or method == "OPTIONS":
         return False
     return what not in BROWSER or bool(draft.linked or draft.error)
 

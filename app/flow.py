@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from app.language import chosen, speak
 from app.protocol.errors import InvalidRequest
 from app.protocol.pending import PUSHED_LIFETIME, REQUEST_URI, Pending, unpacked
+from app.protocol.redirect_uri import without_query
 from app.protocol.user_code import normal, shown
 from app.tokens.secrets import Unsealable, b64, unb64
 from app.traces.recording import note
@@ -51,6 +52,7 @@ def pulled(request_uri: str, client_id: str, world: World, now: datetime) -> Pen
     except (Unsealable, ValueError) as fault:
         raise InvalidRequest("this server did not give this request_uri; start again from your app") from fault
     pending = unpacked(packed)
+    note(link=pending.code_challenge, redirect=without_query(pending.redirect_uri), scope=list(pending.scope))
     if pending.client_id != client_id:
         raise InvalidRequest("this request_uri was given to another app")
     if pending.expired(now, PUSHED_LIFETIME):
@@ -82,12 +84,17 @@ def is_pending(req: str | None) -> bool:
     return bool(req) and req[:1] not in (AT_DEVICE, AT_PAGE)  # type: ignore[index]
 
 
+def brought(req: str | None) -> str | None:
+    """The device's code that somebody brought along to the sign-in, if that is what they come for."""
+    return normal(req) if req and is_at_device(req) else None
+
+
 def after(req: str | None) -> str:
     """Where a finished step sends the browser: to one of four places of ours, so no open redirect."""
     if req and req.startswith(AT_PAGE):
         path = req.removeprefix(AT_PAGE)
         return path if PAGE.fullmatch(path) else "/account"
     if req and is_at_device(req):
-        code = normal(req)
+        code = brought(req)
         return f"/device?user_code={shown(code)}" if code else "/device"
     return step("/authorize/continue", req) if req else "/account"

@@ -1,4 +1,4 @@
-"""`python -m bench [--quick] [--json]`: processor time, latency, round trips, start-up and memory. It measures, and exits with 0."""
+"""`python -m bench [--quick] [--json] [--only WORDS]`: processor time, latency, round trips, start-up, memory. It exits with 0."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,6 +37,7 @@ class Plan:
     seconds: float
     warm_seconds: float
     starts: int
+    only: str = ""  # in the names of the jobs
 
 
 FULL = Plan(rounds=5, seconds=1.8, warm_seconds=0.5, starts=3)
@@ -103,7 +104,7 @@ async def measure_round(job: Job, line: Line, server: Child, postmaster: int, se
 async def measure_jobs(plan: Plan, servers: dict[str, Child], dsn: str, postmaster: int) -> list[Line]:
     """Every job once a round, every second round backwards, so that slow drift falls on all alike."""
     async with prepared(dsn, servers[GUARDED].port) as stage:
-        jobs = await all_jobs(stage, servers[UNGUARDED].port, CONNECTIONS)
+        jobs = chosen_jobs(await all_jobs(stage, servers[UNGUARDED].port, CONNECTIONS), plan)
         lines = [Line(job.name, job.server) for job in jobs]
         for job in jobs:
             await measure_round(job, Line("", ""), servers[job.server], postmaster, plan.warm_seconds)
@@ -115,7 +116,11 @@ async def measure_jobs(plan: Plan, servers: dict[str, Child], dsn: str, postmast
         return lines
 
 
-async def count_round_trips(place: Path, dsn: str, chosen: cores.Cores, lines: list[Line]) -> None:
+def chosen_jobs(jobs: list[Job], plan: Plan) -> list[Job]:
+    return [job for job in jobs if plan.only in job.name]
+
+
+async def count_round_trips(place: Path, dsn: str, chosen: cores.Cores, lines: list[Line], plan: Plan) -> None:
     """With a server of its own behind the proxy, and a user of its own: the scene is set up once more."""
     say("counting SQL round trips")
     async with roundtrips.counting_proxy(dsn, place) as (counter, through):
@@ -123,7 +128,7 @@ async def count_round_trips(place: Path, dsn: str, chosen: cores.Cores, lines: l
         try:  # in a thread, since the proxy has to go on meanwhile
             server = await asyncio.to_thread(stack.enter_context, gatehouse(place, "counted", through, chosen))
             async with prepared(dsn, server.port) as stage:
-                for job, line in zip(await all_jobs(stage, 0, 1), lines, strict=True):
+                for job, line in zip(chosen_jobs(await all_jobs(stage, 0, 1), plan), lines, strict=True):
                     if job.server == GUARDED:
                         line.round_trips = await roundtrips.counted(job, server.port, counter)
         finally:
@@ -132,7 +137,8 @@ async def count_round_trips(place: Path, dsn: str, chosen: cores.Cores, lines: l
 
 def measure(place: Path, plan: Plan) -> Report:
     chosen = cores.plan()
-    say("starting `gatehouse up` from nothing and from an existing directory")
+    if plan.starts:
+        say("starting `gatehouse up` from nothing and from an existing directory")
     from_nothing, from_existing = startup.measure(place, plan.starts)
     with ExitStack() as stack:
         dsn, postmaster = stack.enter_context(postgres(place, chosen))
@@ -141,7 +147,7 @@ def measure(place: Path, plan: Plan) -> Report:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             lines = runner.run(measure_jobs(plan, servers, dsn, postmaster))
             resident = proc.resident_mib(servers[GUARDED].pid)
-            runner.run(count_round_trips(place, dsn, chosen, lines))
+            runner.run(count_round_trips(place, dsn, chosen, lines, plan))
     return Report(conditions(plan, chosen), lines, targets(lines, from_nothing, from_existing, resident))
 
 
@@ -151,7 +157,7 @@ def conditions(plan: Plan, chosen: cores.Cores) -> str:
         f"(so latency is that of a saturated core); {chosen}.\n"
         "CPU: utime + stime of the one server process and of all Postgres processes, without the load. "
         "SQL round trips: Sync, Query and Flush messages on the wire for one warm request alone, seen by a proxy.\n"
-        f"Start-up: until /readyz answers 200, unpinned, bytecode compiled, median of {plan.starts}. "
+        f"Start-up: until /readyz answers 200, unpinned, bytecode compiled, median of {plan.starts or 'none'}. "
         f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores."
     )
 
@@ -159,6 +165,9 @@ def conditions(plan: Plan, chosen: cores.Cores) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description="What Gatehouse costs, on loopback.")
     parser.add_argument("--quick", action="store_true", help="under a minute; the figures scatter more")
+    parser.add_argument(
+        "--only", default="", metavar="WORDS", help="the jobs with this in their names, and no start-up"
+    )
     parser.add_argument("--json", action="store_true", help="JSON instead of tables")
     options = parser.parse_args()
     began = time.monotonic()
@@ -168,7 +177,8 @@ def main() -> None:
     place = Path(tempfile.mkdtemp(prefix="gatehouse-bench-"))
     place.chmod(0o711)  # as root, Postgres runs as somebody else, who has to pass through
     try:
-        report = measure(place, QUICK if options.quick else FULL)
+        plan = QUICK if options.quick else FULL
+        report = measure(place, replace(plan, only=options.only, starts=0) if options.only else plan)
     except (BadAnswer, DidNotStart) as fault:
         say(f"given up: {fault}")
         return

@@ -11,11 +11,12 @@ from urllib.parse import urlencode
 
 from bench.dpop import Holder
 from bench.load import Script, Task, drive
-from bench.scene import CHALLENGE, REDIRECT_URI, VERIFIER, Scene, new_codes
+from bench.scene import CHALLENGE, DOCUMENT, REDIRECT_URI, VERIFIER, Scene, new_codes
 
 GUARDED, UNGUARDED = "guarded", "unguarded"
 CALL_LEGACY, CALL_MODERN = "tools/call, handshake era", "tools/call, 2026-07-28"
 CALL_BOUND = "tools/call, 2026-07-28, with DPoP"
+AUTHORIZE, AUTHORIZE_DOCUMENT = "authorize, remembered consent", "authorize, client by document (cached)"
 CODE_EXCHANGE, REFRESH = "code exchange", "refresh rotation"
 MODERN = "2026-07-28"
 LEGACY = "2025-11-25"
@@ -127,11 +128,11 @@ def rotation(scene: Scene, chains: list[str]) -> Task:
     return Task(script, 200, b'"refresh_token"')
 
 
-def authorization(scene: Scene) -> bytes:
+def authorization(scene: Scene, client_id: str) -> bytes:
     query = urlencode(
         {
             "response_type": "code",
-            "client_id": scene.client_id,
+            "client_id": client_id,
             "redirect_uri": REDIRECT_URI,
             "code_challenge": CHALLENGE,
             "code_challenge_method": "S256",
@@ -189,7 +190,8 @@ async def all_jobs(scene: Scene, unguarded_port: int, connections: int) -> list[
         Job("metadata", same(request("GET", "/.well-known/oauth-authorization-server", port), 200, b'"issuer"')),
         Job("JWKS", same(request("GET", "/.well-known/jwks.json", port), 200, b'"keys"')),
         Job("registration", registration(port)),
-        Job("authorize, remembered consent", same(authorization(scene), 302, b"code=gh_code_")),
+        Job(AUTHORIZE, same(authorization(scene, scene.client_id), 302, b"code=gh_code_")),
+        Job(AUTHORIZE_DOCUMENT, same(authorization(scene, DOCUMENT), 302, b"code=gh_code_")),
         Job(CODE_EXCHANGE, exchange(scene, codes), prepare=more_codes),
         Job(REFRESH, rotation(scene, [answer["refresh_token"] for answer in connected])),
         Job("introspection", same(introspection(scene, token), 200, b'"active":true')),

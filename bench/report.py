@@ -9,8 +9,18 @@ from dataclasses import asdict, dataclass, field
 from rich.console import Console
 from rich.table import Table
 
-from bench.jobs import CALL_LEGACY, CALL_MODERN, CODE_EXCHANGE, REFRESH, UNGUARDED
+from bench.jobs import (
+    AUTHORIZE,
+    AUTHORIZE_DOCUMENT,
+    CALL_LEGACY,
+    CALL_MODERN,
+    CODE_EXCHANGE,
+    GUARDED,
+    REFRESH,
+    UNGUARDED,
+)
 
+DOCUMENT_PERCENT = 10.0
 GUARD_PERCENT, TRIPS, NOTHING_SECONDS, EXISTING_SECONDS, RESIDENT_MIB = 15.0, 3, 5.0, 2.0, 150.0
 
 
@@ -63,8 +73,15 @@ def targets(
             Target(f"server CPU the guard adds, {name}", _added(lines, name), GUARD_PERCENT, "%", inclusive=True)
             for name in (CALL_LEGACY, CALL_MODERN)
         ),
+        Target(
+            "CPU, server and Postgres, that a client by document adds to authorize",
+            _more(lines, (AUTHORIZE_DOCUMENT, GUARDED), (AUTHORIZE, GUARDED), postgres=True),
+            DOCUMENT_PERCENT,
+            "%",
+            inclusive=True,
+        ),
         *(
-            Target(f"SQL round trips, {name}", trips[name], TRIPS, "", inclusive=True)
+            Target(f"SQL round trips, {name}", trips.get(name), TRIPS, "", inclusive=True)
             for name in (REFRESH, CODE_EXCHANGE)
         ),
         Target("start of `gatehouse up` from nothing", _median(from_nothing), NOTHING_SECONDS, "s"),
@@ -74,13 +91,21 @@ def targets(
 
 
 def _added(lines: list[Line], name: str) -> float | None:
-    """Percent, the median of the rounds' own ratios: both were measured within seconds of each other."""
-    guarded, bare = (
-        next(line for line in lines if line.job == name and (line.server == UNGUARDED) is unguarded)
-        for unguarded in (False, True)
-    )
-    rounds = zip(guarded.server_us, bare.server_us, strict=True)
+    return _more(lines, (name, GUARDED), (name, UNGUARDED))
+
+
+def _more(lines: list[Line], dear: tuple[str, str], cheap: tuple[str, str], *, postgres: bool = False) -> float | None:
+    """Percent, the median of the rounds' own ratios: both were measured within seconds of each other. None for jobs that
+    were left out."""
+    found = {(line.job, line.server): line for line in lines}
+    if dear not in found or cheap not in found:
+        return None
+    rounds = zip(_costs(found[dear], postgres), _costs(found[cheap], postgres), strict=True)
     return _median([(with_it / without - 1) * 100 for with_it, without in rounds])
+
+
+def _costs(line: Line, postgres: bool) -> list[float]:
+    return [sum(both) for both in zip(line.server_us, line.postgres_us, strict=True)] if postgres else line.server_us
 
 
 def _median(figures: list[float]) -> float | None:

@@ -23,6 +23,7 @@ from app.users import accounts
 from app.world import World
 from bench.servers import SECRET_KEY
 
+DOCUMENT = "https://bench.example/client.json"  # never fetched: a fresh copy is there
 REDIRECT_URI = "http://127.0.0.1:3030/callback"
 VERIFIER = "v" * 64
 CHALLENGE = b64(hashlib.sha256(VERIFIER.encode()).digest())
@@ -67,6 +68,7 @@ async def set_up(world: World, port: int) -> Scene:
     now = datetime.now(UTC)
     metadata = client_metadata.checked({"redirect_uris": [REDIRECT_URI], "token_endpoint_auth_method": "none"})
     session = sessions.new_cookie()
+    await clients.keep_document(world.pool, DOCUMENT, metadata, now, now + A_DAY)
     async with world.db.begin() as db:
         user = await accounts.create(db, f"bench-{port}@example.com", "", None, now, is_admin=False)
         assert user is not None, "the database is not new"
@@ -76,7 +78,8 @@ async def set_up(world: World, port: int) -> Scene:
         api = client_metadata.resource_server("API")
         await clients.add_static(db, api_id, api, fingerprint(api_secret), now, introspects=True)
         _, api_key = await keys.create(db, user.id, "bench", DEFAULT, None, now)
-        await oauth.remember_consent(db, user.id, pending(client_id, world, now), now)
+        for asking in (client_id, DOCUMENT):
+            await oauth.remember_consent(db, user.id, pending(asking, world, now), now)
         await db.execute(
             insert(browser_sessions).values(
                 fingerprint=fingerprint(session),

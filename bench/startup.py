@@ -14,7 +14,10 @@ def measure(place: Path, times: int) -> tuple[list[float], list[float]]:
 
     Nothing is pinned. A start before the measured ones compiles the bytecode.
     """
-    from_nothing, from_existing = [], []
+    from_nothing: list[float] = []
+    from_existing: list[float] = []
+    if not times:
+        return from_nothing, from_existing
     for attempt in range(times + 1):
         folder = place / f"data-{attempt}"
         try:

@@ -17,7 +17,7 @@ from app.cli.operating import operate
 from app.protocol.errors import OAuthError
 from app.traces import store
 from app.traces.attempts import GAP, Attempt, attempts
-from app.traces.judging import ABANDONED, CONNECTED, FAILED, IN_PROGRESS
+from app.traces.states import ABANDONED, CONNECTED, FAILED, IN_PROGRESS
 from app.traces.step import Step
 from app.traces.telling import is_about, told, told_step
 from app.traces.verdicts import verdict
@@ -123,7 +123,7 @@ def _tell_news(
     for step in steps:
         if step.id not in shown and (step.id in ours or not client):
             shown.add(step.id)
-            print(json.dumps(told_step(step)), flush=True) if as_json else _print(_line(step))
+            print(json.dumps(told_step(step)), flush=True) if as_json else _print(_line(step, whose=True))
     for attempt in found:
         row = told(attempt, now)
         if states.get(attempt.id) != row["state"]:
@@ -136,7 +136,7 @@ def _tell_news(
 
 def _print_timeline(row: dict[str, Any], attempt: Attempt) -> None:
     _print(_head(row))
-    for name in ("client_id", "account", "connection_id", "addresses"):
+    for name in ("client_id", "user_agent", "account", "connection_id", "addresses"):
         if name in row:
             value = row[name]
             _print(Text(f"  {name:<14} {', '.join(value) if isinstance(value, list) else value}", style="dim"))
@@ -146,7 +146,8 @@ def _print_timeline(row: dict[str, Any], attempt: Attempt) -> None:
 
 
 def _head(row: dict[str, Any]) -> Text:
-    name = row.get("client_name") or row.get("program") or row.get("client_id") or "somebody without a name"
+    name = row.get("client_name") or row.get("program") or row.get("client_id")
+    name = name or f"somebody with {row.get('user_agent', 'no name at all')[:60]}"
     when = row["started_at"].replace("T", " ")[:19] + " UTC"
     return Text.assemble(
         (row["state"].upper(), f"bold {COLOURS[row['state']]}"), f"  {when}  ", (name, "bold"), f"  {row['id']}"
@@ -158,11 +159,15 @@ def _sentence(row: dict[str, Any]) -> Text:
     return Text(row["verdict"] + following)
 
 
-def _line(step: Step) -> Text:
+def _line(step: Step, *, whose: bool = False) -> Text:
+    """With `whose`, for a list of many, the name of the client too."""
+    name = f"{step.client_name}: " if whose and step.client_name and step.what != "registration" else ""
     colour = "red" if not step.well and not step.tokenless else ""
     clock = step.at.strftime("%H:%M:%S")
     asked = f"{step.status} {step.method} {step.path}"
-    return Text.assemble((f"{clock}  {asked:<52} ", "dim"), (words(step), colour), (f"  {step.request_id}", "dim"))
+    return Text.assemble(
+        (f"{clock}  {asked:<52} ", "dim"), (name, "bold"), (words(step), colour), (f"  {step.request_id}", "dim")
+    )
 
 
 def _print(text: Text) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 from app.outside.fetch import Unfetchable
 from app.outside.key_sets import keys_of
 from app.protocol.errors import InvalidClient
+from app.protocol.redirect_uri import without_query
 from app.protocol.types import Client
 from app.replay import first_use
 from app.tokens.assertions import BadAssertion, checked, unverified
+from app.traces.recording import note
 from app.world import World
 
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -19,10 +21,7 @@ LONGEST = timedelta(hours=1)
 
 def claimed_client_id(assertion: str) -> str:
     """Whom the assertion is said to come from, for looking up the keys to check it with. Raises InvalidClient."""
-    try:
-        subject = unverified(assertion)[1].get("sub")
-    except BadAssertion as fault:
-        raise InvalidClient(f"client_assertion {fault}") from fault
+    subject = _read(assertion)[1].get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= 500:
         raise InvalidClient("client_assertion names no client in sub")
     return subject
@@ -34,8 +33,8 @@ async def prove(client: Client, assertion: str, endpoint: str, world: World, now
     `endpoint` is the URL it was sent to: besides the issuer and the token endpoint, an assertion may name it (RFC 9126 §2).
     """
     issuer = world.settings.issuer
+    header, said = _read(assertion)
     try:
-        header, _ = unverified(assertion)
         claims = checked(
             assertion,
             await _keys(client, header.get("kid"), world, now),
@@ -43,7 +42,8 @@ async def prove(client: Client, assertion: str, endpoint: str, world: World, now
             longest=LONGEST,
             now=now,
         )
-    except (BadAssertion, Unfetchable) as fault:
+    except BadAssertion as fault:
+        _note(header, said, now)
         raise InvalidClient(f"client_assertion {fault}") from fault
     if claims.get("iss") != client.client_id or claims.get("sub") != client.client_id:
         raise InvalidClient("client_assertion must name the client in iss and in sub")
@@ -52,9 +52,33 @@ async def prove(client: Client, assertion: str, endpoint: str, world: World, now
         raise InvalidClient("client_assertion was used before")
 
 
+def _read(assertion: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        return unverified(assertion)
+    except BadAssertion as fault:
+        raise InvalidClient(f"client_assertion {fault}") from fault
+
+
 async def _keys(client: Client, kid: object, world: World, now: datetime) -> tuple[dict[str, Any], ...]:
     keys = client.keys or {}
     if "jwks" in keys:
         return keys_of(keys["jwks"])
     named_by_operator = client.kind == "static"
-    return await world.key_sets.keys(keys["jwks_uri"], kid, now, private=named_by_operator)
+    try:
+        return await world.key_sets.keys(keys["jwks_uri"], kid, now, private=named_by_operator)
+    except Unfetchable as fault:
+        note(keys_uri=without_query(keys["jwks_uri"]), keys_why=str(fault))
+        raise InvalidClient(f"the keys of this client could not be read: {fault}") from fault
+
+
+def _note(header: dict[str, Any], said: dict[str, Any], now: datetime) -> None:
+    """For the trace: what a refused assertion says of itself, which is no secret. Never the assertion."""
+    audience, expires_at = said.get("aud"), said.get("exp")
+    named = audience if isinstance(audience, list) else [audience] if audience else []
+    late = isinstance(expires_at, (int, float)) and abs(expires_at) < 1e12
+    note(
+        assertion_key=str(header["kid"])[:60] if "kid" in header else None,
+        assertion_alg=str(header.get("alg"))[:20],
+        assertion_audience=[str(value)[:200] for value in named[:5]] or None,
+        assertion_expires_in=round(expires_at - now.timestamp()) if late else None,  # type: ignore[operator]
+    )

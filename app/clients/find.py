@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 
 from app.clients import store
-from app.clients.pinned import pinned
+from app.clients.pinned import COPY_OF, pinned
 from app.limits import Rate, hit
 from app.outside.fetch import Unfetchable
 from app.protocol import client_document as documents
 from app.protocol.errors import InvalidClientDocument, OAuthError
 from app.protocol.types import Client
+from app.traces.recording import note
 from app.world import World
 
 FETCHES = Rate("client-document", 30, timedelta(minutes=1))  # a minute, for one caller's address
@@ -28,10 +30,14 @@ async def client(world: World, client_id: str, address: str, now: datetime, *, f
         return await store.client(world.pool, client_id) if len(client_id) <= 200 else None
     fault = documents.fault(client_id) or _unwelcome(client_id, world)
     if fault:
+        note(document="unwelcome", document_why=fault)
         raise InvalidClientDocument(f"the client_id {fault}")
     known = await store.client(world.pool, client_id)
     if known is not None and not (fresh and _is_due(known, now)):
         return known
+    why = world.outside.faults.lately(client_id, now)
+    if known is not None and why and _will_do(known, now):
+        return _copy_used(known, why)
     await hit(world.pool, FETCHES, address, now)
     return await _fetched(world, client_id, known, now)
 
@@ -49,23 +55,53 @@ def _is_due(known: Client, now: datetime) -> bool:
     return known.fresh_until is not None and known.fresh_until <= now
 
 
+def _will_do(known: Client, now: datetime) -> bool:
+    """Whether the copy is young enough for when the document cannot be fetched (stale-if-error)."""
+    return known.fresh_until is not None and now < known.fresh_until + documents.STALE
+
+
 async def _fetched(world: World, url: str, known: Client | None, now: datetime) -> Client:
-    """The client of the document as it is now; of the copy when the fetch fails and the copy is not too old (stale-if-error)."""
+    """The client of the document as it is now; of a copy when the fetch fails."""
     try:
         document = await world.outside.json(url, limit=documents.LIMIT)
         metadata, kept = documents.checked_document(document.value, url), documents.kept_for(document.max_age)
+        metadata.pop(COPY_OF, None)  # ours to say
+        note(document="fetched")
     except Unfetchable as fault:
-        if known is not None and known.fresh_until is not None and now < known.fresh_until + documents.STALE:
-            log.warning("client document not fetched, copy used", client_id=url, why=str(fault))
-            return known
+        why = str(fault)
+        world.outside.faults.saw(url, why, now)
+        log.warning("client document not fetched", client_id=url, why=why)
+        if known is not None and _will_do(known, now):
+            return _copy_used(known, why)
         copy = pinned(url) if world.settings.pinned_documents else None
         if copy is None:
-            raise InvalidClientDocument(f"the app's document at {url} could not be read: {fault}") from fault
-        log.warning("client document not fetched, shipped copy used", client_id=url, why=str(fault))
-        metadata, kept = documents.checked_document(copy, url), documents.LEAST
+            note(document="unread", document_why=why)
+            raise InvalidClientDocument(f"the app's document at {url} could not be read: {why}") from fault
+        note(document="shipped copy", document_why=why, document_as_of=copy.as_of)
+        metadata, kept = documents.checked_document(copy.document, url) | {COPY_OF: copy.as_of}, documents.LEAST
     except OAuthError as fault:  # never kept: a document that is put right helps at once
+        note(document="invalid", document_why=fault.description)
         raise InvalidClientDocument(f"the app's document at {url} is not valid: {fault.description}") from fault
-    found = await store.keep_document(world.pool, url, metadata, now, now + kept)
+    return await _kept(world, url, metadata, known, now, now + kept)
+
+
+async def _kept(
+    world: World, url: str, metadata: dict[str, Any], known: Client | None, now: datetime, fresh_until: datetime
+) -> Client:
+    found = await store.keep_document(world.pool, url, metadata, now, fresh_until)
     if found is None:
+        note(document="removed")
         raise InvalidClientDocument("this app was removed by the operator of this server")
+    if known is not None and _what_counts(found) != _what_counts(known):
+        note(document_changed=True)
     return found
+
+
+def _copy_used(known: Client, why: str) -> Client:
+    note(document="shipped copy" if known.copy_of else "kept copy", document_why=why, document_as_of=known.copy_of)
+    return known
+
+
+def _what_counts(client: Client) -> tuple[object, ...]:
+    """What users were asked about: as the statement that keeps documents sees it."""
+    return client.client_name, client.redirect_uris, client.token_endpoint_auth_method, client.keys

@@ -18,7 +18,7 @@ COPIED = ("client_name", "redirect_uris", "grant_types", "token_endpoint_auth_me
 COLUMNS = """client_id, client_name, redirect_uris, grant_types, token_endpoint_auth_method, secret_fingerprint, scope,
   kind, fresh_until, introspects, (SELECT u.id FROM users u WHERE u.id = owner_id AND u.disabled_at IS NULL) AS owner_id,
   metadata @> '{"require_pushed_authorization_requests": true}' AS requires_pushed,
-  metadata @> '{"dpop_bound_access_tokens": true}' AS dpop_bound,
+  metadata @> '{"dpop_bound_access_tokens": true}' AS dpop_bound, metadata->>'gatehouse_copy_of' AS copy_of,
   CASE WHEN token_endpoint_auth_method = 'private_key_jwt'
     THEN jsonb_strip_nulls(jsonb_build_object('jwks', metadata->'jwks', 'jwks_uri', metadata->'jwks_uri')) END AS keys"""
 CLIENT = f"SELECT {COLUMNS} FROM clients WHERE client_id = $1 AND revoked_at IS NULL"
@@ -41,6 +41,7 @@ def _client(row: Any) -> Client:
         kind=row["kind"],
         keys=None if row["keys"] is None else json.loads(row["keys"]),
         fresh_until=row["fresh_until"],
+        copy_of=row["copy_of"],
         requires_pushed=row["requires_pushed"],
         dpop_bound=row["dpop_bound"],
         owner_id=row["owner_id"],

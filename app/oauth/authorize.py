@@ -32,18 +32,12 @@ async def authorize(request: Request, world: World) -> Response:
     params = parse(request.scope["query_string"])
     noted.asked(params)
     client_id = _named(params)
-    client = await _client(request, client_id, world)
+    client = await _client(request, client_id, world, now)
     if client is None:
         return await unknown_client(request, world, client_id, params.all("redirect_uri"))
     request_uri = params.get("request_uri")
     if request_uri is not None and request_uri.startswith(REQUEST_URI):  # RFC 9126 §4: nothing else is looked at
-        pending = pulled(request_uri, client.client_id, world, now)
-        note(
-            link=pending.code_challenge,
-            redirect=uris.without_query(pending.redirect_uri),
-            scope=" ".join(pending.scope),
-        )
-        return await _proceed(request, world, pending, now)
+        return await _proceed(request, world, pulled(request_uri, client.client_id, world, now), now)
     redirect_uri = identified(params, client)
     try:
         if client.requires_pushed:
@@ -63,7 +57,8 @@ async def resume(request: Request, world: World) -> Response:
     """GET /authorize/continue: back from a step."""
     now = world.now()
     pending = opened(parse(request.scope["query_string"]).get("req"), world, now)
-    if await _client(request, pending.client_id, world) is None:
+    # Not a fresh look at a document: /authorize has just asked.
+    if await _client(request, pending.client_id, world, now, fresh=False) is None:
         return await unknown_client(request, world, pending.client_id, [pending.redirect_uri])
     return await _proceed(request, world, pending, now)
 
@@ -76,9 +71,11 @@ def _named(params: Params) -> str:
     return client_id
 
 
-async def _client(request: Request, client_id: str, world: World) -> Client | None:
+async def _client(
+    request: Request, client_id: str, world: World, now: datetime, *, fresh: bool = True
+) -> Client | None:
     address = client_address(request, world.settings.trusted_proxies)
-    client = await find.client(world, client_id, address, world.now())
+    client = await find.client(world, client_id, address, now, fresh=fresh)
     note(client_name=client.client_name if client else None)
     return client
 

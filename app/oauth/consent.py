@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -83,7 +84,9 @@ async def _record(world: World, pending: Pending, viewer: Viewer, *, allowed: bo
     now = world.now()
     async with world.db.begin() as db:
         if allowed:
-            await store.remember_consent(db, viewer.user_id, pending, now)
+            # As of the request, not of the click: what changed since then was perhaps not on the page (CIMD draft §6.3).
+            asked_at = datetime.fromtimestamp(pending.started_at, UTC)
+            await store.remember_consent(db, viewer.user_id, pending, asked_at)
         await audit.record(
             db,
             "consent.given" if allowed else "consent.refused",

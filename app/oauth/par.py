@@ -11,6 +11,7 @@ from app import dpop
 from app.clients.authenticate import authenticated_client
 from app.flow import pushed
 from app.http import form, no_store
+from app.oauth import noted
 from app.oauth.authorize import identified
 from app.oauth.validate import validate
 from app.protocol.errors import InvalidDpopProof, InvalidRequest
@@ -26,6 +27,7 @@ async def push(request: Request, world: World) -> Response:
     """
     now = world.now()
     params = await form(request, world)
+    noted.asked(params)
     params.refuse_repeats()
     client = await authenticated_client(request, params, world)
     if params.get("request_uri") is not None:  # §2.1

@@ -14,14 +14,14 @@ from app.http import client_address, form, no_store
 from app.limits import BAD_KEY, hit
 from app.oauth.grants import offered
 from app.oauth.grants.token_exchange import SCRIPT, is_script
-from app.protocol.client_metadata import PROVEN
+from app.protocol.client_metadata import DEVICE_CODE, PROVEN
 from app.protocol.errors import InvalidRequest, UnauthorizedClient, UnknownApiKey, UnsupportedGrantType
 from app.protocol.types import Authorization
 from app.tokens.issue import issue
 from app.traces.recording import note
 from app.world import World
 
-REPEATED = PROVEN | {"refresh_token"}
+ONCE = frozenset({"authorization_code", DEVICE_CODE})  # grants that a person stands behind each time
 
 
 async def token(request: Request, world: World) -> Response:
@@ -63,11 +63,12 @@ def _answer(world: World, authorization: Authorization, now: datetime) -> Respon
 
 
 def _note(world: World, authorization: Authorization, grant_type: str, now: datetime) -> None:
-    """In the trace every connection is refreshed once, and a program gets its hourly token once; that it goes on so is routine."""
+    """In the trace every connection is refreshed, every token exchanged, every program let in once; that it goes on so is routine."""
     connection_id = authorization.connection_id
-    again = f"{grant_type} {connection_id or authorization.client_id} {authorization.subject}"
-    routine = grant_type in REPEATED and not world.traces.is_news(again, now)
+    whose = f"{connection_id} {authorization.client_id} {authorization.subject}"
+    routine = grant_type not in ONCE and not world.traces.is_news(f"{grant_type} {whose}", now)
     note(
+        client_id=authorization.client_id,
         user_id=authorization.subject,
         connection_id=connection_id,
         scope=list(authorization.scope),

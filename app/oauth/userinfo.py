@@ -17,6 +17,7 @@ from app.protocol.challenge import challenge
 from app.protocol.claims import claims_of
 from app.protocol.errors import InsufficientScope, InvalidToken, OAuthError
 from app.protocol.scope import OPENID
+from app.traces.recording import note
 from app.world import World
 
 
@@ -25,11 +26,13 @@ def userinfo(world: World, callers: Callers) -> Door:
 
     async def tell(request: Request, world: World) -> Response:
         principal = await callers.principal(request, world.now())
+        note(client_id=principal.client_id, user_id=principal.subject, connection_id=principal.connection_id)
         if OPENID not in principal.scope:
             raise InsufficientScope("this token was given without the scope openid", frozenset({OPENID}))
         person = await store.person(world.pool, principal.subject)
         if person is None:
             raise InvalidToken("the access token stands for no user")
+        note(keep=world.traces.is_news(f"userinfo {principal.connection_id}", world.now()))
         return no_store(claims_of(person, principal.scope))
 
     return Door(world, refused, cors=True, GET=tell, POST=tell)

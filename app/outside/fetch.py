@@ -17,6 +17,7 @@ import httpx2
 from pydantic_core import from_json
 
 from app.outside.addresses import is_loopback, is_public
+from app.outside.faults import Faults
 
 SECONDS = 5.0  # from the first look-up to the last byte
 AT_ONCE = 16
@@ -51,6 +52,7 @@ class Outside:
         self._resolve = resolve
         self._resolvers = ThreadPoolExecutor(AT_ONCE, "resolve")  # of its own: a slow name server holds up no one else
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self.faults = Faults()
         self._under_way: dict[tuple[str, bool], asyncio.Task[Document]] = {}
         self._tls = ssl.create_default_context(cafile=None)
         if ca_file is not None:

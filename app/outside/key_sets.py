@@ -38,10 +38,14 @@ class KeySets:
         kept = self._sets.get((uri, private))
         if kept is not None and now < kept.fresh_until and (kept.has(kid) or now < kept.fetched_at + LEAST):
             return kept.keys
+        usable = kept is not None and now < kept.fresh_until + STALE
+        if kept is not None and usable and self._outside.faults.lately(uri, now):
+            return kept.keys
         try:
             document = await self._outside.json(uri, limit=LIMIT, private=private)
-        except Unfetchable:
-            if kept is not None and now < kept.fresh_until + STALE:
+        except Unfetchable as fault:
+            self._outside.faults.saw(uri, str(fault), now)
+            if kept is not None and usable:
                 return kept.keys
             raise
         lifetime = UNSAID if document.max_age is None else timedelta(seconds=document.max_age)

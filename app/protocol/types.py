@@ -22,6 +22,7 @@ class Client:
     kind: str = "dynamic"
     keys: Mapping[str, Any] | None = None  # `jwks` or `jwks_uri`, of a client that signs (RFC 7523)
     fresh_until: datetime | None = None  # of a document's client: when its document is due to be fetched again
+    copy_of: str | None = None  # of one that came in by a shipped copy of its document: the date of that copy
     requires_pushed: bool = False  # RFC 9126 §6
     dpop_bound: bool = False  # RFC 9449 §5.2: it wants no bearer tokens
     owner_id: str | None = None  # in whose name client_credentials act; absent too when that account is disabled

@@ -1,7 +1,8 @@
 """Which steps belong to one attempt to connect: read from what they share, at the time of reading; pure.
 
-What joins them, strongest first: the keyed hash of the PKCE challenge or of the code; the connection; the client id, for
-the first authorization after it was registered; the caller's address and program, for the steps that have no name yet.
+What joins them, strongest first: the keyed hash of the PKCE challenge, of the code or of a device's codes; the connection;
+the client id, for the first authorization after it was registered; the caller's address and program, for the steps that
+have no name yet.
 """
 
 from __future__ import annotations
@@ -65,13 +66,21 @@ class Growing:
         self.places.add(_place(step))
         self.flowing = self.flowing or bool(step.links or step.connection_id)
         if step.what != "discovery" and not step.tokenless:
-            self.settled = step.what == "mcp" or not step.well
+            self.settled = step.what == "mcp" or not (step.well or step.not_yet)
             self.awaits_call = step.issued
 
     def takes(self, step: Step) -> bool:
         """Whether a step that has no name of its own may be a part of this."""
         fresh = step.tokenless or step.at - self.steps[-1].at > NEAR
         return not (self.settled and fresh)
+
+    @property
+    def ended_at(self) -> datetime:
+        return self.steps[-1].at
+
+    def has_just_begun(self, now: datetime) -> bool:
+        """A program looks around, and has not yet said which client it is."""
+        return now - self.ended_at <= AT_ONCE and not self.flowing and not self.settled
 
     def may_be(self, client_id: str | None) -> bool:
         return not self.client_ids or client_id in self.client_ids
@@ -127,6 +136,8 @@ class _Sorting:
 
     def _beginning(self, step: Step) -> Growing | None:
         """For a new authorization or an unknown connection: what came before it and led nowhere yet."""
+        if step.what.startswith("device "):  # the device itself asked first: a code that nobody knows begins nothing
+            return None
         for key in _likely(step):
             found = self._open(key, step)
             if found is not None and not found.flowing and found.may_be(step.client_id):
@@ -154,15 +165,13 @@ class _Sorting:
         found = self._open(_place(step), step)
         if found is not None and step.refused_key and (found.flowing or found.client_ids):
             return None
-        if found is not None:
+        latest = self._open(("address", step.address), step)
+        begun = latest if latest is not None and latest.has_just_begun(step.at) else None
+        if found is not None and not (found.settled and begun and step.what == "discovery"):
             return found if found.takes(step) else None
-        found = self._open(("address", step.address), step)
-        if found is None or step.at - found.steps[-1].at > NEAR:
-            return None
-        if found.awaits_call and step.what == "mcp":
-            return found
-        at_once = step.at - found.steps[-1].at <= AT_ONCE
-        return found if at_once and not found.flowing and not found.settled else None
+        if latest is not None and latest.awaits_call and step.what == "mcp" and step.at - latest.ended_at <= NEAR:
+            return latest
+        return begun
 
     def _claim_beginning(self, home: Growing, step: Step) -> None:
         """The code is redeemed from where the discovery came that nobody knew whose it was."""

@@ -1,61 +1,17 @@
-"""The verdicts on registration, authorization, sign-in, consent and tokens (RFC 6749 §4.1, RFC 7591 §3.2); pure."""
+"""The verdicts on registration, pushed requests, authorization, sign-in, consent and tokens (RFC 6749 §4.1, RFC 7591 §3.2); pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from app.protocol.client_metadata import PROVEN
+from app.protocol.client_document import is_url
+from app.protocol.client_metadata import DEVICE_CODE, PROVEN, TOKEN_EXCHANGE
+from app.protocol.scope import SCOPES
+from app.traces import devices, documents
 from app.traces.attempts import GAP, Attempt
 from app.traces.machines import cure
+from app.traces.states import ADD_AGAIN, CONNECTED, FAILED, PATIENCE, Verdict, abandoned, turned_away, waiting
 from app.traces.step import Step
-
-CONNECTED, FAILED, ABANDONED, IN_PROGRESS = "connected", "failed", "abandoned", "in progress"
-PATIENCE = timedelta(seconds=60)  # what a program does next, it does within this
-ADD_AGAIN = "Remove the server (or connector) in the client and add it again, so that it registers anew."
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """`state` is one of the four words above; `next_step` is what the operator can do, None when there is nothing to do."""
-
-    state: str
-    sentence: str
-    next_step: str | None
-
-
-def abandoned(sentence: str, next_step: str) -> Verdict:
-    return Verdict(ABANDONED, sentence, next_step)
-
-
-def waiting(
-    attempt: Attempt, now: datetime, patience: timedelta = PATIENCE, whom: str = "the client"
-) -> Verdict | None:
-    """In progress, while it is too early to say more."""
-    if now - attempt.ended_at > patience:
-        return None
-    return Verdict(IN_PROGRESS, f"It is the turn of {whom}.", None)
-
-
-def server_fault(step: Step) -> Verdict:
-    return Verdict(
-        FAILED,
-        f"The server could not answer ({step.status}): {step.description or 'something went wrong here'}.",
-        f"Look for {step.request_id} in the log, and ask `gatehouse doctor` about the database.",
-    )
-
-
-def _too_many(step: Step) -> Verdict | None:
-    if step.status >= 500:
-        return server_fault(step)
-    if step.status != 429:
-        return None
-    return Verdict(
-        FAILED,
-        f"Too many requests came from {step.address}, so {step.path} refused this one.",
-        "Wait a minute. If everybody seems to come from that address it is your proxy's: set GATEHOUSE_TRUSTED_PROXIES. "
-        "For registrations there is GATEHOUSE_REGISTER_PER_MINUTE.",
-    )
 
 
 def registration(attempt: Attempt, step: Step, now: datetime) -> Verdict:
@@ -72,10 +28,31 @@ def registration(attempt: Attempt, step: Step, now: datetime) -> Verdict:
             "The registration was refused: too many earlier ones were never used.",
             "They go by themselves within a day; raise GATEHOUSE_MAX_UNUSED_CLIENTS if you need room now.",
         )
-    return _too_many(step) or Verdict(
+    return turned_away(step) or Verdict(
         FAILED,
         f"The registration was refused: {why}.",
         "This is for the maker of the client to mend. You can register it by hand: gatehouse client add.",
+    )
+
+
+def management(attempt: Attempt, step: Step, now: datetime) -> Verdict:
+    """RFC 7592: only DELETE, and what was refused, come here."""
+    if step.well:
+        return abandoned("The client deleted its own registration.", "It has to register anew when it is wanted again.")
+    return turned_away(step) or Verdict(
+        FAILED,
+        f"The client may not change its registration: {step.description or step.error}.",
+        "It lost its registration_access_token, or the client was removed here. If it cannot connect either: "
+        + ADD_AGAIN,
+    )
+
+
+def pushed(attempt: Attempt, step: Step, now: datetime) -> Verdict:
+    if not step.well:
+        return documents.unproven(step) if step.error == "invalid_client" else _refused(step)
+    return waiting(attempt, now) or abandoned(
+        f"{step.client_name or 'The client'} pushed its request to /par and never opened the sign-in page with it.",
+        "It should have opened a browser within 90 seconds: was a pop-up blocked, or does it run where there is none?",
     )
 
 
@@ -99,6 +76,9 @@ def authorize(attempt: Attempt, step: Step, now: datetime) -> Verdict:
 
 def _refused(step: Step) -> Verdict:
     name = step.client_name or step.client_id or "the client"
+    document = documents.refused(step)
+    if document is not None:
+        return document
     if step.fact("fault") == "unknown_client":
         app = step.fact("app") or step.client_name
         return Verdict(
@@ -107,11 +87,7 @@ def _refused(step: Step) -> Verdict:
             f"Its user was shown what to do in {app or 'the app'}: {step.fact('reset') or ADD_AGAIN}",
         )
     if step.fact("fault") == "redirect_uri":
-        return Verdict(
-            FAILED,
-            f"{name} wants to be answered at {step.fact('redirect') or 'no address'}, but registered {step.fact('registered')}.",
-            f"Only what was registered is answered, byte for byte but for the port on loopback. {ADD_AGAIN}",
-        )
+        return _elsewhere(step, name)
     said = step.description or step.error or "it is not well-formed"
     if "code_challenge" in said:
         return Verdict(
@@ -131,11 +107,25 @@ def _refused(step: Step) -> Verdict:
             f"{name} asked for a token for {step.fact('resource')}, which is not served here.",
             "Is the address in the client that of GATEHOUSE_PUBLIC_URL with /mcp behind it, byte for byte?",
         )
-    return _too_many(step) or Verdict(FAILED, f"The authorization request was refused: {said}.", _again(step))
+    return turned_away(step) or Verdict(FAILED, f"The authorization request was refused: {said}.", _again(step))
+
+
+def _elsewhere(step: Step, name: str) -> Verdict:
+    wanted, known = step.fact("redirect") or "no address", step.fact("registered").replace(" ", " or ")
+    if is_url(step.client_id or ""):
+        said = f"{name} wants to be answered at {wanted}, but its document lists {known}."
+        return Verdict(
+            FAILED, said, "Only what the document lists is answered: its maker has to add that address to it."
+        )
+    said = f"{name} wants to be answered at {wanted}, but registered {known}."
+    cure = f"Only what was registered is answered, byte for byte but for the port on loopback. {ADD_AGAIN}"
+    return Verdict(FAILED, said, cure)
 
 
 def _again(step: Step) -> str:
-    if step.path != "/authorize":
+    if "request_uri" in (step.description or ""):
+        return "Start again from the app: a pushed request is good for 90 seconds, for one app, and for one code."
+    if step.path not in ("/authorize", "/par"):
         return "Start again from the app; the sign-in is good for half an hour, in one browser."
     return "This is for the maker of the client to mend; try a newer version of it."
 
@@ -153,7 +143,7 @@ def sign_in(attempt: Attempt, step: Step, now: datetime) -> Verdict:
             "The person signed in and did not go on.", "Was the browser closed? Connect once more in the client."
         )
     if not step.well and step.error != "wrong_password":
-        return _too_many(step) or Verdict(FAILED, f"The sign-in was refused: {step.description}.", _again(step))
+        return turned_away(step) or Verdict(FAILED, f"The sign-in was refused: {step.description}.", _again(step))
     times = f"{wrong} time{'s' if wrong > 1 else ''}"
     tried = f"a wrong e-mail or password was given {times}" if wrong else "nobody signed in"
     return waiting(attempt, now, GAP, "the person at the sign-in page") or abandoned(
@@ -166,7 +156,7 @@ def consent(attempt: Attempt, step: Step, now: datetime) -> Verdict:
     if step.error == "access_denied" and step.fact("decision") == "deny":
         return Verdict(FAILED, "The person pressed Deny.", "Connect once more in the client, and press Allow.")
     if not step.well:
-        return _too_many(step) or Verdict(FAILED, f"The consent was refused: {step.description}.", _again(step))
+        return turned_away(step) or Verdict(FAILED, f"The consent was refused: {step.description}.", _again(step))
     if step.fact("decision") == "allow":
         return waiting(attempt, now) or abandoned(
             "The person pressed Allow and the browser did not go on.", "Connect once more in the client."
@@ -181,11 +171,13 @@ def token(attempt: Attempt, step: Step, now: datetime) -> Verdict:
         return _issued(attempt, step, now)
     why = step.fact("why") or step.description or step.error or "the request is not well-formed"
     if step.error == "invalid_client":
-        return Verdict(
-            FAILED,
-            f"No token: {why} (client id {step.client_id or 'missing'}, authentication {step.fact('client_auth') or 'missing'}).",
-            f"The client was removed here, or its secret is another. {ADD_AGAIN}",
-        )
+        return documents.unproven(step)
+    if step.fact("grant_type") == DEVICE_CODE:
+        device = devices.polled(attempt, step, now)
+        if device is not None:
+            return device
+    if step.fact("grant_type") == TOKEN_EXCHANGE:
+        return turned_away(step) or Verdict(FAILED, f"A token was not exchanged: {why}.", _about_exchange(why))
     if (what_to_do := cure(step, why)) is not None:
         return Verdict(FAILED, f"No token: {why}.", what_to_do)
     if "refresh token" in why:
@@ -194,7 +186,7 @@ def token(attempt: Attempt, step: Step, now: datetime) -> Verdict:
         return Verdict(FAILED, f"No token: {why}.", "Make a new one: gatehouse api-key add, or at /account.")
     if step.error == "invalid_grant":
         return Verdict(FAILED, f"The code was not accepted: {why}.", _about_code(why))
-    return _too_many(step) or Verdict(FAILED, f"No token: {why}.", "This is for the maker of the client to mend.")
+    return turned_away(step) or Verdict(FAILED, f"No token: {why}.", "This is for the maker of the client to mend.")
 
 
 def _refresh_refused(why: str) -> Verdict:
@@ -219,6 +211,16 @@ def _about_code(why: str) -> str:
     return "Connect once more in the client; if it stays so, it is for its maker to mend."
 
 
+def _about_exchange(why: str) -> str:
+    if "API key" in why:
+        return "Make a new one: gatehouse api-key add, or at /account."
+    if "revoked" in why or "expired" in why:
+        return "Exchange a token that is still good; a token that came of another ends with it."
+    if "did not register for this grant" in why:
+        return f"The client has to name {TOKEN_EXCHANGE} in the grant_types that it registers."
+    return "docs/openid-and-token-exchange.md says who may exchange which token for what."
+
+
 def _issued(attempt: Attempt, step: Step, now: datetime) -> Verdict:
     name = step.client_name or "The client"
     if step.fact("grant_type") == "refresh_token":
@@ -229,6 +231,11 @@ def _issued(attempt: Attempt, step: Step, now: datetime) -> Verdict:
         )
     if step.fact("grant_type") == "api_key":
         return Verdict(CONNECTED, "An API key was traded for a token.", None)
+    if step.fact("grant_type") == TOKEN_EXCHANGE:
+        return Verdict(CONNECTED, f"A token was exchanged for another, with scope {step.fact('scope')}.", None)
+    if step.fact("scope") and SCOPES.keys().isdisjoint(step.fact("scope").split()):
+        said = f"{name} signed {step.fact('account') or 'somebody'} in (OpenID Connect); it did not ask for any tools."
+        return Verdict(CONNECTED, said, None)
     return waiting(attempt, now) or Verdict(
         FAILED,
         f"{name} was given a token, and no call of /mcp came within {PATIENCE.seconds} s.",

@@ -29,7 +29,7 @@ log = structlog.get_logger("gatehouse.traces")
 
 @dataclass(slots=True)
 class Draft:
-    """What is known so far of the request that is being answered. `keep` is False for routine that went well."""
+    """What is known so far of the request that is being answered. `keep` is False for routine."""
 
     error: str | None = None
     description: str | None = None
@@ -86,7 +86,7 @@ class Traces:
         self._pool = pool
         self._mac = mac
         self._waiting: deque[Step] = deque(maxlen=WAITING)
-        self._writing = asyncio.Lock()  # two at once would write the same batch and forget another
+        self._writing = asyncio.Lock()
         self._dropped = 0  # pushed out of the queue
         self._refused = 0  # too many from one address
         self._minute = 0
@@ -125,20 +125,22 @@ class Traces:
         return tuple(self._mac(value.encode("utf-8", "replace"))[:LINK_BYTES].hex() for value in draft.linked)
 
     async def flush(self) -> None:
-        """Writes what waits. Raises the database's errors, having forgotten nothing."""
+        """Writes what waits, one caller at a time: two would write the same steps, and forget others. Raises the database's
+        errors, having forgotten nothing."""
         async with self._writing:
             while self._waiting:
-                batch = list(islice(self._waiting, BATCH))
-                dropped = self._dropped
-                try:
-                    await store.write(self._pool, batch)
-                except UNAVAILABLE:
-                    raise
-                except Exception as fault:
-                    log.error("steps not written", exc_info=fault, count=len(batch))
-                pushed_out = self._dropped - dropped  # meanwhile; those have gone already
-                for _ in range(len(batch) - pushed_out):
-                    self._waiting.popleft()
+                await self._write(list(islice(self._waiting, BATCH)))
+
+    async def _write(self, batch: list[Step]) -> None:
+        dropped = self._dropped
+        try:
+            await store.write(self._pool, batch)
+        except UNAVAILABLE:
+            raise
+        except Exception as fault:
+            log.error("steps not written", exc_info=fault, count=len(batch))
+        for _ in range(len(batch) - (self._dropped - dropped)):  # what was pushed out meanwhile has gone already
+            self._waiting.popleft()
 
     async def keep_flushing(self) -> None:
         """Runs until cancelled."""

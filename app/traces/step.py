@@ -11,6 +11,7 @@ WHAT: dict[str, str] = {
     "/mcp": "mcp",
     "/mcp/": "mcp",
     "/register": "registration",
+    "/par": "pushed",
     "/authorize": "authorize",
     "/authorize/continue": "authorize",
     "/login": "sign-in",
@@ -18,10 +19,16 @@ WHAT: dict[str, str] = {
     "/token": "token",
     "/auth/token": "token",
     "/revoke": "revoke",
+    "/device_authorization": "device",
+    "/device": "device page",
+    "/device/decision": "device decision",
+    "/userinfo": "userinfo",
 }
+MANAGED = "/register/"  # and the client's id: what a client does with its own registration
 WELL_KNOWN = "/.well-known/"
 KEYS = "/.well-known/jwks.json"  # polled by other servers, no part of connecting
-BROWSER = frozenset({"authorize", "sign-in", "consent"})
+BROWSER = frozenset({"authorize", "sign-in", "consent", "device page", "device decision"})
+NOT_YET = frozenset({"authorization_pending", "slow_down"})  # of a device's polls (RFC 8628 §3.5)
 
 
 def what_is(path: str) -> str | None:
@@ -29,12 +36,13 @@ def what_is(path: str) -> str | None:
     known = WHAT.get(path)
     if known is None and path.startswith(WELL_KNOWN) and path != KEYS:
         return "discovery"
-    return known
+    return "management" if known is None and path.startswith(MANAGED) else known
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`links` are keyed hashes of the PKCE challenge and of the code: the same in every step of one authorization.
+    """`links` are keyed hashes of the PKCE challenge and of the code, or of a device's codes: the same in every step of one
+    authorization.
 
     `facts` holds words, numbers and lists of words: scope, resource, grant type, redirect, protocol version.
     """
@@ -61,6 +69,11 @@ class Step:
     def well(self) -> bool:
         """Neither refused nor sent back to the client with an error."""
         return self.status < 400 and self.error is None
+
+    @property
+    def not_yet(self) -> bool:
+        """A device asked whether its user had decided, and nobody had: no refusal, for all its status."""
+        return self.error in NOT_YET
 
     @property
     def issued(self) -> bool:

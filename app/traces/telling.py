@@ -24,6 +24,7 @@ def told(attempt: Attempt, now: datetime) -> dict[str, Any]:
         "program": attempt.last_fact("program"),
         "account": account or attempt.last("user_id"),
         "connection_id": attempt.last("connection_id"),
+        "user_agent": next((step.user_agent for step in attempt.steps if step.user_agent), None),
         "addresses": sorted({step.address for step in attempt.steps}),
         "state": judged.state,
         "verdict": judged.sentence,

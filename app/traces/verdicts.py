@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from app.traces import judging
+from app.traces import devices, documents, judging
 from app.traces.attempts import Attempt
-from app.traces.judging import CONNECTED, FAILED, Verdict, abandoned, waiting
+from app.traces.states import CONNECTED, FAILED, PATIENCE, Verdict, abandoned, server_fault, turned_away, waiting
 from app.traces.step import BROWSER, Step
 
 LOOP = 3  # refusals of one kind that are no accident
@@ -19,16 +19,19 @@ def verdict(attempt: Attempt, now: datetime) -> Verdict:
     step = _decisive(attempt)
     if step is None:
         return _only_looked(attempt, now)
-    return JUDGES[step.what](attempt, step, now)
+    return documents.with_copy(attempt, JUDGES[step.what](attempt, step, now))
 
 
 def _decisive(attempt: Attempt) -> Step | None:
     """The last step that says something. A page of the browser does not once its code is redeemed."""
     redeemed = {link for step in attempt.steps if step.issued for link in step.links}
+    redeemed |= {link for step in attempt.steps if redeemed.intersection(step.links) for link in step.links}
     for step in reversed(attempt.steps):
         if step.what not in JUDGES or (step.what in BROWSER and redeemed.intersection(step.links)):
             continue
         if step.tokenless and not _issued_before(attempt, step):
+            continue
+        if step.what == "management" and step.well and step.method != "DELETE":
             continue
         return step
     return None
@@ -68,7 +71,7 @@ def _mcp(attempt: Attempt, step: Step, now: datetime) -> Verdict:
     if step.error in MCP:
         return MCP[step.error](attempt, step, now)
     if step.status == 503:
-        return judging.server_fault(step)
+        return server_fault(step)
     said = step.description or step.error or "it does not understand the request"
     again = "Compare the protocol version and the headers that it sent; the request id finds the line in the log."
     if _let_in(attempt):
@@ -147,7 +150,7 @@ def _bad_token(attempt: Attempt, step: Step, now: datetime) -> Verdict:
 
 def _expired(attempt: Attempt, step: Step, now: datetime) -> Verdict:
     expired = [s for s in attempt.steps if s.what == "mcp" and EXPIRED in (s.description or "")]
-    if len(expired) < LOOP or expired[-1].at - expired[0].at < judging.PATIENCE:
+    if len(expired) < LOOP or expired[-1].at - expired[0].at < PATIENCE:
         return Verdict(
             CONNECTED,
             "The access token expired; the client is expected to refresh it, which is not recorded every time.",
@@ -174,6 +177,19 @@ def _scope(attempt: Attempt, step: Step, now: datetime) -> Verdict:
     )
 
 
+def _userinfo(attempt: Attempt, step: Step, now: datetime) -> Verdict:
+    """OIDC Core §5.3."""
+    name = step.client_name or step.client_id or "The client"
+    if step.well:
+        said = f"{name} was told at /userinfo who {step.fact('account') or step.user_id} is (OpenID Connect)."
+        return Verdict(CONNECTED, said, None)
+    if step.error == "insufficient_scope":
+        said = f"{name} asked /userinfo who its user is, with a token that was given without the scope openid."
+        return Verdict(CONNECTED if _let_in(attempt) else FAILED, said, "It has to ask for openid when it signs in.")
+    said = f"/userinfo refused the token: {step.description or step.error}."
+    return turned_away(step) or Verdict(FAILED, said, "Sign in again in the client.")
+
+
 MCP: dict[str, Callable[[Attempt, Step, datetime], Verdict]] = {
     "stranger": _stranger,
     "unauthorized": _without_token,
@@ -187,4 +203,10 @@ JUDGES: dict[str, Callable[[Attempt, Step, datetime], Verdict]] = {
     "authorize": judging.authorize,
     "sign-in": judging.sign_in,
     "consent": judging.consent,
+    "pushed": judging.pushed,
+    "management": judging.management,
+    "device": devices.asked,
+    "device page": devices.page,
+    "device decision": devices.decided,
+    "userinfo": _userinfo,
 }

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from app import audit, sessions
 from app.clients import store as clients
-from app.flow import after, is_at_device, is_pending, opened, step
+from app.flow import after, brought, is_at_device, is_pending, opened, step
 from app.http import client_address, form, see_other
 from app.limits import LOGIN_ACCOUNT, LOGIN_ADDRESS, forgive, hit
 from app.pages import render
@@ -71,7 +71,7 @@ async def _welcome(
         address = client_address(request, world.settings.trusted_proxies)
         await audit.record(db, "login", now, user_id=user_id, address=address)
     await forgive(world.pool, LOGIN_ACCOUNT, key)
-    note(user_id=user_id, signed_in=True)
+    note(user_id=user_id, signed_in=True, link=brought(req))
     if is_pending(req):
         with suppress(InvalidRequest):
             opened(req, world, now)  # says in the trace which sign-in this was
@@ -102,6 +102,7 @@ async def _page(
     status: int = 200,
 ) -> Response:
     pending = opened(req, world, now) if is_pending(req) else None
+    note(link=brought(req))
     client = await clients.client(world.pool, pending.client_id) if pending else None
     note(client_name=client.client_name if client else None)
     secret = sessions.cookie(request, world)

@@ -59,8 +59,9 @@ def test_chatgpt(house: House, browser: Browser, website: Website) -> None:
     """Its document as it was written down, on a site of our own, since it signs and the key is its own."""
     house.add_user()
     chatgpt, signer = known("chatgpt"), Signer("RS256")
-    document = pinned(str(chatgpt.client_id))
-    assert document is not None
+    copy = pinned(str(chatgpt.client_id))
+    assert copy is not None
+    document = copy.document
     assert chatgpt.redirect_uri in document["redirect_uris"]
     client_id = f"{website.url}/oauth/client.json"
     keys = website.publish("/oauth/jwks.json", key_set(signer))

@@ -188,6 +188,23 @@ def test_keys_at_an_address_may_be_exchanged_for_new_ones(
     assert website.visits["/jwks.json"] == 2
 
 
+def test_keys_whose_host_is_away_serve_for_an_hour(
+    house: House, website: Website, signer: Signer, browser: Browser
+) -> None:
+    """And it is asked again once a minute, not by every request."""
+    house.add_user()
+    app = App(house.url)
+    uri = website.publish("/jwks.json", key_set(signer), Cache_Control="max-age=60")
+    app.register(token_endpoint_auth_method="private_key_jwt", jwks_uri=uri)
+    token = connected(house, app, signer, browser)
+    website.publish("/jwks.json", b"", 500)
+    for seconds, status, visits in ((61, 200, 2), (1, 200, 2), (60, 200, 3), (3600, 401, 4)):
+        house.turn_clock(seconds=seconds)
+        answer = refresh(app, token, signer.assertion(app.client_id, house.url, house.clock()))
+        assert (answer.status_code, website.visits["/jwks.json"]) == (status, visits), seconds
+        token = answer.json().get("refresh_token", token)
+
+
 def test_a_document_may_bring_the_keys(house: House, website: Website, signer: Signer, browser: Browser) -> None:
     """CIMD §4.2 and check 30: a document that registers private_key_jwt is held to it."""
     house.add_user()

@@ -8,8 +8,6 @@ import json
 import os
 import re
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -24,6 +22,7 @@ from app.checkup.examine import NOT_UNDERSTOOD, examine
 from app.checkup.findings import Finding, Verdict
 from app.checkup.snippets import PROXIES, SNIPPETS, TITLES, snippet
 from app.checkup.target import BadAddress, target
+from tests import commands
 from tests.conftest import ROOT, House
 from tests.doors import NOWHERE, PAGE, RESOURCE, SERVER, FrontDoor, Socket, as_json, certificate
 
@@ -55,8 +54,7 @@ def stranger(folder: Path, *arguments: str, code: int, **environment: str) -> st
     """Runs the command as somebody who has installed it and configured nothing."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GATEHOUSE_")}
     given = kept | {"HOME": str(folder), "PYTHONPATH": str(ROOT), **environment}
-    command = [sys.executable, "-m", "app", "doctor", *arguments]
-    ran = subprocess.run(command, cwd=folder, env=given, capture_output=True, text=True, timeout=60)
+    ran = commands.run(("doctor", *arguments), given, cwd=folder)
     assert ran.returncode == code, ran.stdout + ran.stderr
     assert "Traceback" not in ran.stderr
     assert list(folder.iterdir()) == [], "nothing is written"

@@ -434,6 +434,19 @@ def test_a_flood_is_bounded(traced: House, monkeypatch: pytest.MonkeyPatch) -> N
     assert traced.sql("SELECT count(*) FROM trace_steps") == [(20,)]
 
 
+def test_writers_at_once_write_each_step_once(traced: House) -> None:
+    """The one of every second, and the one of a process that ends."""
+    asked = http()
+    for _ in range(30):
+        asked.get(f"{traced.url}/nothing")
+
+    async def together() -> None:
+        await asyncio.gather(*(traced.world.traces.flush() for _ in range(5)))
+
+    traced.wait_for(together())
+    assert traced.sql("SELECT count(*), count(DISTINCT request_id) FROM trace_steps") == [(30, 30)]
+
+
 def test_what_is_old_is_forgotten(traced: House, quill: App) -> None:
     quill.register()
     quill.http.get(f"{quill.url}/nothing")

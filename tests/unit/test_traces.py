@@ -70,6 +70,17 @@ ISSUED = step("token", **KNOWN, connection_id="con_1", user_id="usr_1", facts={"
 REFRESHED = replace(ISSUED, links=(), facts={"grant_type": "refresh_token"})
 CALLED = step("mcp", client_id="client_1", connection_id="con_1", facts={"scope": ["read"]})
 SCOPE = replace(CALLED, status=403, error="insufficient_scope", facts={"needed": ["read", "write"], "held": ["read"]})
+EXCHANGE = {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "scope": ["read"]}
+POLL = {"grant_type": "urn:ietf:params:oauth:grant-type:device_code"}
+URL = "https://quill.example/client.json"
+DEVICE = step("device", client_id="client_1", client_name="Quill", links=("d", "u"), facts={"scope": ["read"]})
+PENDING = refused("token", 400, "authorization_pending", client_id="client_1", links=("d",), facts=POLL)
+HASTY = replace(PENDING, error="slow_down")
+TYPED = step("device page", client_id="client_1", links=("u", "d"), **BROWSER, facts={"entered": True})
+ALLOWED_THERE = step("device decision", links=("d",), **BROWSER, facts={"decision": "allow"})
+DENIED_THERE = replace(ALLOWED_THERE, facts={"decision": "deny"})
+POLLED = replace(PENDING, status=200, error=None, connection_id="con_1", facts=POLL | {"scope": ["read"]})
+PUSHED = step("pushed", 201, **KNOWN)
 BEGUN = (tokenless(), *LOOKED, REGISTERED, ASKED)
 WHOLE = (*BEGUN, SHOWN, SIGNED_IN, CONSENT, ALLOWED, CODE, ISSUED)
 
@@ -81,6 +92,19 @@ def token_refused(error: str, why: str) -> Step:
 def grant_refused(grant_type: str, why: str, status: int = 400) -> Step:
     error = "invalid_grant" if status == 400 else "temporarily_unavailable"
     return refused("token", status, error, why, **KNOWN, facts={"grant_type": grant_type})
+
+
+def by_document(document: str, why: str = "", what: str = "authorize", **facts: str) -> Step:
+    facts |= {"document": document, "document_why": why}
+    return refused(what, 400, "invalid_client", "short", client_id=URL, facts=facts)
+
+
+def with_copy(one: Step, document: str = "kept copy", why: str = "its host is not known", **facts: str) -> Step:
+    return replace(one, client_id=URL, facts={**one.facts, "document": document, "document_why": why, **facts})
+
+
+def unproven(description: str, what: str = "token", **facts: Any) -> Step:
+    return refused(what, 401, "invalid_client", description, client_id="client_1", client_name="Quill", facts=facts)
 
 
 def no_good(description: str) -> Step:
@@ -125,6 +149,94 @@ def authorize_refused(error: str, description: str, **facts: Any) -> Step:
         (WHOLE[:-1], 10, "in progress", "turn of the client"),
         (WHOLE[:-1], 90, "failed", "never redeemed"),
         ((*WHOLE[:-1], token_refused("invalid_client", "x")), 0, "failed", "client id client_1, authentication none"),
+        ((REGISTERED, PUSHED), 10, "in progress", "turn of the client"),
+        ((REGISTERED, PUSHED), 90, "abandoned", "pushed its request to /par and never opened"),
+        (
+            (replace(PUSHED, status=400, error="invalid_target", facts={"resource": "https://a/"}),),
+            0,
+            "failed",
+            "https://a/",
+        ),
+        ((replace(PUSHED, status=429, error="too_many_requests"),), 0, "failed", "/x refused this one"),
+        ((unproven("client authentication failed", "pushed"),), 0, "failed", "client authentication failed"),
+        ((DEVICE,), 500, "in progress", "enter the device's code at /device"),
+        ((DEVICE, PENDING, HASTY), 500, "in progress", "enter the device's code at /device"),
+        ((DEVICE, PENDING), 700, "abandoned", "nobody entered it"),
+        ((DEVICE, replace(TYPED, facts={})), 700, "abandoned", "nobody entered it"),
+        ((DEVICE, TYPED, HASTY), 700, "abandoned", "neither Allow nor Deny"),
+        ((DEVICE, TYPED, ALLOWED_THERE), 30, "in progress", "turn of the device"),
+        ((DEVICE, TYPED, ALLOWED_THERE), 90, "failed", "did not ask for its token any more"),
+        ((DEVICE, TYPED, DENIED_THERE), 0, "failed", "pressed Deny for the device"),
+        ((DEVICE, replace(PENDING, error="access_denied")), 0, "failed", "pressed Deny for the device"),
+        ((DEVICE, replace(PENDING, error="expired_token")), 0, "failed", "before anybody entered it"),
+        ((DEVICE, TYPED, replace(PENDING, error="expired_token")), 0, "failed", "before Allow or Deny"),
+        ((DEVICE, replace(PENDING, error="invalid_grant", description="is used")), 0, "failed", "no token: is used"),
+        (
+            (DEVICE, TYPED, ALLOWED_THERE, POLLED, replace(TYPED, links=("u",), facts={})),
+            90,
+            "failed",
+            "no call of /mcp came",
+        ),
+        ((DEVICE, TYPED, ALLOWED_THERE, POLLED, CALLED), 90, "connected", "is connected"),
+        ((replace(DEVICE, status=400, error="unauthorized_client"),), 0, "failed", "did not register for that"),
+        ((replace(DEVICE, status=400, error="invalid_target", description="x"),), 0, "failed", "not given a code: x"),
+        ((unproven("client authentication failed", "device"),), 0, "failed", "client authentication failed"),
+        ((refused("device page", 400, "unknown_code", links=("z",)),), 0, "failed", "no device waits for"),
+        ((refused("device page", 429, "too_many_requests", links=("z",)),), 0, "failed", "Too many requests"),
+        ((DEVICE, replace(ALLOWED_THERE, status=400, error="expired_token")), 0, "failed", "came to nothing"),
+        (
+            (by_document("unwelcome", "is on a host that this server's operator has not listed"),),
+            0,
+            "failed",
+            "your list",
+        ),
+        (
+            (by_document("unwelcome", "is a URL, and this server takes registered clients only"),),
+            0,
+            "failed",
+            "off here",
+        ),
+        ((by_document("unwelcome", "has a dot segment in its path"),), 0, "failed", "dot segment"),
+        ((by_document("unread", "its host is not known"),), 0, "failed", f"{URL}, and that could not be read"),
+        ((by_document("invalid", "no client_name"),), 0, "failed", "will not do: no client_name"),
+        ((by_document("invalid", "no client_name", "token"),), 0, "failed", "will not do: no client_name"),
+        ((by_document("removed"),), 0, "failed", "was removed here"),
+        ((*WHOLE[:-1], ISSUED, with_copy(CALLED)), 0, "connected", "so the copy from the last time was used"),
+        (
+            (*BEGUN[:-1], with_copy(ASKED, "shipped copy", document_as_of="2026-09")),
+            0,
+            "in progress",
+            "the copy of 2026-09",
+        ),
+        ((with_copy(ASKED), replace(with_copy(ASKED), facts={"document": "fetched"})), 0, "in progress", "the client."),
+        ((unproven("client_assertion was used before"),), 0, "failed", "its client_assertion was used before"),
+        (
+            (unproven("x", keys_why="its host is not known", keys_uri="https://q/k"),),
+            0,
+            "failed",
+            "keys at https://q/k",
+        ),
+        ((replace(ISSUED, facts=EXCHANGE),), 900, "connected", "exchanged for another, with scope read"),
+        (
+            (replace(token_refused("invalid_request", "the subject_token expired"), facts=EXCHANGE),),
+            0,
+            "failed",
+            "was not exchanged: short",
+        ),
+        ((replace(ISSUED, facts={"scope": ["openid", "email"]}),), 900, "connected", "(OpenID Connect)"),
+        ((replace(ISSUED, facts={"scope": ["openid", "read"]}),), 900, "failed", "no call of /mcp"),
+        ((ISSUED, step("userinfo", connection_id="con_1", user_id="usr_1")), 900, "connected", "who usr_1 is"),
+        ((ISSUED, refused("userinfo", 403, "insufficient_scope")), 0, "failed", "without the scope openid"),
+        ((CALLED, refused("userinfo", 403, "insufficient_scope")), 0, "connected", "without the scope openid"),
+        (
+            (refused("userinfo", 401, "invalid_token", "it expired"),),
+            0,
+            "failed",
+            "/userinfo refused the token: it expired",
+        ),
+        ((REGISTERED, step("management", 204, method="DELETE")), 0, "abandoned", "deleted its own registration"),
+        ((REGISTERED, step("management", method="PUT")), 90, "abandoned", "never opened the sign-in page"),
+        ((refused("management", 401, "invalid_token", "not yours"),), 0, "failed", "may not change"),
         ((*WHOLE[:-1], token_refused("invalid_grant", "the code_verifier does not fit")), 0, "failed", "verifier"),
         ((*WHOLE[:-1], token_refused("invalid_grant", "the code expired")), 0, "failed", "expired"),
         ((*WHOLE, token_refused("invalid_grant", "the code was used before")), 0, "failed", "used before"),
@@ -184,6 +296,41 @@ def test_what_to_do_about_a_grant_without_a_browser(grant_type: str, why: str, s
     assert cure in (judged.next_step or "")
 
 
+@pytest.mark.parametrize(
+    ("why", "cure"),
+    [
+        ("the answer had status 403 instead of 200", "may take this server for a robot"),
+        ("the answer had status 404 instead of 200", "for the maker of the client"),
+        ("its host is not known", "getent hosts quill.example"),
+        ("its host did not answer properly", f"curl -sI {URL}"),
+        ("it took longer than 5 seconds", "outbound https blocked"),
+        ("its certificate is not valid", "GATEHOUSE_CA_FILE"),
+        ("its host has an address that is not on the public internet", "your own network"),
+        ("it is larger than 5120 bytes", "for the maker of the client"),
+    ],
+)
+def test_each_reason_why_a_document_could_not_be_read_has_its_cure(why: str, cure: str) -> None:
+    assert cure in str(verdict(Attempt((by_document("unread", why),)), NOW).next_step)
+    copied = verdict(Attempt((with_copy(CALLED, why=why),)), NOW)
+    assert cure in str(copied.next_step)
+    assert f"({why})" in copied.sentence
+
+
+def test_what_an_assertion_says_of_itself_is_in_the_cure() -> None:
+    said: dict[str, Any] = {
+        "assertion_expires_in": -90,
+        "assertion_key": "k7",
+        "assertion_alg": "ES256",
+        "assertion_audience": ["https://a/"],
+    }
+    for fault, cure in (
+        ("expired", "here it was 12:00:00 UTC, and by its own word it had expired 90 s before"),
+        ("is meant for another audience", "It is meant for https://a/"),
+        ("is not signed with a key of its issuer", "It names the key k7 (ES256)"),
+    ):
+        assert cure in str(verdict(Attempt((unproven(f"client_assertion {fault}", **said),)), NOW).next_step)
+
+
 def test_an_expired_token_that_keeps_coming() -> None:
     steps = in_turn(*[no_good("the access token expired")] * 3, seconds=40)
     assert "goes on sending" in verdict(Attempt(tuple(steps)), NOW).sentence
@@ -238,6 +385,13 @@ def test_a_program_that_calls_under_another_name_from_the_same_address() -> None
     assert sizes(first, *WHOLE[1:-1], late) == [len(WHOLE) - 1, 1], "without a token nothing says that it is theirs"
 
 
+def test_a_program_that_leaves_its_name_out_of_some_requests_and_connects_again() -> None:
+    """The Python SDK's discovery has no User-Agent: that of its second try is no part of the first, which is connected."""
+    bare = [elsewhere(one, SERVER["address"], "") for one in LOOKED]
+    first, again = (tokenless(), *bare, *WHOLE[3:], CALLED), anew(*WHOLE[3:], CALLED, link="2", connection="con_2")
+    assert sizes(*first, tokenless(), *bare, *again) == [len(first)] * 2
+
+
 def test_a_hosted_client_whose_person_stops_in_the_browser() -> None:
     """Then nobody redeems, and that it was the only one to look around just now must do."""
     assert sizes(tokenless(), *LOOKED, ASKED, SHOWN) == [5]
@@ -267,6 +421,29 @@ def test_a_refused_key_spoils_nobodys_attempt() -> None:
     assert sizes(*WHOLE, CALLED, no_good("the API key is not valid")) == [len(WHOLE) + 1, 1]
 
 
+def test_a_device_and_a_browser_somewhere_else_are_one() -> None:
+    flow = (tokenless(), *LOOKED, REGISTERED, DEVICE, PENDING, TYPED, ALLOWED_THERE, POLLED, CALLED)
+    assert sizes(*flow) == [len(flow)]
+    assert sizes(*flow, seconds=100) == [len(flow)]
+
+
+def test_a_code_that_nobody_knows_is_nobodys_beginning() -> None:
+    wrong = refused("device page", 400, "unknown_code", links=("z",), **BROWSER)
+    assert sizes(tokenless(), *LOOKED, wrong) == [3, 1]
+    assert sizes(DEVICE, wrong, TYPED) == [1, 2]
+
+
+def test_a_device_that_has_to_wait_has_not_failed() -> None:
+    """Its program looks around once more meanwhile: that is a part of it."""
+    assert sizes(DEVICE, PENDING, tokenless()) == [3]
+    assert sizes(DEVICE, replace(PENDING, error="expired_token"), tokenless()) == [2, 1]
+
+
+def test_a_pushed_request_is_joined_by_its_challenge() -> None:
+    """The one who pushes is a server, the one who opens the page a browser elsewhere."""
+    assert sizes(tokenless(), *LOOKED, PUSHED, *WHOLE[4:], CALLED) == [len(WHOLE[4:]) + 5]
+
+
 def test_other_steps_are_no_attempt() -> None:
     assert attempts([step("other", 404)]) == []
 
@@ -286,6 +463,9 @@ def test_ten_thousand_steps_are_sorted_in_a_moment() -> None:
         ("/.well-known/openid-configuration", "discovery"),
         ("/.well-known/jwks.json", None),
         ("/account", None),
+        ("/par", "pushed"),
+        ("/device/decision", "device decision"),
+        ("/register/client_1", "management"),
     ],
 )
 def test_what_an_address_is(path: str, what: str | None) -> None:

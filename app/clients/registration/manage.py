@@ -17,12 +17,14 @@ from app.protocol.challenge import challenge
 from app.protocol.client_metadata import ASSIGNED, checked
 from app.protocol.errors import InvalidClientMetadata, InvalidToken, OAuthError
 from app.tokens.secrets import REGISTRATION, fingerprint
+from app.traces.recording import note
 from app.world import World
 
 
 async def read(request: Request, world: World) -> Response:
     """200 with what is registered (§2.1). The secret is not in it: only its fingerprint is known here."""
     client, token = await _managed(request, world)
+    note(keep=False)  # a look changes nothing
     return no_store(shown(client.metadata, client.client_id, client.issued_at, token, world.settings.issuer))
 
 
@@ -73,6 +75,7 @@ async def _managed(request: Request, world: World) -> tuple[store.Managed, str]:
     token and for a client that does not exist (§2.1)."""
     token = bearer([value.encode("latin-1") for value in request.headers.getlist("authorization")])
     client_id: str = request.path_params["client_id"]
+    note(client_id=client_id)
     found = None
     if token.startswith(REGISTRATION) and len(token) < 200 and token.isascii() and len(client_id) <= 200:
         async with world.db.connect() as db:

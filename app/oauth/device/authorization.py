@@ -15,8 +15,9 @@ from app.protocol.client_metadata import DEVICE_CODE
 from app.protocol.errors import TemporarilyUnavailable, UnauthorizedClient
 from app.protocol.resource import resolve
 from app.protocol.scope import granted
-from app.protocol.user_code import shown
+from app.protocol.user_code import normal, shown
 from app.tokens.secrets import DEVICE, fingerprint, new_secret, new_user_code
+from app.traces.recording import note
 from app.world import World
 
 LIFETIME = timedelta(minutes=10)
@@ -38,7 +39,10 @@ async def device_authorization(request: Request, world: World) -> Response:
     )
     await hit(world.pool, NEW_DEVICE, client_address(request, settings.trusted_proxies), now)
     device_code = new_secret(DEVICE)
-    user_code = await _added(world, fingerprint(device_code), asked)
+    key = fingerprint(device_code)
+    user_code = await _added(world, key, asked)
+    note(link=key.hex(), scope=list(asked.scope))
+    note(link=normal(user_code))
     return no_store(
         {
             "device_code": device_code,

@@ -20,6 +20,7 @@ from app.protocol.scope import SCOPES
 from app.protocol.types import Viewer
 from app.protocol.user_code import normal, shown
 from app.tokens.secrets import Unsealable, b64, unb64
+from app.traces.recording import note
 from app.world import World
 
 ENTERED = b"device"  # what is sealed here opens nowhere else
@@ -30,6 +31,7 @@ GONE = "This device has had its answer already, or its code is too old."
 async def show(request: Request, world: World) -> Response:
     """The page for the code. A code in the address is filled in, and sent only when its reader presses the button (§3.3.1)."""
     typed = parse(request.scope["query_string"]).get("user_code") or ""
+    note(link=normal(typed))
     viewer = await sessions.viewer(request, world, world.now())
     return _page(request, world, viewer, typed) if viewer else see_other(step("/login", at_device(typed)))
 
@@ -41,6 +43,7 @@ async def enter(request: Request, world: World) -> Response:
     fields = await form(request, world)
     sessions.check_form(request, world, fields)
     typed = fields.get("user_code") or ""
+    note(link=normal(typed))
     viewer = await sessions.viewer(request, world, now)
     if viewer is None:
         return see_other(step("/login", at_device(typed)))
@@ -49,6 +52,7 @@ async def enter(request: Request, world: World) -> Response:
         await hit(world.pool, DEVICE_ACCOUNT, viewer.user_id, now)
     except TooManyRequests as refusal:
         minutes = -(-(refusal.retry_after or 60) // 60)
+        note(error=refusal.error, description=refusal.description)
         again = f"Too many codes. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
         page = _page(request, world, viewer, typed, again, 429)
         page.headers.update(refusal.headers)
@@ -64,6 +68,7 @@ async def decide(request: Request, world: World) -> Response:
     viewer = await sessions.viewer(request, world, now)
     key = _opened(fields.get("entered"), world)
     decision = fields.required("decision")
+    note(link=key.hex(), decision=decision[:20])
     if decision not in ("allow", "deny"):
         raise InvalidRequest("decision must be allow or deny")
     if viewer is None:
@@ -76,7 +81,9 @@ async def decide(request: Request, world: World) -> Response:
             scope = " ".join(decided.scope)
             await audit.record(db, event, now, user_id=viewer.user_id, client_id=decided.client_id, scope=scope)
     if decided is None:
+        note(error="expired_token", description=GONE)
         return error_page(GONE, heading="There is nothing to decide", link="/device", link_text="Enter another code")
+    note(client_id=decided.client_id)
     return render("device_done.html", allowed=allowed)
 
 
@@ -88,8 +95,10 @@ async def _ask(request: Request, world: World, viewer: Viewer, typed: str, now: 
             found = await store.waiting_device(db, code, now)
     client = await clients.client(world.pool, found[1].client_id) if found else None
     if code is None or found is None or client is None:
+        note(error="unknown_code", description=UNKNOWN)
         return _page(request, world, viewer, typed, UNKNOWN, 400)
     key, asked = found
+    note(link=key.hex(), client_id=asked.client_id, client_name=client.client_name, entered=True)
     return render(
         "device_consent.html",
         csrf=_csrf(request, world),

@@ -10,16 +10,19 @@ from app.protocol.params import Params
 from app.protocol.resource import resolve
 from app.protocol.types import Authorization, Client
 from app.tokens.secrets import fingerprint, new_id
+from app.traces.recording import note
 from app.world import World
 
 
 async def redeem(world: World, client: Client, params: Params, jkt: str | None, now: datetime) -> Authorization:
     """The authorization, once the user allowed it; it is given once. Until then the word that says how to go on."""
     device_code = params.required("device_code")
+    key = fingerprint(device_code)
+    note(link=key.hex())
     resolve(params.all("resource"), world.settings.resource, world.settings.issuer)
     polled = await store.poll_device_code(
         world.pool,
-        fingerprint(device_code),
+        key,
         client.client_id,
         new_id("con"),
         now,
@@ -27,7 +30,10 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
         jkt if client.is_public else None,
     )
     if polled is None or polled.authorization is None:
-        raise _why_not(polled)
+        refusal = _why_not(polled)
+        if isinstance(refusal, (AuthorizationPending, SlowDown)):  # said every few seconds: the first is worth keeping
+            note(keep=world.traces.is_news(f"{refusal.error} {key.hex()}", now))
+        raise refusal
     return polled.authorization
 
 
