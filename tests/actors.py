@@ -7,6 +7,7 @@ import hashlib
 import html
 import re
 import secrets
+import ssl
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
@@ -15,6 +16,7 @@ import httpx2
 
 PASSWORD = "four words make one"
 
+TLS = ssl.create_default_context()  # one for all: each would read every authority of this computer
 OPENED: list[httpx2.Client] = []  # closed after each test
 CALLBACK = "http://127.0.0.1:3030/callback"
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
@@ -22,7 +24,7 @@ DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 
 def http(**options: Any) -> httpx2.Client:
     """A client with its own cookies and connections."""
-    OPENED.append(httpx2.Client(timeout=30, **options))
+    OPENED.append(httpx2.Client(timeout=30, verify=options.pop("verify", TLS), **options))
     return OPENED[-1]
 
 
