@@ -24,7 +24,7 @@ DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 
 def http(**options: Any) -> httpx2.Client:
     """A client with its own cookies and connections."""
-    OPENED.append(httpx2.Client(timeout=30, verify=TRUST, **options))
+    OPENED.append(httpx2.Client(timeout=30, verify=options.pop("verify", TRUST), **options))
     return OPENED[-1]
 
 

@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 import httpx2
-import pytest
 
 from app.settings import Settings
 from tests.actors import App, Browser, http
@@ -71,12 +70,11 @@ def test_claude_may_register_twice_and_use_both(house: House, browser: Browser) 
         assert app.call("whoami", app.connect(browser)["access_token"]).status_code == 200
 
 
-@pytest.mark.parametrize("application_type", ["web", "native", "something else"])
-def test_cursor_keeps_all_its_addresses_whatever_it_calls_itself(house: House, application_type: str) -> None:
+def test_cursor_keeps_all_its_addresses_whatever_it_calls_itself(house: House) -> None:
     """Check 14, AS-14, DCR-1: RFC 8252 §7.1; one address of three must not spoil the others."""
-    answer = registered(house, redirect_uris=CURSOR, application_type=application_type, client_name="Cursor")
-    assert answer["redirect_uris"] == CURSOR
-    assert answer["application_type"] == application_type
+    for kind in ("web", "native", "something else"):
+        answer = registered(house, redirect_uris=CURSOR, application_type=kind, client_name="Cursor")
+        assert (answer["redirect_uris"], answer["application_type"]) == (CURSOR, kind)
 
 
 def test_an_unsupported_grant_is_dropped(house: House) -> None:
@@ -88,39 +86,26 @@ def test_an_unsupported_grant_is_dropped(house: House) -> None:
     assert set(answer["grant_types"]) == {"authorization_code", "refresh_token", device}
 
 
-@pytest.mark.parametrize(
-    "uris",
-    [
-        ["http://evil.example/cb"],
-        ["javascript:alert(1)"],
-        ["https://a/cb#f"],
-        ["data:text/html,x"],
-        ["file:///etc/passwd"],
-        ["https://good.example/cb", "http://evil.example/cb"],
-        [],
-    ],
-)
-def test_a_redirect_uri_that_leads_nowhere_good_is_refused(house: House, uris: list[str]) -> None:
+def test_a_redirect_uri_that_leads_nowhere_good_is_refused(house: House) -> None:
     """Check 16, AS-14, AS-16: RFC 7591 §3.2.2."""
-    answer = http().post(f"{house.url}/register", json={"redirect_uris": uris})
-    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_redirect_uri")
+    bad = ["http://evil.example/cb", "javascript:alert(1)", "https://a/cb#f", "data:text/html,x", "file:///etc/passwd"]
+    for uris in ([], *([uri] for uri in bad), *(["https://good.example/cb", uri] for uri in bad)):
+        answer = http().post(f"{house.url}/register", json={"redirect_uris": uris})
+        assert (answer.status_code, answer.json().get("error")) == (400, "invalid_redirect_uri"), uris
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        (b"redirect_uris=x", 400),
-        (b"[]", 400),
-        (b'{"redirect_uris":"http://127.0.0.1/"}', 400),
-        (b'{"redirect_uris":["http://127.0.0.1/"],"x":"' + b"y" * 1_000_000 + b'"}', 413),
-    ],
-    ids=["not JSON", "an array", "a string for a list", "a megabyte"],
-)
-def test_what_is_no_registration_is_a_json_error(house: House, body: bytes, status: int) -> None:
+def test_what_is_no_registration_is_a_json_error(house: House) -> None:
     """Check 17: RFC 7591 §3.2.2."""
-    answer = http().post(f"{house.url}/register", content=body, headers={"Content-Type": "application/json"})
-    assert answer.status_code == status
-    assert answer.json()["error"].startswith("invalid_")
+    bodies = {
+        b"redirect_uris=x": 400,
+        b"[]": 400,
+        b'{"redirect_uris":"http://127.0.0.1/"}': 400,
+        b'{"redirect_uris":["http://127.0.0.1/"],"x":"' + b"y" * 1_000_000 + b'"}': 413,
+    }
+    for body, status in bodies.items():
+        answer = http().post(f"{house.url}/register", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == status, body[:50]
+        assert answer.json()["error"].startswith("invalid_")
 
 
 def test_two_hundred_registrations_in_a_minute_are_too_many(dsn: str, house: House) -> None:

@@ -42,7 +42,7 @@ def test_every_command_of_the_page_does_as_it_says(
     run = f'(cd "{ROOT}" && "{sys.executable}" -m app "$@")'
     # Steps are written within a second or so: an operator who is faster looks twice.
     gatehouse = (
-        f'gatehouse() {{ for _ in 1 2 3 4 5; do said=$({run}); [ "$said" = "[]" ] || break; done; echo "$said"; }}\n'
+        f'gatehouse() {{ for _ in 1 2 3 4 5; do said=$( {run} ); [ "$said" = "[]" ] || break; done; echo "$said"; }}\n'
     )
     echoed = "".join(f"echo; echo '== {n}'\n{block}" for n, block in enumerate(written))
     script = f'set -eu -o pipefail\ncd "{tmp_path}"\n{gatehouse}{echoed}'
