@@ -28,10 +28,9 @@ DISCOVERY = ("/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-au
 
 @pytest.fixture
 def traced(house: House) -> House:
-    """With a new minute, since the whole suite comes from one address, and nothing left of what came before."""
+    """With nothing left of what came before."""
     house.turn_clock(minutes=2)
     house.clock.ahead = timedelta(0)
-    house.world.traces.has_room("nobody", house.world.now() + timedelta(minutes=5))
     house.wait_for(house.world.traces.flush())
     house.sql("TRUNCATE trace_steps")
     house.add_user()
