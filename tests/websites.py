@@ -47,6 +47,13 @@ def certificate(folder: Path) -> Path:
     return pem
 
 
+class Quiet(ThreadingHTTPServer):
+    """Visitors that hang up are no news."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        pass
+
+
 class Website:
     """Serves until it is closed. `visits` counts requests by path."""
 
@@ -68,7 +75,7 @@ class Website:
             def log_message(self, *arguments: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = Quiet(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(pem)

@@ -15,8 +15,10 @@ from app.settings import Settings
 from tests.actors import Browser
 from tests.conftest import ROOT, House
 from tests.stories.test_client_guide import blocks, converse
+from tests.stories.test_traces import traced
 from tests.websites import Website
 
+__all__ = ["traced"]  # a fixture
 PAGE = ROOT / "docs" / "client-documents.md"
 
 
@@ -34,9 +36,8 @@ def publishes(website: Website, folder: Path, *names: str) -> None:
 
 
 def test_every_command_of_the_page_does_as_it_says(
-    house: House, browser: Browser, website: Website, authority: Path, tmp_path: Path
+    traced: House, browser: Browser, website: Website, authority: Path, tmp_path: Path
 ) -> None:
-    house.add_user()
     publishes(website, tmp_path, "client.json", "signing.json")
     written = blocks(PAGE, "sh")
     run = f'(cd "{ROOT}" && "{sys.executable}" -m app "$@")'
@@ -46,8 +47,7 @@ def test_every_command_of_the_page_does_as_it_says(
     )
     echoed = "".join(f"echo; echo '== {n}'\n{block}" for n, block in enumerate(written))
     script = f'set -eu -o pipefail\ncd "{tmp_path}"\n{gatehouse}{echoed}'
-    environment = house.environment() | {"BASE": house.url, "SITE": website.url, "CURL_CA_BUNDLE": str(authority)}
-    house.wait_for(house.world.traces.flush())
+    environment = traced.environment() | {"BASE": traced.url, "SITE": website.url, "CURL_CA_BUNDLE": str(authority)}
     assert shutil.which("openssl")
     code, said = converse(["bash", "-c", script], browser, **environment)
     assert code == 0, said

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
@@ -90,6 +91,8 @@ def start() -> Iterator[Start]:
 
     yield run
     for running in started:
+        with suppress(ProcessLookupError):  # with its workers, which would hold on to what we read from
+            os.killpg(running.process.pid, signal.SIGKILL)
         running.end(signal.SIGKILL)
 
 
