@@ -50,7 +50,7 @@ def serve(
     os.environ["GATEHOUSE_SECRET_KEY"] = ",".join(key.get_secret_value() for key in settings.secret_key)
     ready()
     uvicorn.run(
-        "app.main:create_app",
+        "app.cli.worker:worker_app",
         factory=True,
         host=host,
         port=port,

@@ -274,13 +274,15 @@ def test_another_secret_key_is_noticed_at_start(start: Start, house: House) -> N
     assert "sealed with another GATEHOUSE_SECRET_KEY" in said
 
 
-def test_two_workers_share_everything(start: Start, house: House) -> None:
-    """All state is in Postgres: register, sign in, redeem and call on whichever worker answers; revocation reaches both."""
-    house.add_user()
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def two_workers(start: Start, house: House, port: int) -> Running:
+    """They serve."""
     url = f"http://localhost:{port}"
-    secret = house.settings.secret_key[0].get_secret_value()
     serve = start(
         "serve",
         "--workers",
@@ -289,7 +291,7 @@ def test_two_workers_share_everything(start: Start, house: House) -> None:
         str(port),
         GATEHOUSE_DATABASE_URL=house.dsn,
         GATEHOUSE_PUBLIC_URL=url,
-        GATEHOUSE_SECRET_KEY=secret,
+        GATEHOUSE_SECRET_KEY=house.settings.secret_key[0].get_secret_value(),
     )
     serve.until('"event":"open"')
     deadline = time.monotonic() + 20
@@ -299,6 +301,15 @@ def test_two_workers_share_everything(start: Start, house: House) -> None:
                 break
         except httpx2.TransportError:
             continue
+    return serve
+
+
+def test_two_workers_share_everything(start: Start, house: House) -> None:
+    """All state is in Postgres: register, sign in, redeem and call on whichever worker answers; revocation reaches both."""
+    house.add_user()
+    port = free_port()
+    url = f"http://localhost:{port}"
+    serve = two_workers(start, house, port)
     app, browser = App(url), Browser(url)
     app.register()
     tokens = app.connect(browser)
@@ -312,3 +323,13 @@ def test_two_workers_share_everything(start: Start, house: House) -> None:
         pass
     assert {App(url).call("whoami", tokens["access_token"]).status_code for _ in range(10)} == {401}
     assert serve.end() == 0
+
+
+def test_workers_end_with_a_supervisor_that_was_killed(start: Start, house: House) -> None:
+    """Nobody is left on the port, and the next start finds it free."""
+    port = free_port()
+    first = two_workers(start, house, port)
+    assert first.end(signal.SIGKILL) == -signal.SIGKILL  # reads until the last worker has closed its output
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), 1)
+    assert two_workers(start, house, port).end() == 0
