@@ -87,6 +87,9 @@ def page_refusal(refusal: OAuthError, request: Request, world: World) -> Respons
     note(error=refusal.error, description=refusal.description)
     heading, described = _(WORDS.get(refusal.status, UNANSWERABLE)), _(refusal.description)
     sentence = described[:1].upper() + described[1:] + _(".")
-    page = error_page(sentence, status=refusal.status, heading=heading, error=refusal.error)
+    link, link_text = refusal.way_back or (None, None)
+    page = error_page(
+        sentence, status=refusal.status, heading=heading, link=link, link_text=link_text, error=refusal.error
+    )
     page.headers.update(refusal.headers)
     return page

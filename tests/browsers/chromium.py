@@ -12,7 +12,9 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Response, sync_playwright
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-WHY_NOT = "" if PROGRAM else "there is no Chromium here, so no page is seen by a browser; on Debian: apt-get install chromium"
+WHY_NOT = (
+    "" if PROGRAM else "there is no Chromium here, so no page is seen by a browser; on Debian: apt-get install chromium"
+)
 FLAGS = "--no-sandbox --disable-gpu --disable-quic --disable-background-networking --disable-component-update --disable-sync"
 PHONE, NARROW, DESKTOP = (
     {"width": 390, "height": 844},

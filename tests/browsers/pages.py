@@ -92,7 +92,12 @@ def consent_for_more(person: Person) -> None:
 
 def consent_of_a_document(person: Person) -> None:
     house, uri = person.house, "https://notes.example/callback"
-    found = {"redirect_uris": [uri], "token_endpoint_auth_method": "none", "client_name": "Notes", "client_id": DOCUMENT}
+    found = {
+        "redirect_uris": [uri],
+        "token_endpoint_auth_method": "none",
+        "client_name": "Notes",
+        "client_id": DOCUMENT,
+    }
     now = house.world.now()
     kept = client_metadata.checked(found)
     house.wait_for(clients.keep_document(house.world.pool, DOCUMENT, kept, now, now + timedelta(days=1)))

@@ -73,13 +73,19 @@ class Person:
         return bool(self.page.evaluate(OVERFLOWS))
 
 
-def connected(house: House, name: str = "Quill", email: str = ADA, **asked: str) -> App:
-    """An app that this user has allowed in, somewhere else."""
-    app = App(house.url)
+class Connected(App):
+    """An app that is in."""
+
+    tokens: dict[str, str]
+
+
+def connected(house: House, name: str = "Quill", email: str = ADA, **asked: str) -> Connected:
+    """An app that this user has allowed in, in another browser; `tokens` are what it has from that."""
+    app = Connected(house.url)
     app.register(client_name=name)
     visitor = actors.Browser(house.url)
     visitor.sign_in(email=email)
-    app.connect(visitor, **asked)
+    app.tokens = app.connect(visitor, **asked)
     return app
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 import pytest
@@ -34,7 +35,7 @@ def test_a_page_is_whole_on_the_narrowest_phone(sits: Sits, name: str) -> None:
     levels = page.evaluate(HEADINGS)
     assert levels.count(1) == 1
     assert levels[0] == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False)), levels
+    assert all(after <= before + 1 for before, after in pairwise(levels)), levels
     assert re.fullmatch(r".{3,} · Gatehouse", page.title())
     assert page.locator("html").get_attribute("lang") == "en"
     assert page.locator("main").count() == 1
