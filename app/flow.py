@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from urllib.parse import urlencode
 
-from app.language import _, chosen, speak
+from app.language import N_, _, chosen, speak
 from app.protocol.errors import AccessDenied, InvalidRequest
 from app.protocol.pending import PUSHED_LIFETIME, REQUEST_URI, Pending, unpacked
 from app.protocol.redirect_uri import shown_host, with_parameters, without_query
@@ -17,6 +17,7 @@ from app.world import World
 
 PUSHED = b"pushed"  # what is sealed for one purpose does not open for the other
 AT_DEVICE, AT_PAGE = "@", "~"  # no sealed value begins so
+TOO_LONG = N_("That took too long")
 PAGE = re.compile(
     r"/(account|admin)(/[a-z0-9_-]+){0,4}"
 )  # where somebody may be sent back to; nobody else's address fits
@@ -36,6 +37,7 @@ def opened(req: str | None, world: World, now: datetime) -> Pending:
     speak(chosen(pending.ui_locales or ""))
     if pending.expired(now):
         refusal = InvalidRequest("this sign-in took too long; start again from your app")
+        refusal.heading = TOO_LONG
         refusal.way_back = (
             _to_the_app(pending, world),
             _("Return to {app}").format(app=shown_host(pending.redirect_uri)),

@@ -1,6 +1,7 @@
 """`python -m tests.browsers.screenshots DIR [WORDS]`: every page (with WORDS in its name) as a person sees it, to be judged by one.
 
 On a phone and a desk, in light and dark, in every language: `NAME.desktop.dark.zh-Hans.png`; and `index.html` with all of them.
+Chinese needs a font: apt-get install fonts-noto-cjk.
 """
 
 from __future__ import annotations

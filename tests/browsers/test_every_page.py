@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from gettext import translation
 from itertools import pairwise
 from urllib.parse import urlsplit
 
 import pytest
 
+from app.paths import LOCALES
 from app.urls import url_table
 from tests.actors import http
 from tests.browsers.chromium import NARROW
@@ -20,6 +22,12 @@ MOST_BYTES = 50_000  # of a page and all that it loads, as it is before any comp
 WEIGHT = """[...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
   .reduce((sum, entry) => sum + entry.decodedBodySize, 0)"""
 HEADINGS = "[...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(heading => Number(heading.tagName[1]))"
+HAN = "[\u4e00-\u9fff]"
+UNTRANSLATED = (
+    ""
+    if translation("gatehouse", LOCALES, ["zh_Hans"]).gettext("Sign in") != "Sign in"
+    else "the catalog lacks the pages"
+)
 # Answers with a page only when something is wrong, or only sends on.
 PASSED_THROUGH = {"/authorize/continue"}
 
@@ -54,3 +62,17 @@ def test_every_page_is_among_them(house: House) -> None:
         if is_page or answer.status_code in (302, 303):
             shown.add(path)
     assert shown - PASSED_THROUGH <= {place.path for place in PAGES.values()}
+
+
+@pytest.mark.skipif(bool(UNTRANSLATED), reason=UNTRANSLATED)
+@EACH
+def test_a_page_speaks_chinese(sits: Sits, name: str) -> None:
+    """Its title and its headings do, whatever names are in them; and it still fits a narrow phone."""
+    person = sits(viewport=NARROW, locale="zh-CN")
+    PAGES[name].bring(person)
+    page = person.page
+    assert page.locator("html").get_attribute("lang") == "zh-Hans"
+    said = [page.title(), *page.locator("h1, h2, label, button").all_inner_texts()]
+    assert not [text for text in said if re.search(r"[a-z]{3} [a-z]{2}", text) and not re.search(HAN, text)]
+    assert re.search(HAN, page.locator("h1").inner_text())
+    assert not person.scrolls_sideways
