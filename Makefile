@@ -28,7 +28,7 @@ bench: .venv/ready-dev ## CPU microseconds per request, start-up, memory
 conformance: node ## the MCP project's conformance suite against real servers, each scenario with its result
 	.venv/bin/python -m tests.referees.conformance
 
-referees: node ## other people's clients drive a real server: the MCP SDKs in Python and TypeScript, mcp-remote, Authlib, Chromium
+referees: node ## other people's clients drive a real server: the MCP SDKs in Python and TypeScript, mcp-remote, Authlib
 	.venv/bin/python -m pytest -v tests/referees
 
 node: .venv/ready-dev ## Node.js 22 and what runs on it, by hashes, for the two above; needs npm

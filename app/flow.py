@@ -6,10 +6,10 @@ import re
 from datetime import datetime
 from urllib.parse import urlencode
 
-from app.language import chosen, speak
-from app.protocol.errors import InvalidRequest
+from app.language import N_, _, chosen, speak
+from app.protocol.errors import AccessDenied, InvalidRequest
 from app.protocol.pending import PUSHED_LIFETIME, REQUEST_URI, Pending, unpacked
-from app.protocol.redirect_uri import without_query
+from app.protocol.redirect_uri import shown_host, with_parameters, without_query
 from app.protocol.user_code import normal, shown
 from app.tokens.secrets import Unsealable, b64, unb64
 from app.traces.recording import note
@@ -17,6 +17,7 @@ from app.world import World
 
 PUSHED = b"pushed"  # what is sealed for one purpose does not open for the other
 AT_DEVICE, AT_PAGE = "@", "~"  # no sealed value begins so
+TOO_LONG = N_("That took too long")
 PAGE = re.compile(
     r"/(account|admin)(/[a-z0-9_-]+){0,4}"
 )  # where somebody may be sent back to; nobody else's address fits
@@ -33,10 +34,22 @@ def opened(req: str | None, world: World, now: datetime) -> Pending:
     except (Unsealable, ValueError) as fault:
         raise InvalidRequest("this page does not belong to a sign-in; start again from your app") from fault
     note(client_id=pending.client_id, link=pending.code_challenge, scope=list(pending.scope))
-    if pending.expired(now):
-        raise InvalidRequest("this sign-in took too long; start again from your app")
     speak(chosen(pending.ui_locales or ""))
+    if pending.expired(now):
+        refusal = InvalidRequest("this sign-in took too long; start again from your app")
+        refusal.heading = TOO_LONG
+        refusal.way_back = (
+            _to_the_app(pending, world),
+            _("Return to {app}").format(app=shown_host(pending.redirect_uri)),
+        )
+        raise refusal
     return pending
+
+
+def _to_the_app(pending: Pending, world: World) -> str:
+    """Where the app hears that nothing came of it, for whoever follows the link: nobody is redirected there unasked."""
+    told = {"error": AccessDenied.error, "error_description": "the user took too long", "state": pending.state}
+    return with_parameters(pending.redirect_uri, {**told, "iss": world.settings.issuer})
 
 
 def pushed(pending: Pending, world: World) -> str:

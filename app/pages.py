@@ -85,8 +85,13 @@ def error_page(
 def page_refusal(refusal: OAuthError, request: Request, world: World) -> Response:
     """The renderer of refusals for people."""
     note(error=refusal.error, description=refusal.description)
-    heading, described = _(WORDS.get(refusal.status, UNANSWERABLE)), _(refusal.description)
-    sentence = described[:1].upper() + described[1:] + _(".")
-    page = error_page(sentence, status=refusal.status, heading=heading, error=refusal.error)
+    heading, described = _(refusal.heading or WORDS.get(refusal.status, UNANSWERABLE)), _(refusal.description)
+    # Words of the specification, such as redirect_uri, are left as they are.
+    first = described.split(" ", 1)[0]
+    sentence = (described if "_" in first else described[:1].upper() + described[1:]) + _(".")
+    link, link_text = refusal.way_back or (("/", _("To the front page")) if refusal.status == 404 else (None, None))
+    page = error_page(
+        sentence, status=refusal.status, heading=heading, link=link, link_text=link_text, error=refusal.error
+    )
     page.headers.update(refusal.headers)
     return page

@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.db.tables import browser_sessions
+from app.flow import after
 from app.http import client_address
-from app.language import speak
+from app.language import N_, _, speak
 from app.protocol.errors import AccessDenied
 from app.protocol.params import Params
 from app.protocol.types import Viewer
@@ -24,6 +25,7 @@ from app.world import World
 
 PREFIX = "gh_session_"
 RECENT = timedelta(minutes=15)
+STALE = N_("This form has gone stale")
 TOUCH = timedelta(minutes=5)  # how exactly "last seen" is kept
 VIEWER = """
 SELECT s.id, s.user_id, s.authenticated_at, s.last_seen_at, u.email, u.name, u.is_admin, u.language
@@ -116,5 +118,11 @@ def check_form(request: Request, world: World, fields: Params) -> str:
         raise AccessDenied("the form was sent from another site")
     secret, token = cookie(request, world), fields.get("csrf")
     if secret is None or token is None or not hmac.compare_digest(token.encode(), form_token(secret, world).encode()):
-        raise AccessDenied("the form is too old, or cookies are switched off; go back, reload the page and try again")
+        refusal = AccessDenied(
+            "the form is too old, or cookies are switched off; go back, reload the page and try again"
+        )
+        refusal.heading = STALE
+        if fields.get("req"):
+            refusal.way_back = after(fields.get("req")), _("Try again")
+        raise refusal
     return secret

@@ -55,7 +55,10 @@ FLOORS = {
     "__init__": 0,
     "__version__": 0,
 }
-DOORS: set[tuple[str, str]] = {("oauth", "api_keys")}  # who a bearer token stands for, and what an API key authorizes
+DOORS: set[tuple[str, str]] = {
+    ("oauth", "api_keys"),  # who a bearer token stands for, and what an API key authorizes
+    ("sessions", "flow"),  # where somebody begins again whose form has gone stale
+}
 SQL = {"db", "audit", "limits", "replay", "last_used", "sessions", "sweep", "world"}  # and every store.py
 WORDS = {"Manager", "Service", "Helper", "Utils", "Base", "Abstract", "Impl", "Common"}
 

@@ -10,6 +10,8 @@ class OAuthError(Exception):
 
     error: ClassVar[str] = "server_error"
     status: int = 500
+    heading: str = ""  # for people, where the status says too little
+    way_back: tuple[str, str] | None = None  # for people: an address, and what its link says
 
     def __init__(self, description: str, *, retry_after: int | None = None) -> None:
         super().__init__(description)

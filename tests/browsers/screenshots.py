@@ -1,0 +1,74 @@
+"""`python -m tests.browsers.screenshots DIR [WORDS]`: every page (with WORDS in its name) as a person sees it, to be judged by one.
+
+On a phone and a desk, in light and dark, in every language: `NAME.desktop.dark.zh-Hans.png`; and `index.html` with all of them.
+Chinese needs a font: apt-get install fonts-noto-cjk.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser
+
+from app.language import LANGUAGES
+from tests.browsers import chromium
+from tests.browsers.pages import PAGES
+from tests.browsers.people import Person
+from tests.conftest import EMPTIED, House, database
+
+SIZES: dict[str, Any] = {"phone": chromium.PHONE, "desktop": chromium.DESKTOP}
+LOCALES = {"en": "en-GB", "zh-Hans": "zh-CN"}
+SCHEMES: tuple[Any, ...] = ("light", "dark")
+
+
+def taken(house: House, browser: Browser, name: str, language: str, folder: Path) -> list[Path]:
+    """One page in one language, four times."""
+    house.clock.ahead *= 0
+    house.sql(EMPTIED)
+    house.catch_up()
+    paths = []
+    with chromium.opened(browser, house.url, locale=LOCALES[language], reduced_motion="reduce") as (page, watch):
+        PAGES[name].bring(Person(house, page, watch))
+        for size, viewport in SIZES.items():
+            page.set_viewport_size(viewport)
+            for scheme in SCHEMES:
+                page.emulate_media(color_scheme=scheme)
+                paths.append(folder / f"{re.sub(r'[^a-z]+', '-', name)}.{size}.{scheme}.{language}.png")
+                page.screenshot(path=paths[-1], full_page=True)
+    for fault in watch.faults:
+        print(f"{name}: {fault}", file=sys.stderr)
+    return paths
+
+
+def index(shots: dict[str, list[Path]]) -> str:
+    """All of them on one page."""
+    rows = [
+        f"<h2>{html.escape(name)}</h2><p>"
+        + "".join(f'<a href="{path.name}"><img src="{path.name}" height="420" loading="lazy"></a> ' for path in paths)
+        for name, paths in shots.items()
+    ]
+    return "<!doctype html><meta charset=utf-8><title>Pages</title><body style='background:#888'>" + "\n".join(rows)
+
+
+def main(folder: Path, words: str) -> None:
+    if chromium.WHY_NOT:
+        sys.exit(chromium.WHY_NOT)
+    folder.mkdir(parents=True, exist_ok=True)
+    shots: dict[str, list[Path]] = {}
+    with database() as dsn, chromium.started() as browser:
+        house = House(dsn).start()
+        for name in (name for name in PAGES if words in name):
+            shots[name] = [path for one in LANGUAGES for path in taken(house, browser, name, one, folder)]
+        house.stop()
+    (folder / "index.html").write_text(index(shots))
+    print(f"{sum(map(len, shots.values()))} pictures of {len(shots)} pages: {folder / 'index.html'}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit("which folder?")
+    main(Path(sys.argv[1]), " ".join(sys.argv[2:]))

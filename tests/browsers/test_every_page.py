@@ -1,0 +1,78 @@
+"""What holds for every page in pages.py, and that every page is there."""
+
+from __future__ import annotations
+
+import re
+from gettext import translation
+from itertools import pairwise
+from urllib.parse import urlsplit
+
+import pytest
+
+from app.paths import LOCALES
+from app.urls import url_table
+from tests.actors import http
+from tests.browsers.chromium import NARROW
+from tests.browsers.conftest import Sits
+from tests.browsers.pages import PAGES
+from tests.conftest import House
+
+EACH = pytest.mark.parametrize("name", PAGES)
+MOST_BYTES = 50_000  # of a page and all that it loads, as it is before any compression
+WEIGHT = """[...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
+  .reduce((sum, entry) => sum + entry.decodedBodySize, 0)"""
+HEADINGS = "[...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(heading => Number(heading.tagName[1]))"
+HAN = "[\u4e00-\u9fff]"
+UNTRANSLATED = (
+    ""
+    if translation("gatehouse", LOCALES, ["zh_Hans"]).gettext("Sign in") != "Sign in"
+    else "the catalog lacks the pages"
+)
+# Answers with a page only when something is wrong, or only sends on.
+PASSED_THROUGH = {"/authorize/continue"}
+
+
+@EACH
+def test_a_page_is_whole_on_the_narrowest_phone(sits: Sits, name: str) -> None:
+    """No sideways scrolling at 360 pixels, one h1, headings in order, a title of its own, a known language, under 50 KB."""
+    person, place = sits(viewport=NARROW), PAGES[name]
+    place.bring(person)
+    page = person.page
+    assert urlsplit(page.url).path == place.path
+    assert not person.scrolls_sideways
+    levels = page.evaluate(HEADINGS)
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels)), levels
+    assert re.fullmatch(r".{3,} · Gatehouse", page.title())
+    assert page.locator("html").get_attribute("lang") == "en"
+    assert page.locator("main").count() == 1
+    assert 1_000 < page.evaluate(WEIGHT) < MOST_BYTES
+    assert not page.locator("[style], style, script:not([src]), [onclick]").count(), "the policy would not let it"
+
+
+def test_every_page_is_among_them(house: House) -> None:
+    """Every address of the URL table that shows a page, or sends to the sign-in, is brought to by a line of PAGES."""
+    house.add_user()
+    visitor = http(headers={"Accept": "text/html"})
+    shown = set()
+    for path in url_table(house.world, house.app, None):  # type: ignore[arg-type]
+        answer = visitor.get(house.url + path)
+        is_page = answer.headers.get("content-type", "").startswith("text/html")
+        if is_page or answer.status_code in (302, 303):
+            shown.add(path)
+    assert shown - PASSED_THROUGH <= {place.path for place in PAGES.values()}
+
+
+@pytest.mark.skipif(bool(UNTRANSLATED), reason=UNTRANSLATED)
+@EACH
+def test_a_page_speaks_chinese(sits: Sits, name: str) -> None:
+    """Its title and its headings do, whatever names are in them; and it still fits a narrow phone."""
+    person = sits(viewport=NARROW, locale="zh-CN")
+    PAGES[name].bring(person)
+    page = person.page
+    assert page.locator("html").get_attribute("lang") == "zh-Hans"
+    said = [page.title(), *page.locator("h1, h2, label, button").all_inner_texts()]
+    assert not [text for text in said if re.search(r"[a-z]{3} [a-z]{2}", text) and not re.search(HAN, text)]
+    assert re.search(HAN, page.locator("h1").inner_text())
+    assert not person.scrolls_sideways
