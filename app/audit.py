@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.tables import audit_events
@@ -27,3 +27,14 @@ async def record(
             at=now, event=event, user_id=user_id, client_id=client_id, address=address, detail=detail
         )
     )
+
+
+FORGET_PERSON = """
+UPDATE audit_events SET address = NULL, user_id = NULL, detail = detail - '{email,name}'::text[]
+WHERE user_id = :user_id
+"""
+
+
+async def forget_person(db: AsyncConnection, user_id: str) -> int:
+    """When somebody's account is deleted: what happened stays in the log, who it was does not. How many events it was."""
+    return (await db.execute(text(FORGET_PERSON), {"user_id": user_id})).rowcount

@@ -18,6 +18,7 @@ from app.outside.fetch import Outside
 from app.outside.issuers import Issuers
 from app.outside.key_sets import KeySets
 from app.settings import Settings
+from app.tally import Tally
 from app.tokens.live import Live
 from app.tokens.secrets import Secrets
 from app.traces.recording import Traces
@@ -33,6 +34,7 @@ class World:
     pool: HotPool
     live: Live
     last_used: LastUsed
+    tally: Tally
     traces: Traces
     bodies: Bodies
     outside: Outside
@@ -59,8 +61,9 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
         key_sets = KeySets(outside)
         issuers = Issuers(outside, key_sets)
         traces = Traces(hot, secrets.traces.mac, on=settings.trace_days > 0)
+        last_used, tally, bodies = LastUsed(hot), Tally(hot), Bodies()
         yield World(
-            settings, secrets, db, hot, live, LastUsed(hot), traces, Bodies(), outside, key_sets, issuers, slots, now
+            settings, secrets, db, hot, live, last_used, tally, traces, bodies, outside, key_sets, issuers, slots, now
         )
         outside.close()
         await asyncio.wait_for(hot.close(), 5)
