@@ -25,6 +25,7 @@ HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+SCRIPTS = {"Content-Security-Policy": f"{CSP}; script-src 'self'"}
 UNANSWERABLE = N_("This request cannot be answered")
 WORDS = {
     403: N_("This did not come from our own page"),
@@ -46,8 +47,10 @@ templates = Environment(
 templates.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
 
 
-def render(template: str, *, status: int = 200, csrf: str | None = None, **context: Any) -> Response:
-    """A page with the headers that every page has."""
+def render(
+    template: str, *, status: int = 200, csrf: str | None = None, script: bool = False, **context: Any
+) -> Response:
+    """A page with the headers that every page has; `script` lets those of ours run, which are files."""
     html = templates.get_template(template).render(
         lang=spoken.get(),
         version=__version__,
@@ -56,7 +59,7 @@ def render(template: str, *, status: int = 200, csrf: str | None = None, **conte
         csrf=csrf,
         **context,
     )
-    return HTMLResponse(html, status, HEADERS)
+    return HTMLResponse(html, status, HEADERS | SCRIPTS if script else HEADERS)
 
 
 def error_page(

@@ -25,6 +25,7 @@ FLOORS = {
     "bodies": 2,
     "limits": 2,
     "last_used": 2,
+    "when": 2,
     "outside": 2,
     "replay": 2,
     "traces": 2,
