@@ -60,9 +60,11 @@ async def to_sign_in(world: World, cookie: str, user_id: str | None, now: dateti
 
 
 async def to_register(world: World, cookie: str, viewer: Viewer, now: datetime) -> Asked | None:
-    """For somebody who signed in a moment ago; what they have already is not made twice."""
+    """For somebody who signed in a moment ago; what they have already is not made twice. None when they have enough."""
     async with world.db.connect() as db:
         known = await store.passkeys_of(db, viewer.user_id)
+    if len(known) >= store.MOST:
+        return None
     asks = {
         "rp": {"name": "Gatehouse", "id": relying_party(world.settings)},
         "user": {"id": b64(viewer.user_id.encode()), "name": viewer.email, "displayName": viewer.name or viewer.email},

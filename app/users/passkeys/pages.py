@@ -20,7 +20,8 @@ from app.world import World
 SECURITY, HERE = "/account/security", "/account/security/passkeys"
 LONGEST_NAME = 60
 TOO_OLD = N_("This page was open for too long, or was used already. Try again.")
-NOT_ADDED = N_("This passkey is here already, or you have 20 of them, which is the most. Remove one first.")
+NOT_ADDED = N_("This passkey was not added, since it is here already.")
+ENOUGH = N_("You have 20 passkeys, which is the most. Remove one first.")
 
 
 async def show(request: Request, world: World) -> Response:
@@ -79,6 +80,8 @@ async def _page(world: World, visitor: Visit, name: str = "", error: str | None 
     if options.relying_party(world.settings) is None:
         raise NotFound("passkeys need a server with a name, not a bare address")
     asked = await options.to_register(world, visitor.secret, visitor.viewer, visitor.now) if visitor.is_recent else None
+    if asked is None and visitor.is_recent:
+        error = _(ENOUGH)
     return render(
         "passkey.html",
         status=400 if error else 200,
