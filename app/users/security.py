@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import audit
+from app.devices import device as in_words
 from app.http import see_other
 from app.language import _
 from app.limits import OWN_PASSWORD, forgive, hit
@@ -16,7 +17,6 @@ from app.protocol.errors import TooManyRequests
 from app.users import factors, passwords, store
 from app.users.devices import store as devices
 from app.users.devices.cookie import device
-from app.users.devices.words import words
 from app.users.login import too_many
 from app.users.passkeys import options
 from app.users.passkeys import store as passkeys
@@ -101,6 +101,7 @@ async def _page(
         "security.html",
         status=status if fault else 200,
         csrf=visitor.csrf,
+        viewer=visitor.viewer,
         account=visitor.viewer.email,
         fault={"field": fault[0], "words": fault[1]} if fault else None,
         error=fault[1] if fault else None,
@@ -127,7 +128,7 @@ def _shown_passkey(passkey: passkeys.Passkey, now: datetime) -> dict[str, object
 def _shown_device(one: devices.Device, now: datetime) -> dict[str, object]:
     return {
         "id": one.id,
-        "words": words(one.user_agent),
+        "words": in_words(one.user_agent),
         "is_this": one.is_this,
         "used": ago(one.last_used_at, now),
         "until": day(one.trusted_until),

@@ -48,4 +48,4 @@ def picture(text: str) -> str:
     """A QR code as a data: URL of an SVG, dark on light in every theme, since cameras want it so."""
     import segno  # 4 MiB that only this page needs
 
-    return segno.make(text, error="m", micro=False).svg_data_uri(border=3, dark="#000", light="#fff", omitsize=True)
+    return segno.make(text, error="m", micro=False).svg_data_uri(border=4, dark="#000", light="#fff", omitsize=True)

