@@ -92,6 +92,10 @@ def at_page(path: str) -> str:
     return AT_PAGE + path
 
 
+def is_at_page(req: str | None) -> bool:
+    return req is not None and req.startswith(AT_PAGE)
+
+
 def is_pending(req: str | None) -> bool:
     """True for a `req` that carries an authorization of an app, as far as its form tells."""
     return bool(req) and req[:1] not in (AT_DEVICE, AT_PAGE)  # type: ignore[index]

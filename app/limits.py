@@ -20,6 +20,17 @@ class Rate:
 
 LOGIN_ACCOUNT = Rate("login-account", 8, timedelta(minutes=5))  # per account and address (security.md: OWASP)
 LOGIN_ADDRESS = Rate("login-address", 20, timedelta(minutes=5))
+LOGIN_DEVICE = Rate("login-device", 8, timedelta(minutes=5))  # per account and device known to it
+LOGIN_STRANGERS = Rate(
+    "login-strangers", 5, timedelta(hours=1)
+)  # per account, from devices not known to it; then slower
+PASSKEY_ADDRESS = Rate("passkey-address", 30, timedelta(minutes=5))
+SECOND_STEP = Rate("second-step", 8, timedelta(minutes=5))  # per account and address
+SECOND_STEP_ADDRESS = Rate("second-step-address", 30, timedelta(minutes=5))
+SECOND_STEP_ACCOUNT = Rate(
+    "second-step-account", 15, timedelta(hours=6)
+)  # of a million codes, three are right at a time
+OWN_PASSWORD = Rate("own-password", 8, timedelta(minutes=5))  # per account, by somebody who is signed in
 BAD_KEY = Rate("bad-api-key", 30, timedelta(minutes=1))
 ONE_TIME_LINK = Rate("one-time-link", 20, timedelta(minutes=5))
 NEW_DEVICE = Rate("new-device", 30, timedelta(minutes=1))
@@ -34,6 +45,32 @@ ON CONFLICT (key) DO UPDATE SET
   resets_at = CASE WHEN c.resets_at <= $2 THEN $3 ELSE c.resets_at END
 RETURNING hits, resets_at
 """
+
+
+# Turns are `gap` apart, whoever comes; a turn further off than `patience` is not given.
+TURN = """
+INSERT INTO rate_counters AS c (key, hits, resets_at) VALUES ($1, 1, $2::timestamptz + $3::interval)
+ON CONFLICT (key) DO UPDATE SET hits = c.hits + 1, resets_at = greatest(c.resets_at, $2) + $3
+WHERE c.resets_at <= $2 + $4::interval
+RETURNING resets_at - $3 AS at
+"""
+
+
+async def counted(pool: HotPool, rate: Rate, who: str, now: datetime) -> int:
+    """Counts one attempt, and says how many there were in this window; past the limit too."""
+    hits: int = (await pool.fetchrow(HIT, f"{rate.name}:{who}", now, now + rate.window))["hits"]
+    return hits
+
+
+async def turn(pool: HotPool, rate: Rate, who: str, now: datetime, gap: timedelta, patience: timedelta) -> timedelta:
+    """How long to wait for one's turn. Raises TooManyRequests when the line is too long."""
+    row = await pool.fetchrow(TURN, f"{rate.name}-turn:{who}", now, gap, patience)
+    if row is None:
+        raise TooManyRequests(
+            "too many attempts; wait before trying again", retry_after=round(patience.total_seconds())
+        )
+    wait: timedelta = row["at"] - now
+    return max(wait, timedelta(0))
 
 
 async def hit(pool: HotPool, rate: Rate, who: str, now: datetime) -> None:

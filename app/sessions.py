@@ -79,8 +79,13 @@ def is_recent(viewer: Viewer, now: datetime) -> bool:
     return now - viewer.authenticated_at < RECENT
 
 
-async def start(db: AsyncConnection, request: Request, world: World, user_id: str, now: datetime) -> str:
-    """Signs the user in, in the caller's transaction, and returns the new secret: an old cookie is never promoted."""
+async def start(
+    db: AsyncConnection, request: Request, world: World, user_id: str, now: datetime, *, method: str = "link"
+) -> str:
+    """Signs the user in, in the caller's transaction, and returns the new secret: an old cookie is never promoted.
+
+    `method` is what they proved who they are with, joined by `+`: password, link, passkey, totp, recovery, device.
+    """
     await end(db, request, world)
     secret = new_cookie()
     await db.execute(
@@ -94,6 +99,7 @@ async def start(db: AsyncConnection, request: Request, world: World, user_id: st
             expires_at=now + timedelta(seconds=world.settings.session_absolute),
             user_agent=request.headers.get("user-agent", "")[:300],
             address=client_address(request, world.settings.trusted_proxies),
+            method=method,
         )
     )
     return secret

@@ -23,6 +23,7 @@ EXPIRED = {
     "codes": f"expires_at < {NOW} - interval '1 day'",
     "device_codes": f"expires_at < {NOW} - interval '1 hour'",
     "browser_sessions": "expires_at < :now",
+    "remembered_devices": "expires_at < :now",
     "one_time_links": f"expires_at < {NOW} - interval '7 days'",
     "revocations": "expires_at < :now",
     "used_once": "expires_at < :now",

@@ -29,7 +29,10 @@ from app.oauth.token import token
 from app.oauth.userinfo import userinfo
 from app.pages import page_refusal
 from app.paths import TEMPLATES
-from app.users import links, login
+from app.users import links, login, second, security
+from app.users.passkeys import pages as passkeys
+from app.users.passkeys.sign_in import sign_in as sign_in_by_passkey
+from app.users.totp import pages as totp
 from app.world import World
 
 
@@ -63,6 +66,8 @@ def url_table(world: World, mcp: ASGIApp, callers: Callers) -> Mapping[str, ASGI
         "/authorize": Door(world, page, GET=authorize, POST=authorize_by_form),
         "/authorize/continue": Door(world, page, GET=resume),
         "/login": Door(world, page, GET=login.show_login, POST=login.log_in),
+        "/login/second": Door(world, page, GET=second.show_second, POST=second.second),
+        "/login/passkey": Door(world, page, POST=sign_in_by_passkey),
         "/logout": Door(world, page, POST=login.log_out),
         "/consent": Door(world, page, GET=show_consent, POST=decide),
         "/setup": Door(world, page, GET=links.show_setup, POST=links.set_up),
@@ -79,12 +84,21 @@ def url_table(world: World, mcp: ASGIApp, callers: Callers) -> Mapping[str, ASGI
         "/account/sessions/end-others": Door(world, page, POST=browsers.sign_out_others),
         "/account/usage": Door(world, page, GET=usage.show),
         "/account/profile": Door(world, page, GET=profile.show, POST=profile.save),
+        "/account/security": Door(world, page, GET=security.show),
+        "/account/security/password": Door(world, page, POST=security.change_password),
+        "/account/security/devices": Door(world, page, POST=security.forget_devices),
+        "/account/security/totp": Door(world, page, GET=totp.show, POST=totp.turn_on),
+        "/account/security/totp/remove": Door(world, page, POST=totp.turn_off),
+        "/account/security/recovery": Door(world, page, POST=totp.new_recovery_codes),
+        "/account/security/passkeys": Door(world, page, GET=passkeys.show, POST=passkeys.register),
+        "/account/security/passkeys/remove": Door(world, page, POST=passkeys.remove),
         "/account/export": Door(world, page, POST=export),
         "/account/delete": Door(world, page, GET=leave.show, POST=leave.delete),
         "/goodbye": Door(world, page, GET=leave.goodbye),
         "/": Door(world, page, GET=landing.landing),
         "/static/gatehouse.css": Door(world, GET=_static("gatehouse.css", "text/css")),
         "/static/copy.js": Door(world, GET=_static("copy.js", "text/javascript")),
+        "/static/passkeys.js": Door(world, GET=_static("passkeys.js", "text/javascript")),
         "/static/icon.svg": Door(world, GET=_static("icon.svg", "image/svg+xml")),
         "/healthz": Door(world, GET=health.healthz),
         "/readyz": Door(world, GET=health.readyz),

@@ -1,4 +1,4 @@
-"""`gatehouse user add|list|disable|enable|reset-password`."""
+"""`gatehouse user add|list|disable|enable|reset-password|reset-factors`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app import audit
 from app.cli.console import Json, Refused, say, show
 from app.cli.operating import operate
 from app.protocol.email import normal_email
-from app.users import accounts, passwords, store
+from app.users import accounts, factors, passwords, store
 from app.world import World
 
 commands = typer.Typer(name="user", help="The people who may sign in.", no_args_is_help=True)
@@ -134,3 +134,23 @@ def reset_password(email: Email, password_stdin: FromStdin = False) -> None:
 
     link = operate(work)
     say(f"They choose a new password here, once, within a day: {link}" if link else f"{address} has a new password.")
+
+
+@commands.command("reset-factors")
+def reset_factors(email: Email) -> None:
+    """For a lost phone: remove codes, recovery codes, passkeys and remembered devices; every browser is signed out."""
+    address = _email(email)
+
+    async def work(world: World) -> tuple[bool, int]:
+        async with world.db.begin() as db:
+            user = await store.by_email(db, address)
+            removed = await factors.reset(db, user.id, world.now()) if user else None
+        if removed is None:
+            raise Refused(f"{address} has no account")
+        return removed
+
+    had_totp, passkeys = operate(work)
+    count = f"{passkeys} passkey{'' if passkeys == 1 else 's'}"
+    say(
+        f"Removed from {address}: {'codes from an app, ' if had_totp else ''}{count}. They sign in with their password."
+    )

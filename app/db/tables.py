@@ -76,7 +76,56 @@ browser_sessions = Table(
     moment("expires_at"),
     Column("user_agent", Text, nullable=False),
     Column("address", Text, nullable=False),
+    Column("method", Text),  # what it was signed in with, such as password+totp; absent in old ones
     Index("ix_browser_sessions_user_id_created_at_id", "user_id", "created_at", "id"),
+)
+
+# A browser that signed somebody in before (OWASP device cookies); until `trusted_until` it needs no second step.
+remembered_devices = Table(
+    "remembered_devices",
+    metadata,
+    Column("fingerprint", LargeBinary, primary_key=True),
+    owner(primary_key=True, index=True),
+    Column("id", Text, nullable=False, unique=True),
+    moment("created_at"),
+    moment("last_used_at"),
+    Column("expires_at", DateTime(timezone=True), nullable=False, index=True),
+    moment("trusted_until", nullable=True),
+    Column("user_agent", Text, nullable=False),
+)
+
+# RFC 6238: the key sealed for its user, and the last step that was used, since each is good once.
+totp = Table(
+    "totp",
+    metadata,
+    owner(primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("last_step", BigInteger, nullable=False),
+    moment("created_at"),
+)
+
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    owner(primary_key=True),
+    Column("fingerprint", LargeBinary, primary_key=True),
+    moment("created_at"),
+    moment("used_at", nullable=True),
+)
+
+passkeys = Table(
+    "passkeys",
+    metadata,
+    Column("credential_id", LargeBinary, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    owner(index=True),
+    Column("name", Text, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),  # COSE (RFC 9052)
+    Column("sign_count", BigInteger, nullable=False),
+    Column("transports", ARRAY(Text), nullable=False),
+    Column("backed_up", Boolean, nullable=False),  # a copy of it is kept by its provider
+    moment("created_at"),
+    moment("last_used_at", nullable=True),
 )
 
 one_time_links = Table(

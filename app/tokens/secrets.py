@@ -16,7 +16,17 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from app.protocol import user_code
 
-PURPOSES = ("signing keys", "refresh", "pending", "forms", "mcp request state", "traces", "dpop nonce")
+PURPOSES = (
+    "signing keys",
+    "refresh",
+    "pending",
+    "forms",
+    "mcp request state",
+    "traces",
+    "dpop nonce",
+    "totp",
+    "sign-in",
+)
 API_KEY, CODE, CLIENT_SECRET, REFRESH, LINK = "gh_key_", "gh_code_", "gh_cs_", "gh_rt_", "gh_link_"
 REGISTRATION, DEVICE = "gh_rat_", "gh_dc_"  # RFC 7592 registration_access_token, RFC 8628 device_code
 
@@ -114,6 +124,8 @@ class Secrets:
     request_state: Purpose
     traces: Purpose
     dpop_nonce: Purpose
+    totp: Purpose  # the context is the user's id
+    sign_in: Purpose  # what a sign-in holds between two steps; the context is which step, and the browser's cookie
 
     @staticmethod
     def of(texts: tuple[str, ...]) -> Secrets:

@@ -15,6 +15,8 @@ WHAT: dict[str, str] = {
     "/authorize": "authorize",
     "/authorize/continue": "authorize",
     "/login": "sign-in",
+    "/login/second": "sign-in",
+    "/login/passkey": "sign-in",
     "/consent": "consent",
     "/token": "token",
     "/auth/token": "token",

@@ -10,6 +10,7 @@ from app import audit
 from app.tokens.secrets import LINK, fingerprint, new_id, new_secret
 from app.tokens.store import revoke
 from app.users import store
+from app.users.devices import store as devices
 
 LINK_LIFETIME = timedelta(hours=24)
 
@@ -33,9 +34,10 @@ async def create(
 
 
 async def change_password(db: AsyncConnection, user_id: str, hashed: str, now: datetime) -> None:
-    """The new password, and every browser signed out."""
+    """The new password, and every browser signed out and forgotten."""
     await store.set_password(db, user_id, hashed, now)
     await store.sign_out_everywhere(db, user_id)
+    await devices.forget(db, user_id)
     await audit.record(db, "password.changed", now, user_id=user_id)
 
 

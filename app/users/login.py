@@ -2,82 +2,60 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from datetime import datetime
-
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app import audit, sessions
-from app.clients import store as clients
-from app.flow import after, brought, is_at_device, is_pending, opened, step
+from app.flow import step
 from app.http import client_address, form, see_other
-from app.limits import LOGIN_ACCOUNT, LOGIN_ADDRESS, forgive, hit
-from app.pages import render
-from app.protocol import redirect_uri as uris
+from app.language import _, ngettext
 from app.protocol.email import normal_email
-from app.protocol.errors import InvalidRequest, TooManyRequests
+from app.protocol.errors import TooManyRequests
 from app.protocol.params import Params, parse
-from app.tokens.secrets import fingerprint
 from app.traces.recording import note
-from app.users import passwords, store
+from app.users import passwords, store, throttle
+from app.users.login_page import login_page
+from app.users.sign_in import first_factor_done
 from app.world import World
-
-WRONG = "That e-mail and password do not belong together."
 
 
 async def show_login(request: Request, world: World) -> Response:
-    """The sign-in page, for a pending authorization or for the account page."""
+    """The sign-in page, for a pending authorization or for a page of ours."""
     params = parse(request.scope["query_string"])
-    return await _page(request, world, params.get("req"), world.now())
+    return await login_page(request, world, params.get("req"), world.now())
 
 
 async def log_in(request: Request, world: World) -> Response:
-    """A new session, and back to what was interrupted."""
-    now = world.now()
+    """The password; then the second step, or back to what was interrupted."""
     fields = await form(request, world)
     sessions.check_form(request, world, fields)
-    req = fields.get("req")
     email, password = normal_email(fields.get("email") or ""), fields.verbatim("password") or ""
-    address = client_address(request, world.settings.trusted_proxies)
     try:
-        await hit(world.pool, LOGIN_ADDRESS, address, now)
-        await hit(world.pool, LOGIN_ACCOUNT, _key(email, address), now)
+        attempt = await throttle.admit(request, world, email, world.now())
     except TooManyRequests as refusal:
-        minutes = -(-(refusal.retry_after or 60) // 60)
         note(error=refusal.error, description=refusal.description)
-        again = f"Too many attempts. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
-        page = await _page(request, world, req, now, fields, again, 429)
+        page = await _again(request, world, fields, too_many(refusal), 429)
         page.headers.update(refusal.headers)
         return page
     found = await store.login(world.pool, email) if email else None
     if not await passwords.matches(found[1] if found else None, password, world.hashing) or found is None:
-        async with world.db.begin() as db:
-            await audit.record(db, "login.refused", now, address=address)
-        note(error="wrong_password", description=WRONG)
-        return await _page(request, world, req, now, fields, WRONG, 400)
-    return await _welcome(request, world, found, password, req, _key(email, address), now)
-
-
-async def _welcome(
-    request: Request, world: World, found: tuple[str, str], password: str, req: str | None, key: str, now: datetime
-) -> Response:
-    user_id, stored = found
-    better = await passwords.hashed(password, world.hashing) if passwords.needs_rehash(stored) else None
-    async with world.db.begin() as db:
-        if better is not None:
-            await store.set_password(db, user_id, better, now)
-        secret = await sessions.start(db, request, world, user_id, now)
         address = client_address(request, world.settings.trusted_proxies)
-        await audit.record(db, "login", now, user_id=user_id, address=address)
-    await forgive(world.pool, LOGIN_ACCOUNT, key)
-    note(user_id=user_id, signed_in=True, link=brought(req))
-    if is_pending(req):
-        with suppress(InvalidRequest):
-            opened(req, world, now)  # says in the trace which sign-in this was
-    response = see_other(after(req))
-    sessions.set_cookie(response, world, secret)
-    return response
+        async with world.db.begin() as db:
+            await audit.record(db, "login.refused", world.now(), address=address)
+        wrong = _("That e-mail and password do not belong together.")
+        note(error="wrong_password", description="That e-mail and password do not belong together.")
+        return await _again(request, world, fields, wrong, 400)
+    await throttle.was_right(world, attempt)
+    await _keep_hash_fresh(world, *found, password)
+    return await first_factor_done(request, world, found[0], "password", fields.get("req"), world.now())
+
+
+async def _keep_hash_fresh(world: World, user_id: str, stored: str, password: str) -> None:
+    """Whoever comes with the right password gets it hashed with today's parameters."""
+    if passwords.needs_rehash(stored):
+        better = await passwords.hashed(password, world.hashing)
+        async with world.db.begin() as db:
+            await store.set_password(db, user_id, better, world.now())
 
 
 async def log_out(request: Request, world: World) -> Response:
@@ -92,37 +70,18 @@ async def log_out(request: Request, world: World) -> Response:
     return response
 
 
-async def _page(
-    request: Request,
-    world: World,
-    req: str | None,
-    now: datetime,
-    fields: Params | None = None,
-    error: str | None = None,
-    status: int = 200,
-) -> Response:
-    pending = opened(req, world, now) if is_pending(req) else None
-    note(link=brought(req))
-    client = await clients.client(world.pool, pending.client_id) if pending else None
-    note(client_name=client.client_name if client else None)
-    secret = sessions.cookie(request, world)
-    fresh = secret or sessions.new_cookie()
-    response = render(
-        "login.html",
-        status=status,
-        csrf=sessions.form_token(fresh, world),
-        req=req or "",
-        email=(fields.get("email") if fields else pending.login_hint if pending else None) or "",
-        error=error,
-        client_name=client.client_name if client else None,
-        redirect_host=uris.shown_host(pending.redirect_uri) if pending else None,
-        at_device=is_at_device(req),
-    )
-    if secret is None:
-        sessions.set_cookie(response, world, fresh)
-    return response
+def too_many(refusal: TooManyRequests) -> str:
+    """When to come again, in the words of the page."""
+    seconds = refusal.retry_after or 60
+    if seconds < 60:
+        return _("Too many attempts. Wait a few seconds and try again.")
+    minutes = -(-seconds // 60)
+    return ngettext(
+        "Too many attempts. Try again in %(num)s minute.", "Too many attempts. Try again in %(num)s minutes.", minutes
+    ) % {"num": minutes}
 
 
-def _key(email: str | None, address: str) -> str:
-    """Whose attempts are counted together; the e-mail itself is not kept."""
-    return f"{fingerprint(email or '').hex()}:{address}"
+async def _again(request: Request, world: World, fields: Params, error: str, status: int) -> Response:
+    """The page once more, with what was typed but the password."""
+    email = fields.get("email")
+    return await login_page(request, world, fields.get("req"), world.now(), email=email, error=error, status=status)

@@ -75,8 +75,18 @@ async def set_disabled(db: AsyncConnection, email: str, disabled_at: datetime | 
     return user_id
 
 
-async def sign_out_everywhere(db: AsyncConnection, user_id: str) -> None:
-    await db.execute(delete(browser_sessions).where(browser_sessions.c.user_id == user_id))
+async def sign_out_everywhere(db: AsyncConnection, user_id: str, *, but: str | None = None) -> None:
+    """Ends every session of this user, `but` the one of this id."""
+    gone = delete(browser_sessions).where(browser_sessions.c.user_id == user_id)
+    await db.execute(gone if but is None else gone.where(browser_sessions.c.id != but))
+
+
+async def password_of(db: AsyncConnection, user_id: str) -> tuple[str, datetime] | None:
+    """The hash, and since when."""
+    row = (
+        await db.execute(select(passwords.c.hash, passwords.c.changed_at).where(passwords.c.user_id == user_id))
+    ).first()
+    return None if row is None else (row.hash, row.changed_at)
 
 
 async def add_link(

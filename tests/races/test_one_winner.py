@@ -15,7 +15,9 @@ import pytest
 from app.protocol.metadata import JWT_BEARER
 from app.users.accounts import new_link
 from tests.actors import DEVICE_CODE, App, Browser, Device, http
+from tests.authenticators import Authenticator, add, options
 from tests.conftest import House
+from tests.factors import first_step, set_up
 from tests.holders import WHOAMI, Holder
 from tests.signers import Provider
 from tests.websites import Website
@@ -306,3 +308,60 @@ def test_of_many_admins_who_all_leave_at_once_one_stays(house: House) -> None:
     gone = house.wait_for(all_at_once())
     assert sorted(gone) == [False] + [True] * 7  # type: ignore[call-overload]
     assert house.sql("SELECT count(*) FROM users WHERE is_admin") == [(1,)]
+
+
+@pytest.mark.parametrize("kind", ["code", "recovery"])
+def test_one_second_step_lets_one_in(house: House, blocked: Any, kind: str) -> None:
+    """RFC 6238 §5.2, NIST SP 800-63B-4 §3.1.2: whoever looks over a shoulder and types as fast comes too late."""
+    user_id = house.add_user()
+    browser = Browser(house.url)
+    browser.sign_in()
+    phone = set_up(house, browser)
+    typed = {"code": phone.next_code()} if kind == "code" else {"recovery": phone.recovery[0]}
+    table = "totp" if kind == "code" else "recovery_codes"
+    other = Browser(house.url)
+    page = first_step(other)
+    fields = {name: page.field(name) for name in ("csrf", "half", "req")} | typed
+    for counter in (
+        f"second-step:{user_id}:127.0.0.1",
+        f"second-step-account:{user_id}",
+        "second-step-address:127.0.0.1",
+    ):
+        house.sql("INSERT INTO rate_counters VALUES (:key, -100, now() + '1 h')", key=counter)
+
+    def attempt(_: int, client: httpx2.Client) -> httpx2.Response:
+        client.cookies.update(dict(other.http.cookies))
+        return client.post(f"{house.url}/login/second", data=fields)
+
+    responses = blocked(table, lambda: race(house, attempt))
+    statuses = [response.status_code for response in responses]
+    assert (statuses.count(303), set(statuses) - {303}) in [(1, {400}), (1, {400, 429})], (
+        "counted anew after the winner"
+    )
+    assert house.sql("SELECT count(*) FROM browser_sessions WHERE method LIKE 'password+%'") == [(1,)]
+    assert house.sql("SELECT count(*) FROM audit_events WHERE event = 'second_step.refused'") == [
+        (statuses.count(400),)
+    ]
+
+
+def test_one_passkey_answer_lets_one_in(house: House) -> None:
+    """WebAuthn §13.4.3: a challenge is used once, even by those who hold the cookie and the answer."""
+    house.add_user()
+    browser = Browser(house.url)
+    browser.sign_in()
+    passkey = Authenticator(house.url, steps=0)
+    add(browser, passkey)
+    other = Browser(house.url)
+    page = other.open("/login")
+    fields = {name: page.field(name) for name in ("csrf", "challenge", "req")} | {
+        "credential": passkey.get(options(page))
+    }
+    cookies = dict(other.http.cookies)
+    house.sql("INSERT INTO rate_counters VALUES ('passkey-address:127.0.0.1', -100, now() + '1 h')")
+
+    def attempt(_: int, client: httpx2.Client) -> httpx2.Response:
+        client.cookies.update(cookies)
+        return client.post(f"{house.url}/login/passkey", data=fields)
+
+    assert sorted(response.status_code for response in race(house, attempt)) == [303] + [400] * (RACERS - 1)
+    assert house.sql("SELECT count(*) FROM browser_sessions WHERE method = 'passkey'") == [(1,)]

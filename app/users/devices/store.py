@@ -1,0 +1,93 @@
+"""SQL of the devices that signed somebody in before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db.engine import HotPool
+from app.db.tables import remembered_devices
+from app.tokens.secrets import new_id
+
+KNOWN_FOR = timedelta(days=90)
+TRUSTED_FOR = timedelta(days=30)
+SHOWN = 50
+
+IS_KNOWN = """
+SELECT true FROM remembered_devices d JOIN users u ON u.id = d.user_id
+WHERE d.fingerprint = $1 AND d.expires_at > $3 AND u.email = $2
+"""
+IS_TRUSTED = "SELECT true FROM remembered_devices WHERE fingerprint = $1 AND user_id = $2 AND trusted_until > $3"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A browser that needs no second step."""
+
+    id: str
+    user_agent: str
+    last_used_at: datetime
+    trusted_until: datetime
+    is_this: bool
+
+
+async def is_known(pool: HotPool, device: bytes, email: str, now: datetime) -> bool:
+    """Whether the owner of this e-mail signed in on this device before."""
+    return await pool.fetchrow(IS_KNOWN, device, email, now) is not None
+
+
+async def is_trusted(pool: HotPool, device: bytes, user_id: str, now: datetime) -> bool:
+    """Whether this user needs no second step on this device."""
+    return await pool.fetchrow(IS_TRUSTED, device, user_id, now) is not None
+
+
+async def remember(
+    db: AsyncConnection,
+    old: bytes | None,
+    new: bytes,
+    user_id: str,
+    user_agent: str,
+    now: datetime,
+    *,
+    trusted_until: datetime | None,
+) -> None:
+    """This device is known by its new secret from now on, for everybody who signs in on it; the old one is worth nothing."""
+    c = remembered_devices.c
+    if old is not None:
+        await db.execute(update(remembered_devices).where(c.fingerprint == old).values(fingerprint=new))
+    row = upsert(remembered_devices).values(
+        fingerprint=new,
+        user_id=user_id,
+        id=new_id("dev"),
+        created_at=now,
+        last_used_at=now,
+        expires_at=now + KNOWN_FOR,
+        trusted_until=trusted_until,
+        user_agent=user_agent[:300],
+    )
+    changed = {name: row.excluded[name] for name in ("last_used_at", "expires_at", "user_agent")}
+    if trusted_until is not None:
+        changed["trusted_until"] = row.excluded.trusted_until
+    await db.execute(row.on_conflict_do_update(index_elements=["fingerprint", "user_id"], set_=changed))
+
+
+async def trusted(db: AsyncConnection, user_id: str, this: bytes | None, now: datetime) -> list[Device]:
+    """The devices that skip the second step, the last used first, at most SHOWN."""
+    c = remembered_devices.c
+    found = select(c.id, c.user_agent, c.last_used_at, c.trusted_until, c.fingerprint).where(
+        c.user_id == user_id, c.trusted_until > now
+    )
+    rows = await db.execute(found.order_by(c.last_used_at.desc()).limit(SHOWN))
+    return [Device(*row[:4], row.fingerprint == this) for row in rows]
+
+
+async def forget(db: AsyncConnection, user_id: str, device_id: str | None = None) -> int:
+    """How many devices this user is unknown on from now: the one named, or all."""
+    gone = delete(remembered_devices).where(remembered_devices.c.user_id == user_id)
+    if device_id is not None:
+        gone = gone.where(remembered_devices.c.id == device_id)
+    return (await db.execute(gone)).rowcount

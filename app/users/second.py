@@ -1,0 +1,126 @@
+"""GET and POST /login/second: a code of the phone, or a recovery code, after the first step (RFC 6238, NIST SP 800-63B-4 §2.2)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app import audit, sessions
+from app.flow import step
+from app.http import client_address, form
+from app.language import N_, _
+from app.limits import SECOND_STEP, SECOND_STEP_ACCOUNT, SECOND_STEP_ADDRESS, forgive, hit
+from app.pages import error_page, render
+from app.protocol.errors import TooManyRequests
+from app.protocol.params import Params, parse
+from app.traces.recording import note
+from app.users import half
+from app.users.login import too_many
+from app.users.sign_in import enter, welcome
+from app.users.totp import codes, recovery, store
+from app.world import World
+
+WRONG = N_("That code is not right. Codes change every half minute: type the one that is shown now.")
+WRONG_RECOVERY = N_("That is not one of your recovery codes, or it was used already.")
+USED = N_("That code was used already. Wait for the next one.")
+
+
+async def show_second(request: Request, world: World) -> Response:
+    params = parse(request.scope["query_string"])
+    text, secret = params.get("half") or "", sessions.cookie(request, world)
+    if secret is None or half.opened(text, world, secret, world.now()) is None:
+        return _over(params.get("req"))
+    return _page(request, world, params, secret)
+
+
+async def second(request: Request, world: World) -> Response:
+    """In, by a code that is good once."""
+    fields, now = await form(request, world), world.now()
+    secret = sessions.check_form(request, world, fields)
+    taken = half.opened(fields.get("half") or "", world, secret, now)
+    sealed = await store.sealed_key(world.pool, taken.user_id, taken.at) if taken else None
+    if taken is None or sealed is None:
+        return _over(fields.get("req"))
+    address = client_address(request, world.settings.trusted_proxies)
+    by_recovery = bool(fields.get("recovery"))
+    try:
+        await _count(world, taken.user_id, address, now, guessable=not by_recovery)
+    except TooManyRequests as refusal:
+        note(error=refusal.error, description=refusal.description)
+        page = _page(request, world, fields, secret, too_many(refusal), 429)
+        page.headers.update(refusal.headers)
+        return page
+    key = world.secrets.totp.open(sealed, taken.user_id.encode()).decode()
+    async with world.db.begin() as db:
+        wrong = await (_recover if by_recovery else _prove)(db, taken.user_id, key, fields, address, now)
+        if wrong is None:
+            method = f"{taken.method}+{'recovery' if by_recovery else 'totp'}"
+            trust = bool(fields.get("remember"))
+            entered = await enter(db, request, world, taken.user_id, method, now, trust_device=trust)
+    if wrong is not None:
+        note(error="wrong_code", description=wrong)
+        return _page(request, world, fields, secret, _(wrong), 400)
+    await forgive(world.pool, SECOND_STEP, f"{taken.user_id}:{address}")
+    await forgive(world.pool, SECOND_STEP_ACCOUNT, taken.user_id)
+    return welcome(world, entered, taken.user_id, fields.get("req"), now)
+
+
+async def _count(world: World, user_id: str, address: str, now: datetime, *, guessable: bool) -> None:
+    """Six digits can be guessed by many at once, so the account counts too; recovery codes cannot. Raises TooManyRequests."""
+    await hit(world.pool, SECOND_STEP_ADDRESS, address, now)
+    await hit(world.pool, SECOND_STEP, f"{user_id}:{address}", now)
+    if guessable:
+        await hit(world.pool, SECOND_STEP_ACCOUNT, user_id, now)
+
+
+async def _prove(
+    db: AsyncConnection, user_id: str, key: str, fields: Params, address: str, now: datetime
+) -> str | None:
+    """What is wrong with the code, or None, and it is used."""
+    found = codes.matching_step(key, fields.get("code") or "", now)
+    if found is not None and await store.use_step(db, user_id, found):
+        return None
+    await audit.record(db, "second_step.refused", now, user_id=user_id, address=address, reused=found is not None)
+    return WRONG if found is None else USED
+
+
+async def _recover(
+    db: AsyncConnection, user_id: str, key: str, fields: Params, address: str, now: datetime
+) -> str | None:
+    """As `_prove`, for a recovery code."""
+    code = recovery.normal(fields.get("recovery") or "")
+    if code is not None and await store.use_recovery_code(db, user_id, recovery.key(user_id, code), now):
+        left = await store.recovery_codes_left(db, user_id)
+        await audit.record(db, "recovery_code.used", now, user_id=user_id, address=address, left=left)
+        return None
+    await audit.record(db, "second_step.refused", now, user_id=user_id, address=address, recovery=True)
+    return WRONG_RECOVERY
+
+
+def _page(
+    request: Request, world: World, params: Params, secret: str, error: str | None = None, status: int = 200
+) -> Response:
+    return render(
+        "second.html",
+        status=status,
+        csrf=sessions.form_token(secret, world),
+        half=params.get("half") or "",
+        req=params.get("req") or "",
+        recovering=bool(params.get("recovery")),
+        remember=bool(params.get("remember")),
+        error=error,
+    )
+
+
+def _over(req: str | None) -> Response:
+    """Too old, another browser's, or the password changed meanwhile."""
+    note(error="second_step_over", description="the second step took too long")
+    return error_page(
+        _("Between the two steps of your sign-in too much time went by, or it began in another browser."),
+        heading=_("Please sign in again"),
+        link=step("/login", req) if req else "/login",
+        link_text=_("Sign in"),
+    )

@@ -1,0 +1,135 @@
+"""GET /account/security and the forms on it: the password, and the devices that are remembered (NIST SP 800-63B-4 §4.1.4)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app import audit
+from app.devices import device as in_words
+from app.http import see_other
+from app.language import _
+from app.limits import OWN_PASSWORD, forgive, hit
+from app.pages import render
+from app.protocol.errors import TooManyRequests
+from app.users import factors, passwords, store
+from app.users.devices import store as devices
+from app.users.devices.cookie import device
+from app.users.login import too_many
+from app.users.passkeys import options
+from app.users.passkeys import store as passkeys
+from app.users.totp import store as totp
+from app.users.visits import Visit, sent, visit
+from app.when import ago, day
+from app.world import World
+
+HERE = "/account/security"
+
+
+async def show(request: Request, world: World) -> Response:
+    visitor = await visit(request, world, HERE)
+    return visitor if isinstance(visitor, Response) else await _page(request, world, visitor)
+
+
+async def change_password(request: Request, world: World) -> Response:
+    """The current one is asked; who has none signs in another way just before."""
+    arrived = await sent(request, world, HERE, recent=False)
+    if isinstance(arrived, Response):
+        return arrived
+    visitor, fields = arrived
+    user_id, now = visitor.viewer.user_id, visitor.now
+    current, new = fields.verbatim("current") or "", fields.verbatim("password") or ""
+    async with world.db.connect() as db:
+        had = await store.password_of(db, user_id)
+    if had is None and not visitor.is_recent:
+        return await _sign_in_first(request, world)
+    try:
+        await hit(world.pool, OWN_PASSWORD, user_id, now)
+    except TooManyRequests as refusal:
+        return await _page(request, world, visitor, ("current", too_many(refusal)), 429)
+    if had is not None and not await passwords.matches(had[0], current, world.hashing):
+        async with world.db.begin() as db:
+            await audit.record(db, "password.change_refused", now, user_id=user_id, address=visitor.address)
+        return await _page(request, world, visitor, ("current", _("That is not your current password.")))
+    wrong = passwords.fault(new)
+    if wrong:
+        return await _page(request, world, visitor, ("password", wrong))
+    hashed = await passwords.hashed(new, world.hashing)
+    async with world.db.begin() as db:
+        await store.set_password(db, user_id, hashed, now)
+        await factors.changed(db, visitor.viewer, "password.changed", visitor.address, now)
+    await forgive(world.pool, OWN_PASSWORD, user_id)
+    return see_other(f"{HERE}?changed=password#password-heading")
+
+
+async def forget_devices(request: Request, world: World) -> Response:
+    """One of them, or all: there the second step is asked again."""
+    arrived = await sent(request, world, HERE, recent=False)
+    if isinstance(arrived, Response):
+        return arrived
+    visitor, fields = arrived
+    user_id = visitor.viewer.user_id
+    async with world.db.begin() as db:
+        count = await devices.forget(db, user_id, fields.get("id"))
+        if count:
+            await audit.record(
+                db, "remembered_device.forgotten", visitor.now, user_id=user_id, address=visitor.address, devices=count
+            )
+    return see_other(f"{HERE}#devices")
+
+
+async def _sign_in_first(request: Request, world: World) -> Response:
+    asked = await visit(request, world, HERE, recent=True)
+    assert isinstance(asked, Response)
+    return asked
+
+
+async def _page(
+    request: Request, world: World, visitor: Visit, fault: tuple[str, str] | None = None, status: int = 400
+) -> Response:
+    """`fault` is the field and what is wrong with it."""
+    user_id, now = visitor.viewer.user_id, visitor.now
+    async with world.db.connect() as db:
+        had = await store.password_of(db, user_id)
+        since = await totp.on_since(db, user_id)
+        left = await totp.recovery_codes_left(db, user_id) if since else 0
+        owned = await passkeys.passkeys_of(db, user_id)
+        trusted = await devices.trusted(db, user_id, device(request, world), now)
+    return render(
+        "security.html",
+        status=status if fault else 200,
+        csrf=visitor.csrf,
+        viewer=visitor.viewer,
+        account=visitor.viewer.email,
+        fault={"field": fault[0], "words": fault[1]} if fault else None,
+        error=fault[1] if fault else None,
+        password_since=day(had[1]) if had else None,
+        changed="changed=password" in request.url.query,
+        totp_since=day(since) if since else None,
+        recovery_left=left,
+        has_passkeys=options.relying_party(world.settings) is not None,
+        passkeys=[_shown_passkey(one, now) for one in owned],
+        devices=[_shown_device(one, now) for one in trusted],
+    )
+
+
+def _shown_passkey(passkey: passkeys.Passkey, now: datetime) -> dict[str, object]:
+    return {
+        "id": passkey.id,
+        "name": passkey.name,
+        "backed_up": passkey.backed_up,
+        "made": day(passkey.created_at),
+        "used": ago(passkey.last_used_at, now) if passkey.last_used_at else None,
+    }
+
+
+def _shown_device(one: devices.Device, now: datetime) -> dict[str, object]:
+    return {
+        "id": one.id,
+        "words": in_words(one.user_agent),
+        "is_this": one.is_this,
+        "used": ago(one.last_used_at, now),
+        "until": day(one.trusted_until),
+    }

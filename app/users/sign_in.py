@@ -1,0 +1,97 @@
+"""What every way of signing in comes to: a second step where there is one, a new session, and back to what was interrupted."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlencode
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app import audit, sessions
+from app.flow import after, brought, is_pending, opened
+from app.http import client_address, see_other
+from app.protocol.errors import InvalidRequest
+from app.tokens.secrets import fingerprint
+from app.traces.recording import note
+from app.users import half
+from app.users.devices import store as devices
+from app.users.devices.cookie import device, new_device, set_device
+from app.users.totp import store as totp
+from app.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """The secrets of the two cookies."""
+
+    session: str
+    device: str
+
+
+async def first_factor_done(
+    request: Request, world: World, user_id: str, method: str, req: str | None, now: datetime
+) -> Response:
+    """For whoever proved one thing (`method`: password, link): on to the second step, or in, where none is asked."""
+    if await totp.is_on(world.pool, user_id):
+        this = device(request, world)
+        if this is None or not await devices.is_trusted(world.pool, this, user_id, now):
+            return _to_second_step(request, world, half.Half(user_id, method, now), req)
+        method = f"{method}+device"
+    async with world.db.begin() as db:
+        entered = await enter(db, request, world, user_id, method, now)
+    return welcome(world, entered, user_id, req, now)
+
+
+async def enter(
+    db: AsyncConnection,
+    request: Request,
+    world: World,
+    user_id: str,
+    method: str,
+    now: datetime,
+    *,
+    trust_device: bool = False,
+) -> Entered:
+    """A session of its own for this sign-in, and this device known from now on, in the caller's transaction."""
+    session, new = await sessions.start(db, request, world, user_id, now, method=method), new_device()
+    await devices.remember(
+        db,
+        device(request, world),
+        fingerprint(new),
+        user_id,
+        request.headers.get("user-agent", ""),
+        now,
+        trusted_until=now + devices.TRUSTED_FOR if trust_device else None,
+    )
+    address = client_address(request, world.settings.trusted_proxies)
+    await audit.record(db, "login", now, user_id=user_id, address=address, method=method)
+    if trust_device:
+        await audit.record(db, "remembered_device.added", now, user_id=user_id, address=address)
+    return Entered(session, new)
+
+
+def welcome(world: World, entered: Entered, user_id: str, req: str | None, now: datetime) -> Response:
+    """The cookies, and back to the authorization or the page."""
+    note(user_id=user_id, signed_in=True, link=brought(req))
+    if is_pending(req):
+        with suppress(InvalidRequest):
+            opened(req, world, now)  # says in the trace which sign-in this was
+    response = see_other(after(req))
+    sessions.set_cookie(response, world, entered.session)
+    set_device(response, world, entered.device)
+    return response
+
+
+def _to_second_step(request: Request, world: World, taken: half.Half, req: str | None) -> Response:
+    secret = sessions.cookie(request, world)
+    fresh = secret or sessions.new_cookie()
+    query = {"half": half.sealed(taken, world, fresh), **({"req": req} if req else {})}
+    note(next="second step")
+    response = see_other(f"/login/second?{urlencode(query)}")
+    if secret is None:
+        sessions.set_cookie(response, world, fresh)
+    return response
