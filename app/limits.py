@@ -22,6 +22,8 @@ LOGIN_ACCOUNT = Rate("login-account", 8, timedelta(minutes=5))  # per account an
 LOGIN_ADDRESS = Rate("login-address", 20, timedelta(minutes=5))
 BAD_KEY = Rate("bad-api-key", 30, timedelta(minutes=1))
 ONE_TIME_LINK = Rate("one-time-link", 20, timedelta(minutes=5))
+MAIL_ADDRESS = Rate("mail-address", 10, timedelta(minutes=10))  # letters asked for from one place
+MAIL_ACCOUNT = Rate("mail-account", 5, timedelta(hours=1))  # letters to one mailbox
 NEW_DEVICE = Rate("new-device", 30, timedelta(minutes=1))
 DEVICE_ACCOUNT = Rate("device-account", 10, timedelta(minutes=5))  # RFC 8628 §5.1: of 20^8 codes
 DEVICE_ADDRESS = Rate("device-address", 30, timedelta(minutes=5))

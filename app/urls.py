@@ -28,7 +28,8 @@ from app.oauth.token import token
 from app.oauth.userinfo import userinfo
 from app.pages import page_refusal
 from app.paths import TEMPLATES
-from app.users import links, login
+from app.users import by_mail, links, login, new_email, sign_in_link, sign_up
+from app.users.invitations import pages as invitations
 from app.world import World
 
 
@@ -66,6 +67,14 @@ def url_table(world: World, mcp: ASGIApp, callers: Callers) -> Mapping[str, ASGI
         "/consent": Door(world, page, GET=show_consent, POST=decide),
         "/setup": Door(world, page, GET=links.show_setup, POST=links.set_up),
         "/password": Door(world, page, GET=links.show_password, POST=links.set_password),
+        "/password/forgot": Door(world, page, GET=by_mail.show_forgot, POST=by_mail.forgot),
+        "/login/link": Door(world, page, GET=by_mail.show_link, POST=by_mail.send_link),
+        "/login/link/open": Door(world, page, GET=sign_in_link.show_open, POST=sign_in_link.open_link),
+        "/sign-up": Door(world, page, GET=sign_up.show_sign_up, POST=sign_up.sign_up),
+        "/sign-up/verify": Door(world, page, GET=sign_up.show_verify, POST=sign_up.verify),
+        "/invitation": Door(world, page, GET=invitations.show_invitation, POST=invitations.accept),
+        "/account/email": Door(world, page, GET=new_email.show_email, POST=new_email.ask_for_email),
+        "/account/email/verify": Door(world, page, GET=new_email.show_verify, POST=new_email.verify),
         "/account": Door(world, page, GET=account.account),
         "/account/connections/revoke": Door(world, page, POST=account.revoke_connection),
         "/account/api-keys": Door(world, page, POST=account.create_key),

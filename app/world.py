@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.bodies import Bodies
 from app.db.engine import HotPool, engine, pool
 from app.last_used import LastUsed
+from app.mail import Post
 from app.outside.fetch import Outside
 from app.outside.key_sets import KeySets
 from app.settings import Settings
@@ -36,6 +37,7 @@ class World:
     bodies: Bodies
     outside: Outside
     key_sets: KeySets
+    post: Post
     hashing: asyncio.Semaphore  # as many password hashes at once as there are processors
     now: Callable[[], datetime]
 
@@ -55,9 +57,8 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
         slots = asyncio.Semaphore(max(2, os.cpu_count() or 2))
         outside = Outside(loopback=settings.is_loopback, ca_file=settings.ca_file)
         traces = Traces(hot, secrets.traces.mac, on=settings.trace_days > 0)
-        yield World(
-            settings, secrets, db, hot, live, LastUsed(hot), traces, Bodies(), outside, KeySets(outside), slots, now
-        )
+        last_used, bodies, keys, post = LastUsed(hot), Bodies(), KeySets(outside), Post(settings, now)
+        yield World(settings, secrets, db, hot, live, last_used, traces, bodies, outside, keys, post, slots, now)
         outside.close()
         await asyncio.wait_for(hot.close(), 5)
     finally:

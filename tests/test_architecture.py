@@ -18,12 +18,14 @@ FLOORS = {
     "protocol": 0,
     "settings": 0,
     "paths": 0,
+    "smtp_url": 0,
     "language": 1,
     "db": 1,
     "tokens": 2,
     "audit": 2,
     "bodies": 2,
     "limits": 2,
+    "mail": 2,
     "last_used": 2,
     "outside": 2,
     "replay": 2,
@@ -54,7 +56,10 @@ FLOORS = {
     "__init__": 0,
     "__version__": 0,
 }
-DOORS: set[tuple[str, str]] = {("oauth", "api_keys")}  # who a bearer token stands for, and what an API key authorizes
+DOORS: set[tuple[str, str]] = {
+    ("oauth", "api_keys"),  # who a bearer token stands for, and what an API key authorizes
+    ("settings", "smtp_url"),
+}
 SQL = {"db", "audit", "limits", "replay", "last_used", "sessions", "sweep", "world"}  # and every store.py
 WORDS = {"Manager", "Service", "Helper", "Utils", "Base", "Abstract", "Impl", "Common"}
 

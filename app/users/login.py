@@ -21,6 +21,7 @@ from app.tokens.secrets import fingerprint
 from app.traces.recording import note
 from app.users import passwords, store
 from app.users.accounts import normal_email
+from app.users.offers import offers
 from app.world import World
 
 WRONG = "That e-mail and password do not belong together."
@@ -116,6 +117,7 @@ async def _page(
         client_name=client.client_name if client else None,
         redirect_host=uris.shown_host(pending.redirect_uri) if pending else None,
         at_device=is_at_device(req),
+        **offers(world),
     )
     if secret is None:
         sessions.set_cookie(response, world, fresh)
