@@ -181,9 +181,9 @@ def written(letter: Letter, sender: str, issuer: str, now: datetime) -> EmailMes
     message["Date"] = format_datetime(now)
     message["Message-ID"] = make_msgid(domain=address.rpartition("@")[2])
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: no answers from holiday notices
-    message["Content-Language"] = spoken.get()
     message.set_content(templates.get_template("letter.txt").render(words))
     message.add_alternative(templates.get_template("letter.html").render(words), subtype="html")
+    message["Content-Language"] = spoken.get()  # last: what is said of content before moves into the first part
     return message
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import uvicorn
@@ -30,6 +31,9 @@ from app.users import accounts, passwords
 from app.world import World
 from tests.actors import OPENED, PASSWORD, App, Browser
 from tests.websites import Website, certificate
+
+if TYPE_CHECKING:
+    from tests.mailbox import Mailboxes
 
 ROOT = Path(__file__).parent.parent
 SECRET_KEY = "a key for tests that is long enough to seal with"
@@ -115,8 +119,11 @@ class House:
         return self.wait_for(run())  # type: ignore[return-value]
 
     def environment(self) -> dict[str, str]:
-        """What an operator's command needs to find this database."""
+        """What an operator's command needs to find this database, and the mail server."""
         ours = {"DATABASE_URL": self.dsn, "PUBLIC_URL": self.url, "SECRET_KEY": SECRET_KEY}
+        if self.settings.smtp_url is not None:
+            ours |= {"SMTP_URL": self.settings.smtp_url.get_secret_value(), "SIGN_UP": self.settings.sign_up}
+            ours |= {"MAIL_FROM": self.settings.mail_from or ""}
         return os.environ | {f"GATEHOUSE_{name}": value for name, value in ours.items()}
 
     def operator(self, *arguments: str, input: str = "", code: int = 0) -> str:
@@ -185,12 +192,44 @@ def served(dsn: str, authority: Path) -> Iterator[House]:
 @pytest.fixture
 def house(served: House) -> Iterator[House]:
     """The server, with nobody and nothing in it but its signing key."""
+    yield emptied(served)
+    while OPENED:
+        OPENED.pop().close()
+
+
+def emptied(served: House) -> House:
     keep = {"signing_keys"}
-    emptied = ", ".join(table.name for table in metadata.sorted_tables if table.name not in keep)
+    tables = ", ".join(table.name for table in metadata.sorted_tables if table.name not in keep)
     served.clock.ahead = timedelta(0)
-    served.sql(f"TRUNCATE {emptied} CASCADE")
+    served.sql(f"TRUNCATE {tables} CASCADE")
     served.catch_up()
-    yield served
+    return served
+
+
+@pytest.fixture(scope="session")
+def mailboxes() -> Iterator[Mailboxes]:
+    """Where the letters of `mailing` arrive."""
+    from tests.mailbox import Mailboxes
+
+    boxes = Mailboxes()
+    yield boxes
+    boxes.close()
+
+
+@pytest.fixture(scope="session")
+def served_with_mail(dsn: str, mailboxes: Mailboxes) -> Iterator[House]:
+    url = SecretStr(f"smtp://localhost:{mailboxes.port}?tls=none")
+    house = House(dsn, smtp_url=url, mail_from="Gatehouse <no-reply@example.com>", sign_up="open").start()
+    yield house
+    house.stop()
+
+
+@pytest.fixture
+def mailing(served_with_mail: House, mailboxes: Mailboxes) -> Iterator[House]:
+    """As `house`, with a mail server, and anybody may sign up."""
+    mailboxes.sent(served_with_mail)
+    mailboxes.refuse.clear()
+    yield emptied(served_with_mail)
     while OPENED:
         OPENED.pop().close()
 

@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from app.cli import api_key, client, config, connection, demo, doctor, key, migrate, serve, token, trace, up, user
+from app.cli import api_key, client, config, connection, demo, doctor, key, mail, migrate, serve, token, trace, up, user
 from app.cli.console import Refused
 
 app = typer.Typer(
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for room in (user, api_key, client, connection, key):
+for room in (user, api_key, client, connection, key, mail):
     app.add_typer(room.commands)
 app.command("up")(up.up)
 app.command("serve")(serve.serve)
