@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,9 +122,9 @@ class House:
     def environment(self) -> dict[str, str]:
         """What an operator's command needs to find this database, and the mail server."""
         ours = {"DATABASE_URL": self.dsn, "PUBLIC_URL": self.url, "SECRET_KEY": SECRET_KEY}
+        ours |= {"SIGN_UP": self.settings.sign_up}
         if self.settings.smtp_url is not None:
-            ours |= {"SMTP_URL": self.settings.smtp_url.get_secret_value(), "SIGN_UP": self.settings.sign_up}
-            ours |= {"MAIL_FROM": self.settings.mail_from or ""}
+            ours |= {"SMTP_URL": self.settings.smtp_url.get_secret_value(), "MAIL_FROM": self.settings.mail_from or ""}
         return os.environ | {f"GATEHOUSE_{name}": value for name, value in ours.items()}
 
     def operator(self, *arguments: str, input: str = "", code: int = 0) -> str:
@@ -219,7 +220,9 @@ def mailboxes() -> Iterator[Mailboxes]:
 @pytest.fixture(scope="session")
 def served_with_mail(dsn: str, mailboxes: Mailboxes) -> Iterator[House]:
     url = SecretStr(f"smtp://localhost:{mailboxes.port}?tls=none")
-    house = House(dsn, smtp_url=url, mail_from="Gatehouse <no-reply@example.com>", sign_up="open").start()
+    proxies = (ip_network("127.0.0.0/8"),)  # so that a test can come from many places
+    sender = "Gatehouse <no-reply@example.com>"
+    house = House(dsn, smtp_url=url, mail_from=sender, sign_up="open", trusted_proxies=proxies).start()
     yield house
     house.stop()
 

@@ -15,7 +15,7 @@ COMMON = Path(__file__).parent / "common_passwords.txt"
 ENOUGH = 3  # of zxcvbn's 0 to 4: more than a hundred million guesses, each of which costs Argon2id
 PART = 20  # characters that zxcvbn looks at: its time grows with more than their square
 SYMBOLS = 2  # different ones that may stand for letters, of those that zxcvbn tries every combination of
-TELLING = 6  # letters and digits that a well-known phrase needs besides, to be a password
+TELLING = 8  # letters and digits that a well-known phrase needs besides, to be a password
 SITE = "gatehouse"
 
 TOO_COMMON = N_("This is one of the first passwords that others would try.")
@@ -80,6 +80,9 @@ def strength(password: str, about: Collection[str] = ()) -> Strength:
     score, said = _guessed(password[:PART], known)
     if score < ENOUGH and password[-PART:] not in password[:-1]:
         score, said = max((score, said), _guessed(password[-PART:], known))
+    again = repeated(letters)
+    if again is not None:
+        score, said = min((score, said), (_guessed(again[:PART], known)[0], ["Repeats like"]))
     if score >= ENOUGH:
         return Strength(score)
     found = (ours for text in said for begins, ours in SAID.items() if text.startswith(begins))
@@ -96,6 +99,15 @@ def is_common(letters: str) -> bool:
     if len(letters) < TELLING:
         return False  # signs, mostly: for zxcvbn to judge
     return any(letters in phrase or len(letters.replace(phrase, "")) < TELLING for phrase in _common())
+
+
+def repeated(letters: str) -> str | None:
+    """What it says again and again, whatever signs stand between; None when it does not."""
+    for length in range(1, len(letters) // 2 + 1):
+        unit = letters[:length]
+        if (unit * (len(letters) // length + 1))[: len(letters)] == letters:
+            return unit
+    return None
 
 
 @cache
