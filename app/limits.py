@@ -33,6 +33,8 @@ SECOND_STEP_ACCOUNT = Rate(
 OWN_PASSWORD = Rate("own-password", 8, timedelta(minutes=5))  # per account, by somebody who is signed in
 BAD_KEY = Rate("bad-api-key", 30, timedelta(minutes=1))
 ONE_TIME_LINK = Rate("one-time-link", 20, timedelta(minutes=5))
+MAIL_ADDRESS = Rate("mail-address", 10, timedelta(minutes=10))  # letters asked for from one place
+MAIL_ACCOUNT = Rate("mail-account", 5, timedelta(hours=1))  # letters to one mailbox
 NEW_DEVICE = Rate("new-device", 30, timedelta(minutes=1))
 EXPORT = Rate("export", 6, timedelta(minutes=10))  # per account: everything about somebody is much to read
 DEVICE_ACCOUNT = Rate("device-account", 10, timedelta(minutes=5))  # RFC 8628 §5.1: of 20^8 codes

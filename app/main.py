@@ -121,7 +121,7 @@ class Gatehouse:
                 for task in background:
                     task.cancel()
                 await asyncio.gather(*background, return_exceptions=True)
-                for flush in (world.last_used.flush, world.tally.flush, world.traces.flush):
+                for flush in (world.post.settle, world.last_used.flush, world.tally.flush, world.traces.flush):
                     with suppress(Exception):
                         await flush()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,8 +11,12 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.smtp_url import smtp_server
+
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 Words = Annotated[tuple[str, ...], NoDecode]
+ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,189}"
+SENDER = re.compile(rf"(?:{ADDRESS}|[^<>@\x00-\x1f\x7f\"\\]{{1,60}}<{ADDRESS}>)\Z")
 
 
 class SettingsError(Exception):
@@ -59,6 +64,19 @@ class Settings(BaseSettings):
     pinned_documents: bool = Field(True, description="Use the shipped copy of a well-known client's document in need.")
     ca_file: Path | None = Field(None, description="Further certificate authorities (PEM) for documents we fetch.")
     trace_days: int = Field(7, ge=0, le=90, description="Days that `gatehouse trace` looks back; 0: nothing is traced.")
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="The server that takes mail: smtp://user:password@host:587 (STARTTLS) or smtps://…; without: no mail.",
+    )
+    mail_from: str | None = Field(
+        None, validate_default=True, description="Who mail comes from: Gatehouse <no-reply@example.com>."
+    )
+    smtp_timeout: int = Field(10, ge=1, le=60, description="Seconds that handing over one mail may take.")
+    sign_up: Literal["closed", "invited", "open"] = Field(
+        "closed",
+        validate_default=True,
+        description="Who may make an account: closed (nobody), invited, or open (needs mail).",
+    )
     pool_size: int = Field(10, ge=1, le=200, description="Database connections of each of the two pools, per process.")
     auto_migrate: bool = Field(False, description="Apply migrations at start instead of refusing to start.")
     log_level: str = Field("info", description="debug, info, warning or error.")
@@ -81,6 +99,31 @@ class Settings(BaseSettings):
         if urlsplit(url.get_secret_value()).scheme not in ("postgres", "postgresql", "postgresql+asyncpg"):
             raise ValueError("must start with postgresql://")
         return url
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _smtp(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            smtp_server(url.get_secret_value())
+        return url
+
+    @field_validator("mail_from")
+    @classmethod
+    def _sender(cls, sender: str | None, others: ValidationInfo) -> str | None:
+        if sender is None and others.data.get("smtp_url") is not None:
+            raise ValueError("must be set where GATEHOUSE_SMTP_URL is, such as: Gatehouse <no-reply@example.com>")
+        if sender is not None and not SENDER.match(sender):
+            raise ValueError("must be an address such as no-reply@example.com or Gatehouse <no-reply@example.com>")
+        return sender
+
+    @field_validator("sign_up")
+    @classmethod
+    def _who_may_sign_up(cls, sign_up: str, others: ValidationInfo) -> str:
+        if sign_up == "open" and others.data.get("smtp_url") is None:
+            raise ValueError(
+                "cannot be open without mail: addresses are verified by a link. Set GATEHOUSE_SMTP_URL, or: invited"
+            )
+        return sign_up
 
     @field_validator("secret_key", mode="before")
     @classmethod
@@ -135,6 +178,10 @@ class Settings(BaseSettings):
     @property
     def is_loopback(self) -> bool:
         return _is_loopback(self.public_url)
+
+    @property
+    def can_mail(self) -> bool:
+        return self.smtp_url is not None
 
     @property
     def dsn(self) -> str:

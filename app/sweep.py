@@ -25,6 +25,7 @@ EXPIRED = {
     "browser_sessions": "expires_at < :now",
     "remembered_devices": "expires_at < :now",
     "one_time_links": f"expires_at < {NOW} - interval '7 days'",
+    "invitations": f"expires_at < {NOW} - interval '30 days'",
     "revocations": "expires_at < :now",
     "used_once": "expires_at < :now",
     "rate_counters": "resets_at < :now",

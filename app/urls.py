@@ -29,7 +29,8 @@ from app.oauth.token import token
 from app.oauth.userinfo import userinfo
 from app.pages import page_refusal
 from app.paths import TEMPLATES
-from app.users import links, login, second, security
+from app.users import by_mail, links, login, new_email, second, security, sign_in_link, sign_up
+from app.users.invitations import pages as invitations
 from app.users.passkeys import pages as passkeys
 from app.users.passkeys.sign_in import sign_in as sign_in_by_passkey
 from app.users.totp import pages as totp
@@ -95,6 +96,14 @@ def url_table(world: World, mcp: ASGIApp, callers: Callers) -> Mapping[str, ASGI
         "/account/export": Door(world, page, POST=export),
         "/account/delete": Door(world, page, GET=leave.show, POST=leave.delete),
         "/goodbye": Door(world, page, GET=leave.goodbye),
+        "/password/forgot": Door(world, page, GET=by_mail.show_forgot, POST=by_mail.forgot),
+        "/login/link": Door(world, page, GET=by_mail.show_link, POST=by_mail.send_link),
+        "/login/link/open": Door(world, page, GET=sign_in_link.show_open, POST=sign_in_link.open_link),
+        "/sign-up": Door(world, page, GET=sign_up.show_sign_up, POST=sign_up.sign_up),
+        "/sign-up/verify": Door(world, page, GET=sign_up.show_verify, POST=sign_up.verify),
+        "/invitation": Door(world, page, GET=invitations.show_invitation, POST=invitations.accept),
+        "/account/email": Door(world, page, GET=new_email.show_email, POST=new_email.ask_for_email),
+        "/account/email/verify": Door(world, page, GET=new_email.show_verify, POST=new_email.verify),
         "/": Door(world, page, GET=landing.landing),
         "/static/gatehouse.css": Door(world, GET=_static("gatehouse.css", "text/css")),
         "/static/copy.js": Door(world, GET=_static("copy.js", "text/javascript")),

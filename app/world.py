@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.bodies import Bodies
 from app.db.engine import HotPool, engine, pool
 from app.last_used import LastUsed
+from app.mail import Post
 from app.outside.fetch import Outside
 from app.outside.issuers import Issuers
 from app.outside.key_sets import KeySets
@@ -40,6 +41,7 @@ class World:
     outside: Outside
     key_sets: KeySets
     issuers: Issuers
+    post: Post
     hashing: asyncio.Semaphore  # as many password hashes at once as there are processors
     now: Callable[[], datetime]
 
@@ -61,10 +63,9 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
         key_sets = KeySets(outside)
         issuers = Issuers(outside, key_sets)
         traces = Traces(hot, secrets.traces.mac, on=settings.trace_days > 0)
-        last_used, tally, bodies = LastUsed(hot), Tally(hot), Bodies()
-        yield World(
-            settings, secrets, db, hot, live, last_used, tally, traces, bodies, outside, key_sets, issuers, slots, now
-        )
+        last_used, tally, bodies, post = LastUsed(hot), Tally(hot), Bodies(), Post(settings, now)
+        outward = (outside, key_sets, issuers, post)
+        yield World(settings, secrets, db, hot, live, last_used, tally, traces, bodies, *outward, slots, now)
         outside.close()
         await asyncio.wait_for(hot.close(), 5)
     finally:

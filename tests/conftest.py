@@ -10,7 +10,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import uvicorn
@@ -29,6 +31,9 @@ from app.world import World
 from tests import commands
 from tests.actors import OPENED, PASSWORD, App, Browser
 from tests.websites import Website, certificate
+
+if TYPE_CHECKING:
+    from tests.mailbox import Mailboxes
 
 ROOT = Path(__file__).parent.parent
 SECRET_KEY = "a key for tests that is long enough to seal with"
@@ -122,8 +127,11 @@ class House:
         return self.wait_for(run())  # type: ignore[return-value]
 
     def environment(self) -> dict[str, str]:
-        """What an operator's command needs to find this database."""
+        """What an operator's command needs to find this database, and the mail server."""
         ours = {"DATABASE_URL": self.dsn, "PUBLIC_URL": self.url, "SECRET_KEY": SECRET_KEY}
+        ours |= {"SIGN_UP": self.settings.sign_up}
+        if self.settings.smtp_url is not None:
+            ours |= {"SMTP_URL": self.settings.smtp_url.get_secret_value(), "MAIL_FROM": self.settings.mail_from or ""}
         return os.environ | {f"GATEHOUSE_{name}": value for name, value in ours.items()}
 
     def operator(self, *arguments: str, input: str = "", code: int = 0) -> str:
@@ -184,12 +192,46 @@ def served(dsn: str, authority: Path) -> Iterator[House]:
 @pytest.fixture
 def house(served: House) -> Iterator[House]:
     """The server, with nobody and nothing in it but its signing key."""
+    yield emptied(served)
+    while OPENED:
+        OPENED.pop().close()
+
+
+def emptied(served: House) -> House:
     served.clock.ahead = timedelta(0)
     # Another minute for the trace, which takes so many steps of one address: the whole suite comes from one.
     served.world.traces.has_room("nobody", served.clock() + timedelta(minutes=5))
     served.sql(EMPTIED)
     served.catch_up()
-    yield served
+    return served
+
+
+@pytest.fixture(scope="session")
+def mailboxes() -> Iterator[Mailboxes]:
+    """Where the letters of `mailing` arrive."""
+    from tests.mailbox import Mailboxes
+
+    boxes = Mailboxes()
+    yield boxes
+    boxes.close()
+
+
+@pytest.fixture(scope="session")
+def served_with_mail(dsn: str, mailboxes: Mailboxes) -> Iterator[House]:
+    url = SecretStr(f"smtp://localhost:{mailboxes.port}?tls=none")
+    proxies = (ip_network("127.0.0.0/8"),)  # so that a test can come from many places
+    sender = "Gatehouse <no-reply@example.com>"
+    house = House(dsn, smtp_url=url, mail_from=sender, sign_up="open", trusted_proxies=proxies).start()
+    yield house
+    house.stop()
+
+
+@pytest.fixture
+def mailing(served_with_mail: House, mailboxes: Mailboxes) -> Iterator[House]:
+    """As `house`, with a mail server, and anybody may sign up."""
+    mailboxes.sent(served_with_mail)
+    mailboxes.refuse.clear()
+    yield emptied(served_with_mail)
     while OPENED:
         OPENED.pop().close()
 

@@ -16,6 +16,7 @@ from app.cli import (
     doctor,
     identity,
     key,
+    mail,
     migrate,
     serve,
     token,
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for room in (user, api_key, client, connection, identity, key):
+for room in (user, api_key, client, connection, identity, key, mail):
     app.add_typer(room.commands)
 app.command("up")(up.up)
 app.command("serve")(serve.serve)

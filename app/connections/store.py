@@ -22,13 +22,14 @@ WITH spent AS (
   WHERE c.fingerprint = $1 AND c.client_id = $2 AND c.code_challenge = $3 AND ($4::text IS NULL OR c.redirect_uri = $4)
     AND (c.dpop_jkt IS NULL OR c.dpop_jkt = $8)
     AND c.consumed_at IS NULL AND c.expires_at > $6 AND u.id = c.user_id AND u.disabled_at IS NULL
-  RETURNING c.user_id, c.client_id, c.redirect_host, c.resource, c.scope, c.nonce, c.authenticated_at, u.email, u.name
+  RETURNING c.user_id, c.client_id, c.redirect_host, c.resource, c.scope, c.nonce, c.authenticated_at, u.email, u.name,
+    u.email_verified_at IS NOT NULL AS email_verified
 ), opened AS (
   INSERT INTO connections (id, user_id, client_id, redirect_host, resource, scope, refresh_counter,
                            created_at, refreshed_at, last_used_at, expires_at, authenticated_at, dpop_jkt)
   SELECT $5, user_id, client_id, redirect_host, resource, scope, 0, $6, $6, $6, $7, authenticated_at, $9::text FROM spent
 )
-SELECT user_id, client_id, resource, scope, nonce, authenticated_at, email, name FROM spent
+SELECT user_id, client_id, resource, scope, nonce, authenticated_at, email, name, email_verified FROM spent
 """
 
 
@@ -101,7 +102,8 @@ WHERE c.id = $1 AND c.client_id = $3 AND c.revoked_at IS NULL AND u.id = c.user_
   AND (c.refresh_counter = $2 OR (c.refresh_counter = $2 + 1 AND c.refreshed_at > $5))
   AND c.expires_at > $4 AND c.refreshed_at > $6 AND c.scope @> $7::text[]
   AND (c.dpop_jkt IS NULL OR c.dpop_jkt = $8)
-RETURNING c.user_id, c.client_id, c.resource, c.scope, c.refresh_counter, c.authenticated_at, u.email, u.name
+RETURNING c.user_id, c.client_id, c.resource, c.scope, c.refresh_counter, c.authenticated_at, u.email, u.name,
+  u.email_verified_at IS NOT NULL AS email_verified
 """
 
 
@@ -218,6 +220,7 @@ def authorization_of(
     row: Any, connection_id: str, counter: int, via: str, narrowed: tuple[str, ...] = ()
 ) -> Authorization:
     """What a row of a connection that was just opened or moved on stands for, whatever proof it was."""
+    person = Person(row["user_id"], row["email"], row["name"], row["email_verified"])
     return Authorization(
         subject=row["user_id"],
         client_id=row["client_id"],
@@ -226,5 +229,5 @@ def authorization_of(
         via=via,
         connection_id=connection_id,
         refresh_counter=counter,
-        sign_in=SignIn(Person(row["user_id"], row["email"], row["name"]), row["authenticated_at"], row.get("nonce")),
+        sign_in=SignIn(person, row["authenticated_at"], row.get("nonce")),
     )

@@ -54,6 +54,7 @@ users = Table(
     moment("created_at"),
     moment("disabled_at", nullable=True),
     Column("language", Text),  # as `lang` says it; absent: what the browser asks for
+    moment("email_verified_at", nullable=True),  # when a link that went there by mail was used
 )
 
 passwords = Table(
@@ -132,11 +133,35 @@ one_time_links = Table(
     "one_time_links",
     metadata,
     Column("fingerprint", LargeBinary, primary_key=True),
-    Column("purpose", Text, CheckConstraint("purpose in ('setup', 'password')", name="purpose"), nullable=False),
-    Column("user_id", Text, ForeignKey("users.id", ondelete="CASCADE")),
+    Column(
+        "purpose",
+        Text,
+        CheckConstraint("purpose in ('setup', 'password', 'login', 'sign_up', 'email')", name="purpose"),
+        nullable=False,
+    ),
+    Column("user_id", Text, ForeignKey("users.id", ondelete="CASCADE"), index=True),
     moment("created_at"),
     moment("expires_at"),
     moment("used_at", nullable=True),
+    Column("email", Text),  # where it went by mail; absent: it was handed over by a person
+    Column("req", Text),  # what was interrupted (app/flow.py), to go on with
+    Column("browser_fingerprint", LargeBinary),  # of the cookie of the browser that goes on with it
+)
+Index("ix_one_time_links_expires_at", one_time_links.c.expires_at)
+
+# Those that are open; gone when they are used or taken back.
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("fingerprint", LargeBinary, nullable=False, unique=True),
+    Column("email", Text, nullable=False, unique=True),
+    Column("is_admin", Boolean, nullable=False),
+    Column("mailed", Boolean, nullable=False),  # then using it proves the address
+    Column("invited_by", Text, ForeignKey("users.id", ondelete="SET NULL"), index=True),  # absent: the operator
+    moment("created_at"),
+    moment("expires_at"),
+    Index("ix_invitations_created_at_id", "created_at", "id"),
 )
 
 # What another issuer calls a user: found by `issuer` and `subject`, and each user once for each issuer.

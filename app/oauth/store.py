@@ -79,13 +79,15 @@ async def add_code(pool: HotPool, key: bytes, viewer: Viewer, pending: Pending, 
     return bool(done == "INSERT 0 1")
 
 
-PERSON = "SELECT id, email, name FROM users WHERE id = $1 AND disabled_at IS NULL"
+PERSON = (
+    "SELECT id, email, name, email_verified_at IS NOT NULL AS verified FROM users WHERE id = $1 AND disabled_at IS NULL"
+)
 
 
 async def person(pool: HotPool, user_id: str) -> Person | None:
     """Whom a token's subject stands for, if that is a user."""
     row = await pool.fetchrow(PERSON, user_id)
-    return None if row is None else Person(row["id"], row["email"], row["name"])
+    return None if row is None else Person(row["id"], row["email"], row["name"], row["verified"])
 
 
 # The database itself is asked, not this process's memory of it: a revocation is known here at once.

@@ -11,4 +11,4 @@ EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f<>\"(),:;\\\[\]]{1,64}@[^@\s\x00-\x1f\x7f
 def normal_email(text: str) -> str | None:
     """In lower case and NFC, or None when it is no address."""
     email = unicodedata.normalize("NFC", text).strip().lower()
-    return email if EMAIL.match(email) else None
+    return email if EMAIL.match(email) and email.isprintable() else None

@@ -61,6 +61,7 @@ class Person:
     user_id: str
     email: str
     name: str
+    email_verified: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,12 @@ from app.users import store
 from app.users.devices import store as devices
 
 LINK_LIFETIME = timedelta(hours=24)
+MAILED = {  # how long a link that goes by mail works
+    "password": timedelta(hours=1),
+    "login": timedelta(minutes=15),
+    "sign_up": timedelta(hours=24),
+    "email": timedelta(hours=24),
+}
 
 
 def shown_name(text: str, email: str) -> str:
@@ -21,23 +27,43 @@ def shown_name(text: str, email: str) -> str:
 
 
 async def create(
-    db: AsyncConnection, email: str, name: str, hashed: str | None, now: datetime, *, is_admin: bool
+    db: AsyncConnection,
+    email: str,
+    name: str,
+    hashed: str | None,
+    now: datetime,
+    *,
+    is_admin: bool,
+    is_verified: bool = False,
+    via: str = "operator",
 ) -> store.User | None:
-    """Adds an account in the caller's transaction; None when the e-mail is taken. `hashed` is the Argon2id hash."""
-    user = store.User(new_id("usr"), email, shown_name(name, email), is_admin, now, None)
+    """Adds an account in the caller's transaction; None when the e-mail is taken. `hashed` is the Argon2id hash.
+
+    `is_verified` says that a link came to this address by mail; `via` is for the audit log.
+    """
+    user = store.User(
+        id=new_id("usr"),
+        email=email,
+        name=shown_name(name, email),
+        is_admin=is_admin,
+        created_at=now,
+        disabled_at=None,
+        email_verified_at=now if is_verified else None,
+    )
     if not await store.add_user(db, user):
         return None
     if hashed is not None:
         await store.set_password(db, user.id, hashed, now)
-    await audit.record(db, "user.created", now, user_id=user.id, email=email, admin=is_admin)
+    await audit.record(db, "user.created", now, user_id=user.id, email=email, admin=is_admin, via=via)
     return user
 
 
 async def change_password(db: AsyncConnection, user_id: str, hashed: str, now: datetime) -> None:
-    """The new password, and every browser signed out and forgotten."""
+    """The new password; every browser is signed out and forgotten, and no link that is on its way works any more."""
     await store.set_password(db, user_id, hashed, now)
     await store.sign_out_everywhere(db, user_id)
     await devices.forget(db, user_id)
+    await store.end_links(db, user_id)
     await audit.record(db, "password.changed", now, user_id=user_id)
 
 
@@ -51,8 +77,26 @@ async def disable(db: AsyncConnection, email: str, now: datetime, *, lifetime: t
     return user_id
 
 
+async def change_email(
+    db: AsyncConnection, user_id: str, email: str, now: datetime, *, is_verified: bool, by: str | None = None
+) -> bool:
+    """Another address to sign in with and to write to; False when somebody else has it. `by` is the admin who does it."""
+    if not await store.set_email(db, user_id, email, now if is_verified else None):
+        return False
+    await store.end_links(db, user_id)
+    await audit.record(db, "email.changed", now, user_id=user_id, email=email, verified=is_verified, by=by)
+    return True
+
+
 async def new_link(db: AsyncConnection, purpose: str, user_id: str | None, now: datetime) -> str:
-    """The code of a link for `setup` or `password`; it works once, for LINK_LIFETIME."""
+    """The code of a link for `setup` or `password` that a person hands over; it works once, for LINK_LIFETIME."""
     code = new_secret(LINK)
-    await store.add_link(db, fingerprint(code), purpose, user_id, now, now + LINK_LIFETIME)
+    await store.add_link(db, fingerprint(code), store.Link(purpose, user_id), now, now + LINK_LIFETIME)
+    return code
+
+
+async def mailed_link(db: AsyncConnection, link: store.Link, now: datetime) -> str:
+    """The code of a link that goes by mail, and nowhere else: whoever uses it has opened that mailbox."""
+    code = new_secret(LINK)
+    await store.add_link(db, fingerprint(code), link, now, now + MAILED[link.purpose])
     return code

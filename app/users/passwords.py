@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import unicodedata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from app.language import N_, _
 from app.protocol.errors import TemporarilyUnavailable
+from app.users.strength import strength
 
 SHORTEST, LONGEST = 15, 256  # characters
+TOO_SHORT = N_("The password needs at least %(number)d characters. A few words make a good one.")
+TOO_LONG = N_("The password may have at most %(number)d characters.")
 QUEUE_SECONDS = 5.0
 HASHER = PasswordHasher(time_cost=2, memory_cost=46 * 1024, parallelism=1)  # 46 MiB: above OWASP's floor of 19
 
@@ -32,16 +37,38 @@ async def _a_slot(slots: asyncio.Semaphore) -> AsyncIterator[None]:
         slots.release()
 
 
-def fault(password: str) -> str | None:
-    """What is wrong with a new password, as a sentence, or None."""
-    length = len(normal(password))
-    if length < SHORTEST:
-        return f"The password needs at least {SHORTEST} characters. A few words make a good one."
-    if length > LONGEST:
-        return f"The password may have at most {LONGEST} characters."
-    if len(set(password)) < 4:
-        return "This password would be guessed at once. A few words make a good one."
-    return None
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """`fault` says what is wrong with a new password, None that it will do; `score` is zxcvbn's 0 to 4."""
+
+    fault: str | None
+    score: int | None = None
+    reasons: tuple[str, ...] = ()
+
+
+def judge(password: str, about: Collection[str] = ()) -> Judged:
+    """A new password; `about` is what is known of its owner and the site. There are no rules of composition."""
+    text = normal(password)
+    if len(text) < SHORTEST:
+        return Judged(_(TOO_SHORT) % {"number": SHORTEST})
+    if len(text) > LONGEST:
+        return Judged(_(TOO_LONG) % {"number": LONGEST})
+    found = strength(text, about)
+    return Judged(found.fault, found.score, found.reasons)
+
+
+def fault(password: str, about: Collection[str] = ()) -> str | None:
+    """The same as sentences in a row, or None, for a terminal."""
+    judged = judge(password, about)
+    return " ".join([judged.fault, *judged.reasons]) if judged.fault else None
+
+
+async def judged(password: str, about: Collection[str], slots: asyncio.Semaphore) -> Judged:
+    """The same beside everything else. Raises TemporarilyUnavailable."""
+    if not SHORTEST <= len(password) <= LONGEST * 4:
+        return judge(password[: LONGEST * 4])
+    async with _a_slot(slots):
+        return await asyncio.to_thread(judge, password, about)
 
 
 def normal(password: str) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.engine import HotPool
@@ -24,6 +25,7 @@ class User:
     created_at: datetime
     disabled_at: datetime | None
     language: str | None = None
+    email_verified_at: datetime | None = None
 
 
 LOGIN = """
@@ -89,34 +91,51 @@ async def password_of(db: AsyncConnection, user_id: str) -> tuple[str, datetime]
     return None if row is None else (row.hash, row.changed_at)
 
 
-async def add_link(
-    db: AsyncConnection, key: bytes, purpose: str, user_id: str | None, now: datetime, expires_at: datetime
-) -> None:
-    """A one-time link; the earlier ones of the same purpose and user end."""
-    same_user = one_time_links.c.user_id.is_not_distinct_from(user_id)
-    await db.execute(delete(one_time_links).where(one_time_links.c.purpose == purpose, same_user))
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A one-time link. `email` is where it went by mail; `req` is what it goes on with, in the browser of `browser`."""
+
+    purpose: str
+    user_id: str | None = None
+    email: str | None = None
+    req: str | None = None
+    browser: bytes | None = None
+
+
+async def add_link(db: AsyncConnection, key: bytes, link: Link, now: datetime, expires_at: datetime) -> None:
+    """The earlier ones of the same purpose and user end, unless it goes by mail: anybody may ask for one of those."""
+    c = one_time_links.c
+    if link.email is None:
+        same_user = c.user_id.is_not_distinct_from(link.user_id)
+        await db.execute(delete(one_time_links).where(c.purpose == link.purpose, same_user))
     await db.execute(
         insert(one_time_links).values(
-            fingerprint=key, purpose=purpose, user_id=user_id, created_at=now, expires_at=expires_at
+            fingerprint=key,
+            purpose=link.purpose,
+            user_id=link.user_id,
+            created_at=now,
+            expires_at=expires_at,
+            email=link.email,
+            req=link.req,
+            browser_fingerprint=link.browser,
         )
     )
 
 
-async def link_owner(db: AsyncConnection, key: bytes, purpose: str, now: datetime) -> tuple[str | None] | None:
-    """Whose link this is (nobody's for the set-up), or None when it does not work any more. Uses nothing up."""
-    c = one_time_links.c
-    found = select(c.user_id).where(c.fingerprint == key, c.purpose == purpose, c.used_at.is_(None), c.expires_at > now)
-    row = (await db.execute(found)).one_or_none()
-    return None if row is None else (row.user_id,)
+# Not for somebody who is disabled; and not when the mailbox it went to is no longer that of the account.
+WORKS = """
+l.fingerprint = :key AND l.purpose = :purpose AND l.used_at IS NULL AND l.expires_at > :now AND (l.user_id IS NULL OR
+  EXISTS (SELECT FROM users u WHERE u.id = l.user_id AND u.disabled_at IS NULL
+          AND (l.purpose = 'email' OR l.email IS NULL OR l.email = u.email)))
+"""
+LINK = "l.purpose, l.user_id, l.email, l.req, l.browser_fingerprint"
 
 
-async def consume_link(db: AsyncConnection, key: bytes, purpose: str, now: datetime) -> bool:
-    """True for the one request that uses it."""
-    c = one_time_links.c
-    used = update(one_time_links).where(
-        c.fingerprint == key, c.purpose == purpose, c.used_at.is_(None), c.expires_at > now
-    )
-    return (await db.execute(used.values(used_at=now).returning(c.fingerprint))).first() is not None
+async def link(db: AsyncConnection, key: bytes, purpose: str, now: datetime) -> Link | None:
+    """None for one that does not work any more. Uses nothing up."""
+    found = text(f"SELECT {LINK} FROM one_time_links l WHERE {WORKS}")
+    row = (await db.execute(found, {"key": key, "purpose": purpose, "now": now})).one_or_none()
+    return None if row is None else Link(*row)
 
 
 async def email_of(db: AsyncConnection, user_id: str) -> str:
@@ -154,3 +173,36 @@ async def remove_user(db: AsyncConnection, user_id: str) -> bool:
     for table in (codes, device_codes):  # without a foreign key, since they are written often and live for minutes
         await db.execute(delete(table).where(table.c.user_id == user_id))
     return True
+
+
+async def consume_link(db: AsyncConnection, key: bytes, purpose: str, now: datetime) -> Link | None:
+    """For the one request that uses it; None for everybody else."""
+    used = text(f"UPDATE one_time_links l SET used_at = :now WHERE {WORKS} RETURNING {LINK}")
+    row = (await db.execute(used, {"key": key, "purpose": purpose, "now": now})).one_or_none()
+    return None if row is None else Link(*row)
+
+
+async def end_links(db: AsyncConnection, user_id: str) -> None:
+    """Whatever links are still on their way to this user."""
+    await db.execute(delete(one_time_links).where(one_time_links.c.user_id == user_id))
+
+
+async def by_id(db: AsyncConnection, user_id: str) -> User | None:
+    row = (await db.execute(select(users).where(users.c.id == user_id))).one_or_none()
+    return None if row is None else User(*row)
+
+
+async def set_email_verified(db: AsyncConnection, user_id: str, email: str, now: datetime) -> None:
+    """Somebody opened what was sent there."""
+    this = update(users).where(users.c.id == user_id, users.c.email == email, users.c.email_verified_at.is_(None))
+    await db.execute(this.values(email_verified_at=now))
+
+
+async def set_email(db: AsyncConnection, user_id: str, email: str, verified_at: datetime | None) -> bool:
+    """False when somebody else has it."""
+    changed = update(users).where(users.c.id == user_id).values(email=email, email_verified_at=verified_at)
+    try:
+        async with db.begin_nested():
+            return (await db.execute(changed.returning(users.c.id))).first() is not None
+    except IntegrityError:
+        return False

@@ -57,7 +57,9 @@ def test_strangers_wait_longer_and_longer(house: House, email: str) -> None:
         began = time.monotonic()
         browser.sign_in(page, email=email, password="wrong wrong wrong")
         spans.append(time.monotonic() - began)
-    assert spans[7] > 0.7
+    assert (
+        spans[7] > 0.4
+    )  # a turn is so long after the one before it; what a slow computer took is not waited for again
     house.turn_clock(hours=2)
     began = time.monotonic()
     wrong(house, email=email)

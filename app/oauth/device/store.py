@@ -76,7 +76,8 @@ WITH asked AS (
   SELECT $4, user_id, client_id, $6, resource, scope, 0, $3, $3, $3, $5, authenticated_at, $7::text
   FROM asked WHERE consumed_at IS NOT NULL
 )
-SELECT user_id, client_id, resource, scope, authenticated_at, u.email, u.name, consumed_at IS NOT NULL AS opened, allowed,
+SELECT user_id, client_id, resource, scope, authenticated_at, u.email, u.name, u.email_verified_at IS NOT NULL AS email_verified,
+  consumed_at IS NOT NULL AS opened, allowed,
   expires_at <= $3 AS expired, polled_at <> $3 AS early
 FROM asked LEFT JOIN users u ON u.id = asked.user_id
 """

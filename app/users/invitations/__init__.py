@@ -1,0 +1,1 @@
+"""Invitations: who was asked to make an account, and the page where they do."""

@@ -1,0 +1,38 @@
+"""GET and POST /login/link/open: the link that signs in, by a button, since mail scanners open links (NIST SP 800-63B-4 §3.1.3.1)."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.tokens.secrets import fingerprint
+from app.users import store
+from app.users.carried import goes_on, is_elsewhere
+from app.users.link_page import code_in, gone, page, sent
+from app.users.sign_in import first_factor_done
+from app.world import World
+
+AGAIN = "/login/link"
+
+
+async def show_open(request: Request, world: World) -> Response:
+    """Whom the link signs in; uses nothing up."""
+    code = code_in(request)
+    async with world.db.connect() as db:
+        link = await store.link(db, fingerprint(code), "login", world.now())
+    if link is None:
+        return gone(world, ask=AGAIN)
+    elsewhere = is_elsewhere(link, request, world)
+    return page(request, world, "link_open.html", code=code, email=link.email, elsewhere=elsewhere)
+
+
+async def open_link(request: Request, world: World) -> Response:
+    """The first step of signing in, for the one request that uses the link."""
+    fields, now = await sent(request, world), world.now()
+    async with world.db.begin() as db:
+        link = await store.consume_link(db, fingerprint(fields.get("code") or ""), "login", now)
+        if link is not None and link.user_id is not None and link.email is not None:
+            await store.set_email_verified(db, link.user_id, link.email, now)
+    if link is None or link.user_id is None:
+        return gone(world, ask=AGAIN)
+    return await first_factor_done(request, world, link.user_id, "link", goes_on(link, request, world), now)
