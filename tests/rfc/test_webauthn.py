@@ -35,7 +35,10 @@ def ada(house: House, browser: Browser) -> str:
 
 
 def refusals(house: House) -> list[Any]:
-    return [row[0] for row in house.sql("SELECT detail->>'why' FROM audit_events WHERE event = 'passkey.refused'")]
+    return [
+        row[0]
+        for row in house.sql("SELECT detail->>'why' FROM audit_events WHERE event = 'passkey.refused' ORDER BY id")
+    ]
 
 
 @pytest.mark.parametrize("algorithm", [-7, -257, -8], ids=["ES256", "RS256", "EdDSA"])
@@ -153,7 +156,7 @@ def test_a_copy_is_noticed_by_its_counter(house: House, browser: Browser, ada: s
         assert page.status == 400
         assert "seems to have been copied" in page.text
     assert (
-        house.sql("SELECT detail->>'why', user_id FROM audit_events WHERE event = 'passkey.refused'")
+        house.sql("SELECT detail->>'why', user_id FROM audit_events WHERE event = 'passkey.refused' ORDER BY id")
         == [("its counter did not grow", ada)] * 3
     )
     assert sign_in(Browser(house.url), passkey, sign_count=steps + 1).url.endswith("/account")
