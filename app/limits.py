@@ -23,6 +23,7 @@ LOGIN_ADDRESS = Rate("login-address", 20, timedelta(minutes=5))
 BAD_KEY = Rate("bad-api-key", 30, timedelta(minutes=1))
 ONE_TIME_LINK = Rate("one-time-link", 20, timedelta(minutes=5))
 NEW_DEVICE = Rate("new-device", 30, timedelta(minutes=1))
+EXPORT = Rate("export", 6, timedelta(minutes=10))  # per account: everything about somebody is much to read
 DEVICE_ACCOUNT = Rate("device-account", 10, timedelta(minutes=5))  # RFC 8628 §5.1: of 20^8 codes
 DEVICE_ADDRESS = Rate("device-address", 30, timedelta(minutes=5))
 

@@ -105,6 +105,7 @@ class Gatehouse:
                 for work in (
                     world.live.follow(self._settings.dsn),
                     world.last_used.keep_flushing(),
+                    world.tally.keep_flushing(),
                     world.traces.keep_flushing(),
                     keep_sweeping(world),
                     world.bodies.keep_looking(),
@@ -120,7 +121,7 @@ class Gatehouse:
                 for task in background:
                     task.cancel()
                 await asyncio.gather(*background, return_exceptions=True)
-                for flush in (world.last_used.flush, world.traces.flush):
+                for flush in (world.last_used.flush, world.tally.flush, world.traces.flush):
                     with suppress(Exception):
                         await flush()
 

@@ -18,6 +18,7 @@ from app.world import World
 
 # No form-action: Chromium applies it to the redirect after the consent form, and every redirect to an app would fail.
 CSP = "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'"
+SCRIPTED = f"{CSP}; script-src 'self'"  # for pages with a script of ours
 HEADERS = {
     "Content-Security-Policy": CSP,
     "X-Frame-Options": "DENY",
@@ -46,8 +47,10 @@ templates = Environment(
 templates.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
 
 
-def render(template: str, *, status: int = 200, csrf: str | None = None, **context: Any) -> Response:
-    """A page with the headers that every page has."""
+def render(
+    template: str, *, status: int = 200, csrf: str | None = None, script: bool = False, **context: Any
+) -> Response:
+    """A page with the headers that every page has; `script` lets it run those of /static."""
     html = templates.get_template(template).render(
         lang=spoken.get(),
         version=__version__,
@@ -56,7 +59,7 @@ def render(template: str, *, status: int = 200, csrf: str | None = None, **conte
         csrf=csrf,
         **context,
     )
-    return HTMLResponse(html, status, HEADERS)
+    return HTMLResponse(html, status, HEADERS | {"Content-Security-Policy": SCRIPTED} if script else HEADERS)
 
 
 def error_page(

@@ -27,6 +27,7 @@ EXPIRED = {
     "used_once": "expires_at < :now",
     "rate_counters": "resets_at < :now",
     "connections": f"expires_at < {NOW} - interval '7 days' OR revoked_at < {NOW} - interval '7 days'",
+    "tool_calls": f"day < ({NOW} - interval '400 days')::date",
     "signing_keys": f"verifies_until < {NOW} - interval '1 day'",
     "clients": "kind <> 'static' AND ("
     f"(last_used_at IS NULL AND created_at < {NOW} - interval '1 day') OR last_used_at < {NOW} - interval '90 days') "

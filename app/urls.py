@@ -10,7 +10,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from app import health, landing
-from app.account import pages as account
+from app.account import api_keys, apps, browsers, leave, profile, usage
+from app.account.export.page import export
 from app.api_keys.callers import Callers
 from app.api_keys.exchange import exchange
 from app.clients import manage
@@ -66,12 +67,24 @@ def url_table(world: World, mcp: ASGIApp, callers: Callers) -> Mapping[str, ASGI
         "/consent": Door(world, page, GET=show_consent, POST=decide),
         "/setup": Door(world, page, GET=links.show_setup, POST=links.set_up),
         "/password": Door(world, page, GET=links.show_password, POST=links.set_password),
-        "/account": Door(world, page, GET=account.account),
-        "/account/connections/revoke": Door(world, page, POST=account.revoke_connection),
-        "/account/api-keys": Door(world, page, POST=account.create_key),
-        "/account/api-keys/revoke": Door(world, page, POST=account.revoke_key),
+        "/account": Door(world, page, GET=apps.show),
+        "/account/connections/revoke": Door(world, page, POST=apps.revoke),
+        "/account/allowed": Door(world, page, GET=apps.show_allowed),
+        "/account/allowed/forget": Door(world, page, POST=apps.forget),
+        "/account/api-keys": Door(world, page, GET=api_keys.show, POST=api_keys.create),
+        "/account/api-keys/rotate": Door(world, page, POST=api_keys.rotate),
+        "/account/api-keys/revoke": Door(world, page, POST=api_keys.revoke),
+        "/account/sessions": Door(world, page, GET=browsers.show),
+        "/account/sessions/end": Door(world, page, POST=browsers.sign_out),
+        "/account/sessions/end-others": Door(world, page, POST=browsers.sign_out_others),
+        "/account/usage": Door(world, page, GET=usage.show),
+        "/account/profile": Door(world, page, GET=profile.show, POST=profile.save),
+        "/account/export": Door(world, page, POST=export),
+        "/account/delete": Door(world, page, GET=leave.show, POST=leave.delete),
+        "/goodbye": Door(world, page, GET=leave.goodbye),
         "/": Door(world, page, GET=landing.landing),
         "/static/gatehouse.css": Door(world, GET=_static("gatehouse.css", "text/css")),
+        "/static/copy.js": Door(world, GET=_static("copy.js", "text/javascript")),
         "/static/icon.svg": Door(world, GET=_static("icon.svg", "image/svg+xml")),
         "/healthz": Door(world, GET=health.healthz),
         "/readyz": Door(world, GET=health.readyz),

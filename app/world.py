@@ -17,6 +17,7 @@ from app.last_used import LastUsed
 from app.outside.fetch import Outside
 from app.outside.key_sets import KeySets
 from app.settings import Settings
+from app.tally import Tally
 from app.tokens.live import Live
 from app.tokens.secrets import Secrets
 from app.traces.recording import Traces
@@ -32,6 +33,7 @@ class World:
     pool: HotPool
     live: Live
     last_used: LastUsed
+    tally: Tally
     traces: Traces
     bodies: Bodies
     outside: Outside
@@ -55,9 +57,8 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
         slots = asyncio.Semaphore(max(2, os.cpu_count() or 2))
         outside = Outside(loopback=settings.is_loopback, ca_file=settings.ca_file)
         traces = Traces(hot, secrets.traces.mac, on=settings.trace_days > 0)
-        yield World(
-            settings, secrets, db, hot, live, LastUsed(hot), traces, Bodies(), outside, KeySets(outside), slots, now
-        )
+        last_used, tally, bodies, keys = LastUsed(hot), Tally(hot), Bodies(), KeySets(outside)
+        yield World(settings, secrets, db, hot, live, last_used, tally, traces, bodies, outside, keys, slots, now)
         outside.close()
         await asyncio.wait_for(hot.close(), 5)
     finally:

@@ -25,6 +25,9 @@ FLOORS = {
     "bodies": 2,
     "limits": 2,
     "last_used": 2,
+    "tally": 2,
+    "when": 2,
+    "paging": 2,
     "outside": 2,
     "replay": 2,
     "traces": 2,
@@ -36,6 +39,7 @@ FLOORS = {
     "pages": 5,
     "sessions": 5,
     "flow": 5,
+    "shown_once": 6,
     "clients": 6,
     "connections": 6,
     "users": 7,
@@ -55,7 +59,7 @@ FLOORS = {
     "__version__": 0,
 }
 DOORS: set[tuple[str, str]] = {("oauth", "api_keys")}  # who a bearer token stands for, and what an API key authorizes
-SQL = {"db", "audit", "limits", "replay", "last_used", "sessions", "sweep", "world"}  # and every store.py
+SQL = {"db", "audit", "limits", "replay", "last_used", "tally", "sessions", "sweep", "world"}  # and every store.py
 WORDS = {"Manager", "Service", "Helper", "Utils", "Base", "Abstract", "Impl", "Common"}
 
 

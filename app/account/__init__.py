@@ -1,1 +1,1 @@
-"""What a signed-in person sees and may undo: connected apps and API keys."""
+"""What a signed-in person sees and may undo: connected apps, API keys, sessions, usage, profile; take it along, or leave."""

@@ -68,6 +68,23 @@ async def end(db: AsyncConnection, key_id: str, user_id: str | None, now: dateti
     return True
 
 
+async def rotate(
+    db: AsyncConnection, key_id: str, user_id: str, grace: timedelta, now: datetime, *, lifetime: timedelta
+) -> tuple[store.ApiKey, str] | None:
+    """A new key of the same name, scopes and length of life; the old one ends at once, or after `grace`. None as for
+    `replace_key`. `lifetime` is that of an access token: with a longer grace none outlives the key that it came from."""
+    old = await store.replace_key(db, key_id, user_id, now, now + grace)
+    if old is None:
+        return None
+    if not grace:
+        await revoke(db, [key_id], now, lifetime=lifetime)
+    expires_at = None if old.expires_at is None else now + (old.expires_at - old.created_at)
+    made = await create(db, user_id, old.name, old.scope, expires_at, now)
+    ends = (now + grace).isoformat(timespec="seconds")
+    await audit.record(db, "api_key.rotated", now, user_id=user_id, key=key_id, by=made[0].id, ends=ends)
+    return made
+
+
 def shown(key: store.ApiKey) -> dict[str, Any]:
     """As JSON, in the seed's spelling; what is not there is left out."""
     document: dict[str, Any] = {"id": key.id, "name": key.name, "scopes": list(key.scope)}

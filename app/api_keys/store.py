@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.engine import HotPool
 from app.db.tables import api_keys
+from app.paging import PAGE, Place
 from app.protocol.types import Authorization
 
 
@@ -25,6 +26,7 @@ class ApiKey:
     expires_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None
+    rotated_at: datetime | None = None  # another key has taken its place
 
 
 USABLE = """
@@ -73,3 +75,46 @@ async def end_key(db: AsyncConnection, key_id: str, user_id: str | None, now: da
         ended = ended.where(api_keys.c.user_id == user_id)
     owner: str | None = (await db.execute(ended.values(revoked_at=now).returning(api_keys.c.user_id))).scalar()
     return owner
+
+
+# What the key was, for the one caller that replaces it.
+REPLACE = """
+WITH old AS (
+  SELECT * FROM api_keys WHERE id = :id AND user_id = :user_id AND revoked_at IS NULL AND rotated_at IS NULL
+    AND (expires_at IS NULL OR expires_at > :now) FOR UPDATE
+)
+UPDATE api_keys k SET rotated_at = :now, revoked_at = CAST(:revoked_at AS timestamptz),
+  expires_at = least(k.expires_at, CAST(:ends_at AS timestamptz))
+FROM old WHERE k.id = old.id
+RETURNING old.name, old.scope, old.created_at, old.expires_at
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A key as it was before another took its place."""
+
+    name: str
+    scope: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+
+
+async def replace_key(
+    db: AsyncConnection, key_id: str, user_id: str, now: datetime, ends_at: datetime
+) -> Replaced | None:
+    """Ends the key of this user now, or later at `ends_at`. None when there is none that works, or it was replaced before."""
+    revoked_at = now if ends_at <= now else None
+    values = {"id": key_id, "user_id": user_id, "now": now, "ends_at": ends_at, "revoked_at": revoked_at}
+    row = (await db.execute(text(REPLACE), values)).one_or_none()
+    return None if row is None else Replaced(row.name, tuple(row.scope), row.created_at, row.expires_at)
+
+
+async def page_of_keys(db: AsyncConnection, user_id: str, place: Place | None) -> list[ApiKey]:
+    """The unrevoked keys of a user, newest first, up to one more than a page."""
+    c = api_keys.c
+    found = select(*SHOWN).where(c.user_id == user_id, c.revoked_at.is_(None))
+    if place is not None:
+        found = found.where(tuple_(c.created_at, c.id) < tuple_(place.at, *place.names))
+    found = found.order_by(c.created_at.desc(), c.id.desc()).limit(PAGE + 1)
+    return [ApiKey(row.id, row.user_id, row.name, tuple(row.scope), *row[4:]) for row in await db.execute(found)]

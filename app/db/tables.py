@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Identity,
@@ -67,13 +68,14 @@ browser_sessions = Table(
     metadata,
     Column("fingerprint", LargeBinary, primary_key=True),
     Column("id", Text, nullable=False, unique=True),
-    owner(index=True),
+    owner(),
     moment("created_at"),
     moment("authenticated_at"),
     moment("last_seen_at"),
     moment("expires_at"),
     Column("user_agent", Text, nullable=False),
     Column("address", Text, nullable=False),
+    Index("ix_browser_sessions_user_id_created_at_id", "user_id", "created_at", "id"),
 )
 
 one_time_links = Table(
@@ -134,6 +136,7 @@ consents = Table(
     Column("resource", Text, primary_key=True),
     Column("scope", ARRAY(Text), nullable=False),
     moment("given_at"),
+    Index("ix_consents_user_id_given_at", "user_id", "given_at", "client_id", "redirect_host", "resource"),
 )
 
 codes = Table(
@@ -183,7 +186,7 @@ connections = Table(
     "connections",
     metadata,
     Column("id", Text, primary_key=True),
-    owner(index=True),
+    owner(),
     Column("client_id", Text, ForeignKey("clients.client_id", ondelete="CASCADE"), nullable=False, index=True),
     Column("redirect_host", Text, nullable=False),
     Column("resource", Text, nullable=False),
@@ -199,6 +202,7 @@ connections = Table(
     Column(
         "dpop_jkt", Text
     ),  # the key that must come with every refresh, of a public client's connection (RFC 9449 §5)
+    Index("ix_connections_user_id_created_at_id", "user_id", "created_at", "id"),
     postgresql_with={"fillfactor": "80"},  # room for the refresh to stay on its page
 )
 
@@ -206,7 +210,7 @@ api_keys = Table(
     "api_keys",
     metadata,
     Column("id", Text, primary_key=True),
-    owner(index=True),
+    owner(),
     Column("name", Text, nullable=False),
     Column("fingerprint", LargeBinary, nullable=False, unique=True),
     Column("scope", ARRAY(Text), nullable=False),
@@ -214,6 +218,8 @@ api_keys = Table(
     moment("expires_at", nullable=True),
     moment("last_used_at", nullable=True),
     moment("revoked_at", nullable=True),
+    moment("rotated_at", nullable=True),  # another key has taken its place; it may live on for a while
+    Index("ix_api_keys_user_id_created_at_id", "user_id", "created_at", "id"),
 )
 
 # Signing and revocation ------------------------------------------------------------------------------------------------
@@ -253,6 +259,20 @@ audit_events = Table(
     Column("client_id", Text),
     Column("address", Text),
     Column("detail", JSONB, nullable=False),
+    Index("ix_audit_events_user_id_id", "user_id", "id"),
+)
+
+# How often each declared tool was called (app/tally.py), by UTC day; `client_id` is an app's or an API key's. Only `calls`
+# changes, so that it can change where it stands.
+tool_calls = Table(
+    "tool_calls",
+    metadata,
+    owner(primary_key=True),
+    Column("day", Date, primary_key=True, index=True),
+    Column("client_id", Text, primary_key=True),
+    Column("tool", Text, primary_key=True),
+    Column("calls", BigInteger, nullable=False),
+    postgresql_with={"fillfactor": "80"},
 )
 
 # What may be used once: the `jti` of an assertion or proof, as long as it would be accepted (RFC 7523 §3, RFC 9449 §11.1).
@@ -303,7 +323,8 @@ notes = Table(
     "notes",
     metadata,
     Column("id", Text, primary_key=True),
-    owner(index=True),
+    owner(),
     Column("text", Text, nullable=False),
     moment("created_at"),
+    Index("ix_notes_user_id_created_at_id", "user_id", "created_at", "id"),
 )

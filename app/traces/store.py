@@ -128,3 +128,8 @@ async def forget(db: AsyncConnection, days: int, now: datetime) -> int:
     before = now - timedelta(days=days)
     other = now - timedelta(days=min(days, OTHER_DAYS))
     return (await db.execute(text(FORGET), {"before": before, "other": other})).rowcount
+
+
+async def forget_user(db: AsyncConnection, user_id: str) -> None:
+    """Every step of somebody whose account is deleted."""
+    await db.execute(text("DELETE FROM trace_steps WHERE user_id = :user_id"), {"user_id": user_id})

@@ -195,13 +195,13 @@ def test_the_account_page_makes_and_ends_keys_and_apps(house: House, app: App, b
     made = browser.send("/account/api-keys", csrf=page.field("csrf"), name="cron", scope="read", expires="30d")
     secret = made.text.split('readonly value="')[1].split('"')[0]
     assert app.call("whoami", secret).status_code == 200
-    assert secret not in browser.open("/account").text
+    assert secret not in browser.open("/account/api-keys").text
     connection = browser.open("/account").text.split('name="id" value="con_')[1].split('"')[0]
     browser.send("/account/connections/revoke", csrf=page.field("csrf"), id=f"con_{connection}")
     house.catch_up()
     assert app.call("whoami", tokens["access_token"]).status_code == 401
     assert "Quill" not in browser.open("/account").text
-    key = browser.open("/account").text.split('name="id" value="key_')[1].split('"')[0]
+    key = browser.open("/account/api-keys").text.split('name="id" value="key_')[1].split('"')[0]
     browser.send("/account/api-keys/revoke", csrf=page.field("csrf"), id=f"key_{key}")
     house.catch_up()
     assert app.call("whoami", secret).status_code == 401

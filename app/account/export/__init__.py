@@ -1,0 +1,1 @@
+"""Everything about somebody, as one JSON document."""

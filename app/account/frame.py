@@ -1,0 +1,92 @@
+"""What every account page begins and ends with: who is there, the form they sent, the page around the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app import paging, sessions
+from app.flow import at_page, step
+from app.http import form, see_other
+from app.language import N_, _
+from app.pages import render
+from app.protocol.params import Params, parse
+from app.protocol.types import Viewer
+from app.world import World
+
+DONE = {
+    "revoked": N_("The app is disconnected. It has to ask you again."),
+    "forgotten": N_("Forgotten. The app has to ask you next time."),
+    "key-revoked": N_("The key has ended."),
+    "signed-out": N_("That browser is signed out."),
+    "others-signed-out": N_("Every other browser is signed out."),
+    "saved": N_("Saved."),
+    "nothing": N_("Nothing to do: it had ended already."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A signed-in person at a page of theirs. `csrf` is for its forms."""
+
+    request: Request
+    world: World
+    viewer: Viewer
+    csrf: str
+    now: datetime
+
+    @property
+    def is_recent(self) -> bool:
+        return sessions.is_recent(self.viewer, self.now)
+
+
+async def visit(request: Request, world: World) -> Visit | None:
+    """None when nobody is signed in."""
+    now = world.now()
+    viewer, secret = await sessions.viewer(request, world, now), sessions.cookie(request, world)
+    if viewer is None or secret is None:
+        return None
+    return Visit(request, world, viewer, sessions.form_token(secret, world), now)
+
+
+async def sent(request: Request, world: World) -> tuple[Visit | None, Params]:
+    """Who sent a form of ours, and what is in it. Raises AccessDenied for somebody else's form."""
+    fields = await form(request, world)
+    sessions.check_form(request, world, fields)
+    return await visit(request, world), fields
+
+
+def to_login(path: str) -> Response:
+    """To say who it is, or to say it again, and back to this page."""
+    return see_other(step("/login", at_page(path)))
+
+
+def done(path: str, what: str) -> Response:
+    """Back to the page, which says what was done."""
+    return see_other(f"{path}?done={what}")
+
+
+def query(request: Request) -> Params:
+    return parse(request.scope["query_string"])
+
+
+def place(visit: Visit, names: int = 1) -> paging.Place | None:
+    """Where in a long list this page begins."""
+    return paging.read(query(visit.request).get("after"), names)
+
+
+def page(visit: Visit, template: str, *, status: int = 200, script: bool = False, **context: Any) -> Response:
+    said = DONE.get(query(visit.request).get("done") or "") if visit.request.method == "GET" else None
+    return render(
+        template,
+        status=status,
+        script=script,
+        csrf=visit.csrf,
+        viewer=visit.viewer,
+        done=_(said) if said else None,
+        **context,
+    )

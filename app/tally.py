@@ -1,0 +1,64 @@
+"""How often each declared tool was called, counted in memory at the guard and added to `tool_calls` in batches off the request path."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date, datetime
+
+import structlog
+
+from app.db.engine import UNAVAILABLE, HotPool
+
+FLUSH_SECONDS = 2.0
+# Whoever is not, or no longer, a user is left out; the lock lets nobody be deleted between the look and the insert. One
+# order everywhere, so that two replicas cannot deadlock.
+ADD = """
+WITH people AS (SELECT id FROM users WHERE id = ANY($2::text[]) ORDER BY id FOR KEY SHARE)
+INSERT INTO tool_calls AS t (user_id, day, client_id, tool, calls)
+SELECT n.user_id, n.day, n.client_id, n.tool, n.calls
+FROM unnest($1::date[], $2::text[], $3::text[], $4::text[], $5::bigint[]) n(day, user_id, client_id, tool, calls)
+JOIN people p ON p.id = n.user_id
+ORDER BY n.user_id, n.day, n.client_id, n.tool
+ON CONFLICT (user_id, day, client_id, tool) DO UPDATE SET calls = t.calls + excluded.calls
+"""
+Key = tuple[date, str, str, str]  # the day, in UTC; user, client or API key, tool
+
+log = structlog.get_logger("gatehouse.tally")
+
+
+class Tally:
+    """Counts until the next flush; a crash loses at most FLUSH_SECONDS of it."""
+
+    def __init__(self, pool: HotPool) -> None:
+        self._pool = pool
+        self._counts: dict[Key, int] = {}
+        self._writing = asyncio.Lock()  # two at once would write the same counts twice
+
+    def count(self, user_id: str, client_id: str, tool: str, now: datetime) -> None:
+        """One call that was answered. `tool` is a declared one's name: made-up names would fill the memory."""
+        key = (now.date(), user_id, client_id, tool)
+        self._counts[key] = self._counts.get(key, 0) + 1
+
+    async def flush(self) -> None:
+        """Adds what was counted, in one statement. Raises the database's errors, having forgotten nothing."""
+        async with self._writing:
+            batch = sorted(self._counts.items())
+            if not batch:
+                return
+            columns = [list(column) for column in zip(*(key for key, _ in batch), strict=True)]
+            await self._pool.execute(ADD, *columns, [calls for _, calls in batch])
+            for key, calls in batch:
+                left = self._counts[key] - calls  # what was counted meanwhile stays
+                if left:
+                    self._counts[key] = left
+                else:
+                    del self._counts[key]
+
+    async def keep_flushing(self) -> None:
+        """Runs until cancelled."""
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            try:
+                await self.flush()
+            except UNAVAILABLE as fault:
+                log.warning("calls not counted yet", error=type(fault).__name__)
