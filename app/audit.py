@@ -29,12 +29,12 @@ async def record(
     )
 
 
-FORGET = """
-UPDATE audit_events SET address = NULL, detail = detail - ARRAY['name', 'email', 'account', 'address']
+FORGET_PERSON = """
+UPDATE audit_events SET address = NULL, user_id = NULL, detail = detail - '{email,name}'::text[]
 WHERE user_id = :user_id
 """
 
 
-async def forget(db: AsyncConnection, user_id: str) -> None:
-    """Takes what would tell who it was out of the events of somebody whose account is deleted; that they happened stays."""
-    await db.execute(text(FORGET), {"user_id": user_id})
+async def forget_person(db: AsyncConnection, user_id: str) -> int:
+    """When somebody's account is deleted: what happened stays in the log, who it was does not. How many events it was."""
+    return (await db.execute(text(FORGET_PERSON), {"user_id": user_id})).rowcount

@@ -146,7 +146,8 @@ async def landing(request: Request, world: World) -> Response:
     if viewer is None:
         async with world.db.connect() as db:
             needs_setup = await users.is_empty(db)
-    secret = sessions.cookie(request, world)
+    secret, ways = sessions.cookie(request, world), ways_in(world.settings.resource)
+    is_local = world.settings.is_loopback
     return render(
         "landing.html",
         script=True,
@@ -154,7 +155,8 @@ async def landing(request: Request, world: World) -> Response:
         issuer=world.settings.issuer,
         mcp_url=world.settings.resource,
         viewer=viewer,
-        connect=ways_in(world.settings.resource),
-        is_local=world.settings.is_loopback,
+        connect=ways,
+        first=next(way for way in ways if not (is_local and way.from_afar)),  # one that works
+        is_local=is_local,
         needs_setup=needs_setup,
     )

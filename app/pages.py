@@ -18,7 +18,6 @@ from app.world import World
 
 # No form-action: Chromium applies it to the redirect after the consent form, and every redirect to an app would fail.
 CSP = "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'"
-SCRIPTED = f"{CSP}; script-src 'self'"  # for pages with a script of ours
 HEADERS = {
     "Content-Security-Policy": CSP,
     "X-Frame-Options": "DENY",
@@ -26,6 +25,7 @@ HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+SCRIPTS = {"Content-Security-Policy": f"{CSP}; script-src 'self'"}
 UNANSWERABLE = N_("This request cannot be answered")
 WORDS = {
     403: N_("This did not come from our own page"),
@@ -50,7 +50,7 @@ templates.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: i
 def render(
     template: str, *, status: int = 200, csrf: str | None = None, script: bool = False, **context: Any
 ) -> Response:
-    """A page with the headers that every page has; `script` lets it run those of /static."""
+    """A page with the headers that every page has; `script` lets those of ours run, which are files."""
     html = templates.get_template(template).render(
         lang=spoken.get(),
         version=__version__,
@@ -59,7 +59,7 @@ def render(
         csrf=csrf,
         **context,
     )
-    return HTMLResponse(html, status, HEADERS | {"Content-Security-Policy": SCRIPTED} if script else HEADERS)
+    return HTMLResponse(html, status, HEADERS | SCRIPTS if script else HEADERS)
 
 
 def error_page(

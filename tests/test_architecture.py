@@ -27,6 +27,7 @@ FLOORS = {
     "last_used": 2,
     "tally": 2,
     "when": 2,
+    "devices": 2,
     "paging": 2,
     "outside": 2,
     "replay": 2,

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from app import audit, paging
 from app.account import frame, store
-from app.account.devices import device, place
+from app.devices import device, place
 from app.when import ago, day
 from app.world import World
 
@@ -29,7 +29,7 @@ async def show(request: Request, world: World) -> Response:
         {
             "id": session.id,
             "device": device(session.user_agent),
-            "place": place(session.address),
+            "place": place(session.address, on_loopback=world.settings.is_loopback),
             "user_agent": session.user_agent,
             "since": day(session.created_at),
             "last_seen": ago(session.last_seen_at, now),

@@ -104,8 +104,9 @@ async def replace_key(
     db: AsyncConnection, key_id: str, user_id: str, now: datetime, ends_at: datetime
 ) -> Replaced | None:
     """Ends the key of this user now, or later at `ends_at`. None when there is none that works, or it was replaced before."""
-    revoked_at = now if ends_at <= now else None
-    values = {"id": key_id, "user_id": user_id, "now": now, "ends_at": ends_at, "revoked_at": revoked_at}
+    # A key that is revoked keeps its own end: `least` of it and NULL is it.
+    later, at_once = (ends_at, None) if ends_at > now else (None, now)
+    values = {"id": key_id, "user_id": user_id, "now": now, "ends_at": later, "revoked_at": at_once}
     row = (await db.execute(text(REPLACE), values)).one_or_none()
     return None if row is None else Replaced(row.name, tuple(row.scope), row.created_at, row.expires_at)
 

@@ -20,6 +20,6 @@ async def remove(db: AsyncConnection, user_id: str, by: str, now: datetime, *, l
         return False
     await revoke(db, [user_id, *owned], now, lifetime=lifetime)
     await forget_user(db, user_id)
-    await audit.forget(db, user_id)
-    await audit.record(db, "user.deleted", now, user_id=user_id, by=by)
+    await audit.forget_person(db, user_id)
+    await audit.record(db, "user.deleted", now, by="its owner" if by == user_id else by)
     return True

@@ -233,3 +233,37 @@ def test_one_proof_is_used_once(app: App, browser: Browser, house: House) -> Non
     responses = race(house, lambda _, client: client.post(f"{house.url}/mcp", json=WHOAMI, headers=headers))
     assert sorted(response.status_code for response in responses) == [200] + [401] * (RACERS - 1)
     assert {r.json()["error"] for r in responses if r.status_code == 401} == {"invalid_dpop_proof"}
+
+
+def test_one_key_is_rotated_once(house: House, browser: Browser, blocked: Any) -> None:
+    """Every racer holds a right form; one gets the new secret, and the old key has one successor."""
+    house.add_user()
+    browser.sign_in()
+    key = browser.http.post(f"{house.url}/api-keys", json={"name": "laptop"}).json()["id"]
+    form = {"csrf": browser.open("/account/api-keys").field("csrf"), "id": key, "grace": "1d"}
+    cookie = {"Cookie": "; ".join(f"{name}={value}" for name, value in browser.http.cookies.items())}
+    url = f"{house.url}/account/api-keys/rotate"
+    responses = blocked("api_keys", lambda: race(house, lambda _, client: client.post(url, data=form, headers=cookie)))
+    places = [response.headers["location"] for response in responses]
+    assert sorted(places) == ["/account/api-keys"] + ["/account/api-keys?done=nothing"] * (RACERS - 1)
+    assert house.sql("SELECT count(*) FROM api_keys") == [(2,)]
+
+
+def test_of_many_admins_who_all_leave_at_once_one_stays(house: House) -> None:
+    """Each sees all others as they look; they take turns."""
+    from app.users.remove import remove
+
+    people = [house.add_user(f"admin{number}@example.com", admin=True) for number in range(8)]
+
+    async def all_at_once() -> list[bool]:
+        import asyncio
+
+        async def leave(user_id: str) -> bool:
+            async with house.world.db.begin() as db:
+                return await remove(db, user_id, user_id, house.clock(), lifetime=house.world.token_lifetime)
+
+        return list(await asyncio.gather(*(leave(user_id) for user_id in people)))
+
+    gone = house.wait_for(all_at_once())
+    assert sorted(gone) == [False] + [True] * 7  # type: ignore[call-overload]
+    assert house.sql("SELECT count(*) FROM users WHERE is_admin") == [(1,)]

@@ -42,6 +42,12 @@ FORMS = [
     "/account/api-keys",
     "/account/connections/revoke",
     "/account/api-keys/revoke",
+    "/account/api-keys/rotate",
+    "/account/allowed/forget",
+    "/account/sessions/end",
+    "/account/profile",
+    "/account/export",
+    "/account/delete",
 ]
 JSON = ["/register", "/auth/token", "/api-keys"]
 PAGES = ["/authorize", "/authorize/continue", "/device", "/login", "/consent", "/setup", "/password", "/account", "/"]
@@ -65,6 +71,12 @@ FIELDS = [
     "name",
     "resource",
     "login_hint",
+    "language",
+    "redirect_host",
+    "grace",
+    "expires",
+    "after",
+    "done",
 ]
 
 

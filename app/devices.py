@@ -26,7 +26,7 @@ PROGRAMS = (
     ("FxiOS/", "Firefox"),
     ("Firefox/", "Firefox"),
     ("CriOS/", "Chrome"),
-    ("HeadlessChrome/", "Chrome, without a window"),
+    ("HeadlessChrome/", "Headless Chrome"),
     ("Electron/", "An app built with Electron"),
     ("Chromium/", "Chromium"),
     ("Chrome/", "Chrome"),
@@ -53,6 +53,7 @@ SYSTEMS = (
     ("Linux", "Linux"),
     ("X11", "Unix"),
 )
+LOOPBACK_64 = ip_network("::/64")
 ODD = re.compile(r"[^ -~]")
 
 
@@ -72,14 +73,15 @@ def device(user_agent: str) -> str:
     return _("Unknown: {word}").format(word=word)
 
 
-def place(address: str) -> str:
-    """Whether it is near, as far as an address tells; else the address itself (of IPv6 the network, which is all that we keep)."""
+def place(address: str, *, on_loopback: bool) -> str:
+    """Whether it is near, as far as an address tells; else the address itself (of IPv6 the /64, which is all that we keep).
+    `on_loopback`: the server is reached from its own computer only."""
     try:
         network = ip_network(address, strict=False)
     except ValueError:
         return _("An unknown address")
-    if network.is_loopback:
-        return _("This computer")
+    if network.is_loopback or network == LOOPBACK_64:
+        return _("This computer") if on_loopback else _("The server itself, or a proxy in front of it")
     if network.is_private or network.is_link_local:
         return _("A private network ({address})").format(address=address)
     return address
