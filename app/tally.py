@@ -1,4 +1,4 @@
-"""How often each declared tool was called, counted in memory at the guard and added to `tool_calls` in batches off the request path."""
+"""How often each declared tool was called, counted in memory and added to `tool_calls` in batches off the request path."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ FLOORS = {
     "tally": 2,
     "when": 2,
     "devices": 2,
-    "paging": 2,
+    "paging": 3,
     "outside": 2,
     "replay": 2,
     "traces": 2,

@@ -11,9 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api_keys.callers import Callers
 from app.gate import noted
-from app.gate.counted import counted
 from app.gate.headers import Sorted, sorted_headers
-from app.gate.known import Acquaintances, Known
+from app.gate.known import Acquaintances
 from app.gate.rules import Unreadable, needs_of, ruled
 from app.http import OPEN_CORS, as_refusal, preflight, request_id, traced
 from app.protocol.challenge import challenge, needed_scope
@@ -49,15 +48,15 @@ class Guard:
         if scope["method"] == "OPTIONS":
             await preflight(Request(scope), ["POST"])(scope, receive, send)
             return
-        principal, now = None, self._world.now()
+        principal = None
         try:
-            known = await self._acquaintances.caller(scope, wanted, now)
+            known = await self._acquaintances.caller(scope, wanted, self._world.now())
             principal = known.principal
             if scope["method"] != "POST":
                 await Response(status_code=405, headers={"Allow": "POST"})(scope, receive, send)
                 return
             body = await self._world.bodies.read(receive, b"".join(wanted[b"content-length"]), BODY_BYTES)
-            needed, message, tool = ruled(body, self._needs)
+            needed, message = ruled(body, self._needs)
             if not needed <= principal.scope:
                 raise InsufficientScope(f"this call needs the scope {' '.join(sorted(needed))}", needed)
         except Unreadable as fault:
@@ -72,9 +71,9 @@ class Guard:
         if known.is_new:
             noted.let_in(self._world, scope, headers, message, known)
         scope["headers"] = headers.passed_on(len(message))
-        _introduce(scope, known)
-        if tool is not None:
-            send = counted(send, self._world.tally, principal, tool, now)
+        scope["user"] = known.user
+        scope["state"]["principal"] = principal
+        auth_context_var.set(known.user)  # for the task of this request alone
         await self._app(scope, _replay(message, receive), send)
 
     def _stranger(self, scope: Scope, headers: Sorted) -> Response | None:
@@ -102,12 +101,6 @@ class Guard:
             response.headers["WWW-Authenticate"] = challenge(refusal, self._metadata, scope, credentials)
         response.headers.update(refusal.headers)
         return response
-
-
-def _introduce(scope: Scope, known: Known) -> None:
-    scope["user"] = known.user
-    scope["state"]["principal"] = known.principal
-    auth_context_var.set(known.user)  # for the task of this request alone
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

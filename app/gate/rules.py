@@ -22,10 +22,9 @@ def needs_of(tools: Mapping[str, str]) -> dict[str, frozenset[str]]:
     return {name: BASELINE | {scope} for name, scope in tools.items()}
 
 
-def ruled(body: bytes, needs: Mapping[str, frozenset[str]]) -> tuple[frozenset[str], bytes, str | None]:
+def ruled(body: bytes, needs: Mapping[str, frozenset[str]]) -> tuple[frozenset[str], bytes]:
     """The scopes that the one message of the body needs, all at once, and the message as the tools will read it: without a
-    second key of the same name or another spelling of the method; and the declared tool that it calls, if it calls one.
-    Raises Unreadable for what two parsers may read in two ways."""
+    second key of the same name or another spelling of the method. Raises Unreadable for what two parsers may read in two ways."""
     try:
         message = from_json(body, allow_inf_nan=False)
     except ValueError as fault:
@@ -34,10 +33,10 @@ def ruled(body: bytes, needs: Mapping[str, frozenset[str]]) -> tuple[frozenset[s
         raise Unreadable(-32600, "batches are not supported")
     if not isinstance(message, dict):
         raise Unreadable(-32600, "the body is not a JSON-RPC message")
-    needed, tool = BASELINE, None
+    needed = BASELINE
     if message.get("method") == "tools/call":
         params = message.get("params")
         name = params.get("name") if isinstance(params, dict) else None
-        if isinstance(name, str) and name in needs:
-            needed, tool = needs[name], name
-    return needed, to_json(message), tool
+        if isinstance(name, str):
+            needed = needs.get(name, BASELINE)
+    return needed, to_json(message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.server.mcpserver import MCPServer
 from mcp.server.request_state import RequestStateSecurity
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -29,7 +29,7 @@ def build(world: World, tools: dict[str, Tool]) -> StreamableHTTPSessionManager:
         version=__version__,
         request_state_security=RequestStateSecurity(keys=list(world.secrets.request_state.keys)),
         subscriptions=False,
-        middleware=[unknown_prompt],
+        middleware=[counting(world, frozenset(tools)), unknown_prompt],
     )
     for declared in tools.values():
         server.add_tool(adapted(declared, world), name=declared.name)
@@ -41,6 +41,22 @@ def build(world: World, tools: dict[str, Tool]) -> StreamableHTTPSessionManager:
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     return server.session_manager
+
+
+def counting(world: World, names: frozenset[str]) -> ServerMiddleware[Any]:
+    """Counts the calls of these tools that worked: no JSON-RPC error, and not the tool's own `isError` (MCP tools "Error
+    Handling"). Here the answer is still a value; at the guard it is bytes, which would have to be searched for an error."""
+
+    async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        result = await call_next(ctx)
+        if ctx.method == "tools/call" and isinstance(result, dict) and result.get("isError") is False:
+            name = ctx.params["name"] if ctx.params else None
+            if name in names and ctx.request is not None:
+                principal = ctx.request.scope["state"]["principal"]
+                world.tally.count(principal.subject, principal.client_id, name, world.now())
+        return result
+
+    return middleware
 
 
 async def unknown_prompt(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
