@@ -51,7 +51,7 @@ def read(text: str | None, names: int = 1) -> Place | None:
     return Place(at, rest)
 
 
-def page(rows: Sequence[Row], place: Place | None, key: Callable[[Row], Place]) -> Page[Row]:
-    """Of up to PAGE + 1 rows that follow a place."""
-    after = key(rows[PAGE - 1]).written() if len(rows) > PAGE else None
-    return Page(list(rows[:PAGE]), after, place is None)
+def page(rows: Sequence[Row], place: Place | None, key: Callable[[Row], Place], size: int = PAGE) -> Page[Row]:
+    """Of up to `size` + 1 rows that follow a place."""
+    after = key(rows[size - 1]).written() if len(rows) > size else None
+    return Page(list(rows[:size]), after, place is None)

@@ -72,7 +72,7 @@ def url_table(world: World, mcp: ASGIApp, callers: Callers) -> Mapping[str, ASGI
         "/account/allowed": Door(world, page, GET=apps.show_allowed),
         "/account/allowed/forget": Door(world, page, POST=apps.forget),
         "/account/api-keys": Door(world, page, GET=api_keys.show, POST=api_keys.create),
-        "/account/api-keys/rotate": Door(world, page, POST=api_keys.rotate),
+        "/account/api-keys/rotate": Door(world, page, GET=api_keys.show_rotate, POST=api_keys.rotate),
         "/account/api-keys/revoke": Door(world, page, POST=api_keys.revoke),
         "/account/sessions": Door(world, page, GET=browsers.show),
         "/account/sessions/end": Door(world, page, POST=browsers.sign_out),

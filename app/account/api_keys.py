@@ -60,6 +60,19 @@ async def create(request: Request, world: World) -> Response:
     return _made(visit, name, secret)
 
 
+async def show_rotate(request: Request, world: World) -> Response:
+    """Asks when the old secret is to end."""
+    visit = await frame.visit(request, world)
+    if visit is None or not visit.is_recent:
+        return frame.to_login(PATH)
+    async with world.db.connect() as db:
+        key_id = frame.query(request).required("id")
+        key = await key_store.replaceable(db, key_id, visit.viewer.user_id, visit.now)
+    if key is None:
+        return frame.done(PATH, "nothing")
+    return frame.page(visit, "account_rotate.html", key=_shown(key, [], visit.now))
+
+
 async def rotate(request: Request, world: World) -> Response:
     """The same key with a new secret; the old one ends at once, or when this person says."""
     visit, fields = await frame.sent(request, world)
@@ -134,8 +147,8 @@ def _shown(key: key_store.ApiKey, tools: list[str], now: datetime) -> dict[str, 
         "id": key.id,
         "name": key.name,
         "scopes": list(key.scope),
-        "created": day(key.created_at),
-        "expires": day(key.expires_at) if key.expires_at else None,
+        "created": day(key.created_at.date()),
+        "expires": day(key.expires_at.date()) if key.expires_at else None,
         "is_over": key.expires_at is not None and key.expires_at <= now,
         "is_replaced": key.rotated_at is not None,
         "last_used": ago(key.last_used_at, now) if key.last_used_at else None,

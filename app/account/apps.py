@@ -28,7 +28,7 @@ async def show(request: Request, world: World) -> Response:
     user_id, place, now = visit.viewer.user_id, frame.place(visit), visit.now
     async with world.db.connect() as db:
         found = await store.apps(db, user_id, place, now)
-        listed = paging.page(found, place, lambda app: paging.Place(app.created_at, (app.id,)))
+        listed = paging.page(found, place, lambda app: paging.Place(app.created_at, (app.id,)), store.APPS)
         ids = list({app.client_id for app in listed.rows})
         tools = await store.tools_lately(db, user_id, ids, (now - LATELY).date())
     apps = [_app(app, tools.get(app.client_id, []), now) for app in listed.rows]
@@ -60,7 +60,7 @@ async def show_allowed(request: Request, world: World) -> Response:
     listed = paging.page(
         found, place, lambda one: paging.Place(one.given_at, (one.client_id, one.redirect_host, one.resource))
     )
-    answers = [_named(one) | {"resource": one.resource, "given": day(one.given_at)} for one in listed.rows]
+    answers = [_named(one) | {"resource": one.resource, "given": day(one.given_at.date())} for one in listed.rows]
     return frame.page(visit, "account_allowed.html", answers=answers, page=listed)
 
 
@@ -87,7 +87,7 @@ async def forget(request: Request, world: World) -> Response:
 def _app(app: store.App, tools: list[str], now: datetime) -> dict[str, Any]:
     return _named(app) | {
         "id": app.id,
-        "since": day(app.created_at),
+        "since": day(app.created_at.date()),
         "last_used": ago(app.last_used_at, now),
         "tools": tools[:MOST_TOOLS],
         "more_tools": max(0, len(tools) - MOST_TOOLS),

@@ -31,7 +31,7 @@ async def show(request: Request, world: World) -> Response:
             "device": device(session.user_agent),
             "place": place(session.address, on_loopback=world.settings.is_loopback),
             "user_agent": session.user_agent,
-            "since": day(session.created_at),
+            "since": day(session.created_at.date()),
             "last_seen": ago(session.last_seen_at, now),
             "is_this": session.id == visit.viewer.session_id,
         }

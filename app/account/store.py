@@ -51,6 +51,9 @@ async def live_connections(db: AsyncConnection, user_id: str | None, now: dateti
     return [Connection(*row[:5], tuple(row.scope), row.created_at, row.last_used_at) for row in await db.execute(found)]
 
 
+APPS = 30  # on one page: there is much to say of each, and no page is to weigh more than 50 KB
+
+
 @dataclass(frozen=True, slots=True)
 class App:
     """A connected app on its user's page. `allowed_at` is when the answer was given that is remembered for it, if one is."""
@@ -68,7 +71,7 @@ class App:
 
 
 async def apps(db: AsyncConnection, user_id: str, place: Place | None, now: datetime) -> list[App]:
-    """The open connections of a user, newest first, up to one more than a page."""
+    """The open connections of a user, newest first, up to one more than APPS."""
     c, s = connections.c, consents.c
     remembered = and_(
         s.user_id == c.user_id,
@@ -83,7 +86,7 @@ async def apps(db: AsyncConnection, user_id: str, place: Place | None, now: date
         .join(consents, remembered, isouter=True)
         .where(c.user_id == user_id, c.revoked_at.is_(None), c.expires_at > now)
         .order_by(c.created_at.desc(), c.id.desc())
-        .limit(PAGE + 1)
+        .limit(APPS + 1)
     )
     if place is not None:
         found = found.where(tuple_(c.created_at, c.id) < tuple_(place.at, *place.names))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import insert, select, text, tuple_, update
+from sqlalchemy import insert, or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.engine import HotPool
@@ -109,6 +109,14 @@ async def replace_key(
     values = {"id": key_id, "user_id": user_id, "now": now, "ends_at": later, "revoked_at": at_once}
     row = (await db.execute(text(REPLACE), values)).one_or_none()
     return None if row is None else Replaced(row.name, tuple(row.scope), row.created_at, row.expires_at)
+
+
+async def replaceable(db: AsyncConnection, key_id: str, user_id: str, now: datetime) -> ApiKey | None:
+    """The key of this user that `replace_key` would replace."""
+    c = api_keys.c
+    found = select(*SHOWN).where(c.id == key_id, c.user_id == user_id, c.revoked_at.is_(None), c.rotated_at.is_(None))
+    row = (await db.execute(found.where(or_(c.expires_at.is_(None), c.expires_at > now)))).one_or_none()
+    return None if row is None else ApiKey(row.id, row.user_id, row.name, tuple(row.scope), *row[4:])
 
 
 async def page_of_keys(db: AsyncConnection, user_id: str, place: Place | None) -> list[ApiKey]:

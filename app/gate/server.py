@@ -29,7 +29,7 @@ def build(world: World, tools: dict[str, Tool]) -> StreamableHTTPSessionManager:
         version=__version__,
         request_state_security=RequestStateSecurity(keys=list(world.secrets.request_state.keys)),
         subscriptions=False,
-        middleware=[counting(world, frozenset(tools)), unknown_prompt],
+        middleware=[counting(world), unknown_prompt],
     )
     for declared in tools.values():
         server.add_tool(adapted(declared, world), name=declared.name)
@@ -43,17 +43,17 @@ def build(world: World, tools: dict[str, Tool]) -> StreamableHTTPSessionManager:
     return server.session_manager
 
 
-def counting(world: World, names: frozenset[str]) -> ServerMiddleware[Any]:
-    """Counts the calls of these tools that worked: no JSON-RPC error, and not the tool's own `isError` (MCP tools "Error
-    Handling"). Here the answer is still a value; at the guard it is bytes, which would have to be searched for an error."""
+def counting(world: World) -> ServerMiddleware[Any]:
+    """Counts the calls of tools that worked: no JSON-RPC error, and not the tool's own `isError` (MCP tools "Error
+    Handling"). Here the answer is still a value; at the guard it is bytes, which would have to be searched for an error.
+    A tool that nobody declared never works, so that made-up names fill no memory."""
 
     async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         result = await call_next(ctx)
-        if ctx.method == "tools/call" and isinstance(result, dict) and result.get("isError") is False:
-            name = ctx.params["name"] if ctx.params else None
-            if name in names and ctx.request is not None:
-                principal = ctx.request.scope["state"]["principal"]
-                world.tally.count(principal.subject, principal.client_id, name, world.now())
+        worked = ctx.method == "tools/call" and isinstance(result, dict) and result.get("isError") is False
+        if worked and ctx.request is not None and ctx.params is not None:
+            principal = ctx.request.scope["state"]["principal"]
+            world.tally.count(principal.subject, principal.client_id, ctx.params["name"], world.now())
         return result
 
     return middleware

@@ -112,7 +112,7 @@ def test_rotating_with_a_grace_lets_the_old_secret_live_as_long(house: House, br
     rotated = browser.send(PATH + "/rotate", csrf=made.field("csrf"), id=key_id(made), grace="1d")
     new = re.findall(r'readonly value="(gh_key_[^"]+)"', rotated.text)[0]
     assert '<span class="tag care">replaced</span>' in rotated.text
-    assert rotated.text.count("Rotate the key") == 1, "what was replaced is not replaced again"
+    assert rotated.text.count('aria-label="Rotate cron"') == 1, "what was replaced is not replaced again"
     again = browser.send(PATH + "/rotate", csrf=made.field("csrf"), id=key_id(made), grace="7d")
     assert "Nothing to do" in again.text
     app = App(house.url)
@@ -129,6 +129,22 @@ def test_a_grace_never_makes_a_key_live_longer(house: House, browser: Browser, p
     [(before,)] = house.sql("SELECT expires_at FROM api_keys")
     browser.send(PATH + "/rotate", csrf=made.field("csrf"), id=key_id(made), grace="7d")
     assert house.sql("SELECT expires_at FROM api_keys ORDER BY created_at LIMIT 1") == [(before,)]
+
+
+def test_the_page_before_a_rotation_is_the_owners(house: House, browser: Browser, page: Page) -> None:
+    made, _ = make(browser, page, name="laptop")
+    link = re.findall(rf'href="({PATH}/rotate[^"]+)"', made.text)[0]
+    asked = browser.open(link)
+    assert "Rotate “laptop”" in asked.text
+    assert asked.text.count('type="radio" name="grace"') == 3
+    house.add_user("bob@example.com")
+    bob = Browser(house.url)
+    bob.sign_in(email="bob@example.com")
+    assert "Nothing to do" in bob.open(link).text
+    assert "Nothing to do" in browser.open(f"{PATH}/rotate?id=key_0").text
+    assert browser.open(f"{PATH}/rotate").status == 400
+    house.turn_clock(minutes=16)
+    assert "/login" in browser.open(link).url
 
 
 def test_making_and_rotating_want_a_recent_sign_in(house: House, browser: Browser, page: Page) -> None:
