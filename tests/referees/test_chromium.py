@@ -108,14 +108,18 @@ def test_a_device_is_connected_from_a_phone(app: App, page: Page) -> None:
     assert device.poll().status_code == 200
 
 
-def test_a_key_is_made_and_revoked_on_the_account_page(app: App, page: Page, house: House) -> None:
-    page.goto(f"{house.url}/login")
+def test_a_key_is_made_copied_and_revoked_on_the_account_page(app: App, page: Page, house: House) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{house.url}/account/api-keys")
     sign_in(page)
     page.get_by_label("Name").fill("cron")
     page.get_by_role("button", name="Make the key").click()
     key = page.locator("input[readonly]").input_value()
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == key
     assert app.call("whoami", key).status_code == 200
     page.get_by_role("button", name="Revoke cron").click()
-    page.wait_for_url("**/account")
+    expect(page.get_by_role("status")).to_contain_text("The key has ended.")
     house.catch_up()
     assert app.call("whoami", key).status_code == 401
