@@ -112,7 +112,7 @@ def test_a_key_is_made_copied_and_revoked_on_the_account_page(app: App, page: Pa
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.goto(f"{house.url}/account/api-keys")
     sign_in(page)
-    page.get_by_label("Name").fill("cron")
+    page.get_by_label("Name", exact=True).fill("cron")
     page.get_by_role("button", name="Make the key").click()
     key = page.locator("input[readonly]").input_value()
     page.get_by_role("button", name="Copy").click()
