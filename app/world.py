@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.bodies import Bodies
 from app.db.engine import HotPool, engine, pool
+from app.hashing import Hashing, slots
 from app.last_used import LastUsed
 from app.outside.fetch import Outside
 from app.outside.issuers import Issuers
@@ -38,7 +38,7 @@ class World:
     outside: Outside
     key_sets: KeySets
     issuers: Issuers
-    hashing: asyncio.Semaphore  # as many password hashes at once as there are processors
+    hashing: Hashing
     now: Callable[[], datetime]
 
     @property
@@ -54,15 +54,16 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
     try:
         hot = await pool(settings.dsn, settings.pool_size)
         live = Live(db, hot, secrets.signing_keys, now)
-        slots = asyncio.Semaphore(max(2, os.cpu_count() or 2))
+        hashing = Hashing(slots())
         outside = Outside(loopback=settings.is_loopback, ca_file=settings.ca_file)
         key_sets = KeySets(outside)
         issuers = Issuers(outside, key_sets)
         traces = Traces(hot, secrets.traces.mac, on=settings.trace_days > 0)
         yield World(
-            settings, secrets, db, hot, live, LastUsed(hot), traces, Bodies(), outside, key_sets, issuers, slots, now
+            settings, secrets, db, hot, live, LastUsed(hot), traces, Bodies(), outside, key_sets, issuers, hashing, now
         )
         outside.close()
+        hashing.close()
         await asyncio.wait_for(hot.close(), 5)
     finally:
         await db.dispose()
