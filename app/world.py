@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.bodies import Bodies
 from app.db.engine import HotPool, engine, pool
+from app.hashing import Hashing, slots
 from app.last_used import LastUsed
 from app.mail import Post
 from app.outside.fetch import Outside
@@ -42,7 +42,7 @@ class World:
     key_sets: KeySets
     issuers: Issuers
     post: Post
-    hashing: asyncio.Semaphore  # as many password hashes at once as there are processors
+    hashing: Hashing
     now: Callable[[], datetime]
 
     @property
@@ -58,15 +58,16 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
     try:
         hot = await pool(settings.dsn, settings.pool_size)
         live = Live(db, hot, secrets.signing_keys, now)
-        slots = asyncio.Semaphore(max(2, os.cpu_count() or 2))
+        hashing = Hashing(slots())
         outside = Outside(loopback=settings.is_loopback, ca_file=settings.ca_file)
         key_sets = KeySets(outside)
         issuers = Issuers(outside, key_sets)
         traces = Traces(hot, secrets.traces.mac, on=settings.trace_days > 0)
         last_used, tally, bodies, post = LastUsed(hot), Tally(hot), Bodies(), Post(settings, now)
         outward = (outside, key_sets, issuers, post)
-        yield World(settings, secrets, db, hot, live, last_used, tally, traces, bodies, *outward, slots, now)
+        yield World(settings, secrets, db, hot, live, last_used, tally, traces, bodies, *outward, hashing, now)
         outside.close()
+        hashing.close()
         await asyncio.wait_for(hot.close(), 5)
     finally:
         await db.dispose()

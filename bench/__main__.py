@@ -22,10 +22,12 @@ import uvloop
 from app.db import embedded
 from app.db.migrate import upgrade
 from app.world import world_of
-from bench import cores, proc, roundtrips, scene, startup
+from bench import cores, logins, proc, roundtrips, scene, startup
 from bench.jobs import GUARDED, UNGUARDED, Job, all_jobs
 from bench.load import CONNECTIONS, BadAnswer, drive
-from bench.report import Line, Report, as_json, show, targets
+from bench.logins import WORDS, Logins
+from bench.pages import page_jobs, weight
+from bench.report import Line, Report, as_json, people_targets, show, targets
 from bench.servers import Child, DidNotStart, child, free_port
 
 MOST = 60_000  # requests a round
@@ -104,8 +106,8 @@ async def measure_round(job: Job, line: Line, server: Child, postmaster: int, se
 async def measure_jobs(plan: Plan, servers: dict[str, Child], dsn: str, postmaster: int) -> list[Line]:
     """Every job once a round, every second round backwards, so that slow drift falls on all alike."""
     async with prepared(dsn, servers[GUARDED].port) as stage:
-        jobs = chosen_jobs(await all_jobs(stage, servers[UNGUARDED].port, CONNECTIONS), plan)
-        lines = [Line(job.name, job.server) for job in jobs]
+        jobs = await chosen_jobs(stage, servers[UNGUARDED].port, CONNECTIONS, plan)
+        lines = [Line(job.name, job.server, kilobytes=weight(stage, job.page)) for job in jobs]
         for job in jobs:
             await measure_round(job, Line("", ""), servers[job.server], postmaster, plan.warm_seconds)
         pairs = list(zip(jobs, lines, strict=True))
@@ -116,8 +118,28 @@ async def measure_jobs(plan: Plan, servers: dict[str, Child], dsn: str, postmast
         return lines
 
 
-def chosen_jobs(jobs: list[Job], plan: Plan) -> list[Job]:
+async def chosen_jobs(stage: scene.Scene, unguarded_port: int, connections: int, plan: Plan) -> list[Job]:
+    jobs = [*await all_jobs(stage, unguarded_port, connections), *page_jobs(stage)]
     return [job for job in jobs if plan.only in job.name]
+
+
+def measure_logins(place: Path, plan: Plan, dsn: str, postmaster: int, chosen: cores.Cores) -> Logins | None:
+    """With a server of its own that has two cores; None where there are not enough of them, or nobody asked."""
+    wide = cores.with_two(chosen)
+    if wide is None or plan.only not in WORDS or not proc.HAVE_PROC:
+        return None
+    say("signing people in beside calls")
+    cores.pin([postmaster, *proc.children(postmaster)], wide.postgres)
+    with gatehouse(place, "logins", dsn, wide) as server, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+
+        def cpu_seconds() -> float:
+            return proc.server_seconds(server.pid) or 0.0
+
+        async def run() -> Logins:
+            async with prepared(dsn, server.port) as stage:
+                return await logins.measure(stage, plan.rounds, plan.seconds * 2, cpu_seconds)
+
+        return runner.run(run())
 
 
 async def count_round_trips(place: Path, dsn: str, chosen: cores.Cores, lines: list[Line], plan: Plan) -> None:
@@ -128,7 +150,7 @@ async def count_round_trips(place: Path, dsn: str, chosen: cores.Cores, lines: l
         try:  # in a thread, since the proxy has to go on meanwhile
             server = await asyncio.to_thread(stack.enter_context, gatehouse(place, "counted", through, chosen))
             async with prepared(dsn, server.port) as stage:
-                for job, line in zip(chosen_jobs(await all_jobs(stage, 0, 1), plan), lines, strict=True):
+                for job, line in zip(await chosen_jobs(stage, 0, 1, plan), lines, strict=True):
                     if job.server == GUARDED:
                         line.round_trips = await roundtrips.counted(job, server.port, counter)
         finally:
@@ -148,7 +170,9 @@ def measure(place: Path, plan: Plan) -> Report:
             lines = runner.run(measure_jobs(plan, servers, dsn, postmaster))
             resident = proc.resident_mib(servers[GUARDED].pid)
             runner.run(count_round_trips(place, dsn, chosen, lines, plan))
-    return Report(conditions(plan, chosen), lines, targets(lines, from_nothing, from_existing, resident))
+        found = measure_logins(place, plan, dsn, postmaster, chosen)
+    verdicts = [*targets(lines, from_nothing, from_existing, resident), *people_targets(lines, found)]
+    return Report(conditions(plan, chosen), lines, verdicts, found)
 
 
 def conditions(plan: Plan, chosen: cores.Cores) -> str:

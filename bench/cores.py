@@ -31,6 +31,14 @@ def plan() -> Cores:
     return Cores(frozenset([server]), frozenset([load]), frozenset(rest or [load]))
 
 
+def with_two(plan: Cores) -> Cores | None:
+    """The same with one of Postgres's cores given to the server; None when Postgres has only one."""
+    rest = sorted(plan.postgres)
+    if len(rest) < 2:
+        return None
+    return Cores(plan.server | {rest[-1]}, plan.load, frozenset(rest[:-1]))
+
+
 def pin(pids: Iterable[int], cores: frozenset[int]) -> None:
     """0 is this process. Threads and processes that these start later are pinned with them."""
     if cores and hasattr(os, "sched_setaffinity"):

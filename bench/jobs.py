@@ -31,6 +31,7 @@ class Job:
     task: Task
     server: str = GUARDED
     prepare: Callable[[float], Awaitable[None]] | None = None
+    page: str = ""  # the path, where it is a page for people
 
 
 def request(method: str, path: str, port: int, body: bytes = b"", **headers: str) -> bytes:

@@ -19,8 +19,10 @@ from bench.jobs import (
     REFRESH,
     UNGUARDED,
 )
+from bench.logins import Logins
 
 DOCUMENT_PERCENT = 10.0
+PAGE_MS, PAGE_KB, LOST_PERCENT = 15.0, 50.0, 10.0
 GUARD_PERCENT, TRIPS, NOTHING_SECONDS, EXISTING_SECONDS, RESIDENT_MIB = 15.0, 3, 5.0, 2.0, 150.0
 
 
@@ -37,6 +39,7 @@ class Line:
     p50_ms: list[float] = field(default_factory=list)
     p99_ms: list[float] = field(default_factory=list)
     round_trips: int | None = None
+    kilobytes: float | None = None  # of a page with all that it loads
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class Report:
     conditions: str
     lines: list[Line]
     targets: list[Target]
+    logins: Logins | None = None
 
 
 def targets(
@@ -87,6 +91,28 @@ def targets(
         Target("start of `gatehouse up` from nothing", _median(from_nothing), NOTHING_SECONDS, "s"),
         Target("start from an existing directory", _median(from_existing), EXISTING_SECONDS, "s"),
         Target("resident memory of the one worker", resident, RESIDENT_MIB, "MiB"),
+    ]
+
+
+def people_targets(lines: list[Line], logins: Logins | None) -> list[Target]:
+    """Of the pages, and of people who sign in."""
+    pages = [line for line in lines if line.kilobytes is not None]
+    dear = [figure for line in pages if (figure := _median(line.server_us)) is not None]
+    return [
+        Target("server CPU of the dearest page", max(dear) / 1000 if dear else None, PAGE_MS, "ms"),
+        Target(
+            "weight of the heaviest page, uncompressed",
+            max((line.kilobytes or 0 for line in pages), default=None),
+            PAGE_KB,
+            "kB",
+        ),
+        Target(
+            "calls of /mcp lost to 30 password logins a second",
+            logins.lost_percent if logins else None,
+            LOST_PERCENT,
+            "%",
+            inclusive=True,
+        ),
     ]
 
 
@@ -142,6 +168,8 @@ def show(report: Report) -> None:
         limit = f"{'≤' if target.inclusive else '<'} {target.limit:g} {target.unit}"
         verdicts.add_row(target.what, measured, limit, target.verdict)
     console.print(verdicts)
+    if report.logins is not None:
+        console.print(str(report.logins))
     console.print(report.conditions)
 
 

@@ -24,6 +24,7 @@ FLOORS = {
     "tokens": 2,
     "audit": 2,
     "bodies": 2,
+    "hashing": 2,
     "limits": 2,
     "mail": 2,
     "last_used": 2,

@@ -20,6 +20,7 @@ from app.cli.operating import configured, migrate_if_needed, operating
 from app.cli.running import claimed, serving
 from app.db import embedded
 from app.db.binaries import EmbeddedError
+from app.hashing import Hashing
 from app.settings import Settings
 from app.tokens.rotate import ensure_key
 from app.users import accounts, passwords
@@ -62,7 +63,7 @@ def _database() -> Iterator[str]:
 
 
 async def _add_ada(settings: Settings) -> None:
-    hashed = await passwords.hashed(PASSWORD, asyncio.Semaphore(1))
+    hashed = await passwords.hashed(PASSWORD, Hashing(1))
     async with operating(settings) as world:
         now = world.now()
         await ensure_key(world.db, world.secrets.signing_keys, now, lifetime=world.token_lifetime)
