@@ -26,6 +26,7 @@ FLOORS = {
     "limits": 2,
     "last_used": 2,
     "when": 2,
+    "devices": 2,
     "outside": 2,
     "replay": 2,
     "traces": 2,

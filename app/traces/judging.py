@@ -137,6 +137,9 @@ def _again(step: Step) -> str:
     return "This is for the maker of the client to mend; try a newer version of it."
 
 
+MISTYPED = {"wrong_password", "wrong_code", "passkey_refused"}  # and tried again on the same page
+
+
 def sign_in(attempt: Attempt, step: Step, now: datetime) -> Verdict:
     wrong = sum(1 for s in attempt.steps if s.what == "sign-in" and s.error == "wrong_password")
     if step.status == 429 and wrong:
@@ -149,7 +152,12 @@ def sign_in(attempt: Attempt, step: Step, now: datetime) -> Verdict:
         return waiting(attempt, now) or abandoned(
             "The person signed in and did not go on.", "Was the browser closed? Connect once more in the client."
         )
-    if not step.well and step.error != "wrong_password":
+    if step.path == "/login/second" and step.status in (200, 400):
+        return waiting(attempt, now, GAP, "the person at the second step") or abandoned(
+            "The password was right, and the second step was not taken.",
+            "Has the person lost their phone, and the recovery codes too? Run: gatehouse user reset-factors E-MAIL",
+        )
+    if not step.well and step.error not in MISTYPED:
         return _too_many(step) or Verdict(FAILED, f"The sign-in was refused: {step.description}.", _again(step))
     times = f"{wrong} time{'s' if wrong > 1 else ''}"
     tried = f"a wrong e-mail or password was given {times}" if wrong else "nobody signed in"

@@ -40,7 +40,7 @@ def page(chromium: Chromium, house: House) -> Iterator[Page]:
 def sign_in(page: Page) -> None:
     page.get_by_label("E-mail").fill("ada@example.com")
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
 
 
 @pytest.mark.parametrize("redirect_uri", ["http://127.0.0.1:{port}/callback", "http://localhost:{port}/callback"])
