@@ -10,6 +10,7 @@ from app.protocol.scope import SCOPES
 from app.traces import devices, documents
 from app.traces.attempts import GAP, Attempt
 from app.traces.machines import cure
+from app.traces.signing_in import again
 from app.traces.states import ADD_AGAIN, CONNECTED, FAILED, PATIENCE, Verdict, abandoned, turned_away, waiting
 from app.traces.step import Step
 
@@ -107,7 +108,7 @@ def _refused(step: Step) -> Verdict:
             f"{name} asked for a token for {step.fact('resource')}, which is not served here.",
             "Is the address in the client that of GATEHOUSE_PUBLIC_URL with /mcp behind it, byte for byte?",
         )
-    return turned_away(step) or Verdict(FAILED, f"The authorization request was refused: {said}.", _again(step))
+    return turned_away(step) or Verdict(FAILED, f"The authorization request was refused: {said}.", again(step))
 
 
 def _elsewhere(step: Step, name: str) -> Verdict:
@@ -122,41 +123,11 @@ def _elsewhere(step: Step, name: str) -> Verdict:
     return Verdict(FAILED, said, cure)
 
 
-def _again(step: Step) -> str:
-    if "request_uri" in (step.description or ""):
-        return "Start again from the app: a pushed request is good for 90 seconds, for one app, and for one code."
-    if step.path not in ("/authorize", "/par"):
-        return "Start again from the app; the sign-in is good for half an hour, in one browser."
-    return "This is for the maker of the client to mend; try a newer version of it."
-
-
-def sign_in(attempt: Attempt, step: Step, now: datetime) -> Verdict:
-    wrong = sum(1 for s in attempt.steps if s.what == "sign-in" and s.error == "wrong_password")
-    if step.status == 429 and wrong:
-        return Verdict(
-            FAILED,
-            f"Too many wrong passwords ({wrong}).",
-            "Wait five minutes, or run: gatehouse user reset-password E-MAIL",
-        )
-    if step.facts.get("signed_in"):
-        return waiting(attempt, now) or abandoned(
-            "The person signed in and did not go on.", "Was the browser closed? Connect once more in the client."
-        )
-    if not step.well and step.error != "wrong_password":
-        return turned_away(step) or Verdict(FAILED, f"The sign-in was refused: {step.description}.", _again(step))
-    times = f"{wrong} time{'s' if wrong > 1 else ''}"
-    tried = f"a wrong e-mail or password was given {times}" if wrong else "nobody signed in"
-    return waiting(attempt, now, GAP, "the person at the sign-in page") or abandoned(
-        f"The sign-in page was shown, and {tried}.",
-        "Have they an account (gatehouse user list)? A new password: gatehouse user reset-password E-MAIL",
-    )
-
-
 def consent(attempt: Attempt, step: Step, now: datetime) -> Verdict:
     if step.error == "access_denied" and step.fact("decision") == "deny":
         return Verdict(FAILED, "The person pressed Deny.", "Connect once more in the client, and press Allow.")
     if not step.well:
-        return turned_away(step) or Verdict(FAILED, f"The consent was refused: {step.description}.", _again(step))
+        return turned_away(step) or Verdict(FAILED, f"The consent was refused: {step.description}.", again(step))
     if step.fact("decision") == "allow":
         return waiting(attempt, now) or abandoned(
             "The person pressed Allow and the browser did not go on.", "Connect once more in the client."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from app.traces import devices, documents, judging
+from app.traces import devices, documents, judging, signing_in
 from app.traces.attempts import Attempt
 from app.traces.states import CONNECTED, FAILED, PATIENCE, Verdict, abandoned, server_fault, turned_away, waiting
 from app.traces.step import BROWSER, Step
@@ -201,7 +201,7 @@ JUDGES: dict[str, Callable[[Attempt, Step, datetime], Verdict]] = {
     "token": judging.token,
     "registration": judging.registration,
     "authorize": judging.authorize,
-    "sign-in": judging.sign_in,
+    "sign-in": signing_in.sign_in,
     "consent": judging.consent,
     "pushed": judging.pushed,
     "management": judging.management,

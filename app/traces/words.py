@@ -97,7 +97,11 @@ def _authorize(step: Step) -> str:
 
 
 def _sign_in(step: Step) -> str:
-    return "signed in" if step.facts.get("signed_in") else "sign-in page shown"
+    if step.facts.get("signed_in"):
+        return "signed in"
+    if step.fact("next") == "second step":
+        return "password right, sent to the second step"
+    return "second step asked" if step.path == "/login/second" else "sign-in page shown"
 
 
 def _consent(step: Step) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
@@ -16,10 +19,11 @@ from app.limits import SECOND_STEP, SECOND_STEP_ACCOUNT, SECOND_STEP_ADDRESS, fo
 from app.pages import error_page, render
 from app.protocol.errors import TooManyRequests
 from app.protocol.params import Params, parse
+from app.tokens.secrets import Unsealable
 from app.traces.recording import note
 from app.users import half
 from app.users.login import too_many
-from app.users.sign_in import enter, welcome
+from app.users.sign_in import enter, follow, welcome
 from app.users.totp import codes, recovery, store
 from app.world import World
 
@@ -30,8 +34,9 @@ USED = N_("That code was used already. Wait for the next one.")
 
 async def show_second(request: Request, world: World) -> Response:
     params = parse(request.scope["query_string"])
-    text, secret = params.get("half") or "", sessions.cookie(request, world)
-    if secret is None or half.opened(text, world, secret, world.now()) is None:
+    text, secret, now = params.get("half") or "", sessions.cookie(request, world), world.now()
+    follow(world, params.get("req"), now)
+    if secret is None or half.opened(text, world, secret, now) is None:
         return _over(params.get("req"))
     return _page(request, world, params, secret)
 
@@ -40,6 +45,7 @@ async def second(request: Request, world: World) -> Response:
     """In, by a code that is good once."""
     fields, now = await form(request, world), world.now()
     secret = sessions.check_form(request, world, fields)
+    follow(world, fields.get("req"), now)
     taken = half.opened(fields.get("half") or "", world, secret, now)
     sealed = await store.sealed_key(world.pool, taken.user_id, taken.at) if taken else None
     if taken is None or sealed is None:
@@ -53,9 +59,9 @@ async def second(request: Request, world: World) -> Response:
         page = _page(request, world, fields, secret, too_many(refusal), 429)
         page.headers.update(refusal.headers)
         return page
-    key = world.secrets.totp.open(sealed, taken.user_id.encode()).decode()
+    typed = Typed(taken.user_id, address, (fields.get("recovery") if by_recovery else fields.get("code")) or "", now)
     async with world.db.begin() as db:
-        wrong = await (_recover if by_recovery else _prove)(db, taken.user_id, key, fields, address, now)
+        wrong = await (_recover(db, typed) if by_recovery else _prove(db, world, typed, sealed))
         if wrong is None:
             method = f"{taken.method}+{'recovery' if by_recovery else 'totp'}"
             trust = bool(fields.get("remember"))
@@ -76,28 +82,42 @@ async def _count(world: World, user_id: str, address: str, now: datetime, *, gue
         await hit(world.pool, SECOND_STEP_ACCOUNT, user_id, now)
 
 
-async def _prove(
-    db: AsyncConnection, user_id: str, key: str, fields: Params, address: str, now: datetime
-) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What somebody typed, who they say they are, and from where."""
+
+    user_id: str
+    address: str
+    text: str
+    now: datetime
+
+
+async def _prove(db: AsyncConnection, world: World, typed: Typed, sealed: bytes) -> str | None:
     """What is wrong with the code, or None, and it is used."""
-    found = codes.matching_step(key, fields.get("code") or "", now)
-    if found is not None and await store.use_step(db, user_id, found):
+    context, found = typed.user_id.encode(), None
+    with suppress(Unsealable):  # under a secret key that is gone: then recovery codes are what is left
+        key = world.secrets.totp.open(sealed, context)
+        found = codes.matching_step(key.decode(), typed.text, typed.now)
+        sealed = world.secrets.totp.seal(key, context)
+    if found is not None and await store.use_step(db, typed.user_id, found, sealed):
         return None
-    await audit.record(db, "second_step.refused", now, user_id=user_id, address=address, reused=found is not None)
+    await _refused(db, typed, reused=found is not None)
     return WRONG if found is None else USED
 
 
-async def _recover(
-    db: AsyncConnection, user_id: str, key: str, fields: Params, address: str, now: datetime
-) -> str | None:
+async def _recover(db: AsyncConnection, typed: Typed) -> str | None:
     """As `_prove`, for a recovery code."""
-    code = recovery.normal(fields.get("recovery") or "")
-    if code is not None and await store.use_recovery_code(db, user_id, recovery.key(user_id, code), now):
+    user_id, code = typed.user_id, recovery.normal(typed.text)
+    if code is not None and await store.use_recovery_code(db, user_id, recovery.key(user_id, code), typed.now):
         left = await store.recovery_codes_left(db, user_id)
-        await audit.record(db, "recovery_code.used", now, user_id=user_id, address=address, left=left)
+        await audit.record(db, "recovery_code.used", typed.now, user_id=user_id, address=typed.address, left=left)
         return None
-    await audit.record(db, "second_step.refused", now, user_id=user_id, address=address, recovery=True)
+    await _refused(db, typed, recovery=True)
     return WRONG_RECOVERY
+
+
+async def _refused(db: AsyncConnection, typed: Typed, **detail: Any) -> None:
+    await audit.record(db, "second_step.refused", typed.now, user_id=typed.user_id, address=typed.address, **detail)
 
 
 def _page(

@@ -77,13 +77,18 @@ async def enter(
 def welcome(world: World, entered: Entered, user_id: str, req: str | None, now: datetime) -> Response:
     """The cookies, and back to the authorization or the page."""
     note(user_id=user_id, signed_in=True, link=brought(req))
-    if is_pending(req):
-        with suppress(InvalidRequest):
-            opened(req, world, now)  # says in the trace which sign-in this was
+    follow(world, req, now)
     response = see_other(after(req))
     sessions.set_cookie(response, world, entered.session)
     set_device(response, world, entered.device)
     return response
+
+
+def follow(world: World, req: str | None, now: datetime) -> None:
+    """Says in the trace which authorization this step belongs to, and speaks the language that it asked for."""
+    if is_pending(req):
+        with suppress(InvalidRequest):
+            opened(req, world, now)
 
 
 def _to_second_step(request: Request, world: World, taken: half.Half, req: str | None) -> Response:
@@ -91,6 +96,7 @@ def _to_second_step(request: Request, world: World, taken: half.Half, req: str |
     fresh = secret or sessions.new_cookie()
     query = {"half": half.sealed(taken, world, fresh), **({"req": req} if req else {})}
     note(next="second step")
+    follow(world, req, taken.at)
     response = see_other(f"/login/second?{urlencode(query)}")
     if secret is None:
         sessions.set_cookie(response, world, fresh)

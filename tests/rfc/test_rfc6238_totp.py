@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from pydantic import SecretStr
 
+from app.tokens.secrets import Secrets
 from app.users.totp import codes, recovery
 from tests.actors import Browser
 from tests.conftest import House
@@ -74,6 +76,35 @@ def test_the_key_is_sealed_for_its_user(house: House, browser: Browser) -> None:
     assert phone.key.encode() not in sealed
     assert house.world.secrets.totp.open(sealed, user_id.encode()).decode() == phone.key
     assert phone.key not in str(house.sql("SELECT detail FROM audit_events")), "no secret in the audit log"
+
+
+def test_the_key_outlives_a_change_of_the_secret_key(house: House, browser: Browser, dsn: str) -> None:
+    """`new,old` for a while: whoever signs in meanwhile is sealed with the new one."""
+    user_id = house.add_user()
+    browser.sign_in()
+    phone = set_up(house, browser)
+    new = "a new key that is long enough to seal with"
+    changed = House(dsn, secret_key=(SecretStr(new), *house.settings.secret_key)).start()
+    try:
+        changed.turn_clock(seconds=60)
+        other = Browser(changed.url)
+        assert second_step(other, first_step(other), code=Phone(changed, phone.key, []).code()).url.endswith("/account")
+    finally:
+        changed.stop()
+    ((sealed,),) = house.sql("SELECT sealed FROM totp")
+    assert isinstance(sealed, bytes)
+    assert Secrets.of((new,)).totp.open(sealed, user_id.encode()).decode() == phone.key
+
+
+def test_a_key_that_cannot_be_opened_leaves_the_recovery_codes(house: House, browser: Browser) -> None:
+    house.add_user()
+    browser.sign_in()
+    phone = set_up(house, browser)
+    house.sql("UPDATE totp SET sealed = 'sealed with a key that is gone'")
+    other = Browser(house.url)
+    page = second_step(other, first_step(other), code=phone.next_code())
+    assert page.status == 400
+    assert second_step(other, page, recovery=phone.recovery[0]).url.endswith("/account")
 
 
 def test_each_step_is_good_once(house: House, browser: Browser) -> None:

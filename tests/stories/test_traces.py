@@ -22,6 +22,7 @@ from app.sweep import sweep
 from app.traces import recording
 from tests.actors import App, Browser, http
 from tests.conftest import ROOT, House
+from tests.factors import first_step, second_step, set_up
 
 DISCOVERY = ("/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-authorization-server")
 
@@ -166,6 +167,29 @@ def test_nobody_signs_in(traced: House, quill: App, browser: Browser) -> None:
         assert page.headers["x-request-id"] in page.text
     told = only(traced, later=1900)
     assert (told["state"], "given 2 times" in told["verdict"]) == ("abandoned", True)
+
+
+def test_the_second_step_is_not_taken(traced: House, quill: App, browser: Browser) -> None:
+    """And what the operator does about a lost phone."""
+    owner = Browser(traced.url)
+    owner.sign_in()
+    phone = set_up(traced, owner)
+    traced.sql("TRUNCATE trace_steps")
+    quill.register()
+    second_step(browser, first_step(browser, browser.open(quill.authorize_url())), code="000000")
+    assert "the person at the second step" in only(traced, later=120)["verdict"]
+    told = only(traced, later=1900)
+    assert (told["state"], told["verdict"]) == (
+        "abandoned",
+        "The password was right, and the second step was not taken.",
+    )
+    assert "reset-factors" in told["next_step"]
+    assert "password right, sent to the second step" in json.dumps(told)
+    assert phone.key not in json.dumps(told)
+    traced.sql("TRUNCATE trace_steps")
+    page = second_step(browser, first_step(browser, browser.open(quill.authorize_url())), code=phone.code(1))
+    browser.decide(page)
+    assert "the code was never redeemed" in only(traced, later=90)["verdict"]
 
 
 def test_consent_denied(traced: House, quill: App, browser: Browser) -> None:

@@ -17,7 +17,9 @@ SEALED = """
 SELECT t.sealed FROM totp t JOIN users u ON u.id = t.user_id LEFT JOIN passwords p ON p.user_id = t.user_id
 WHERE t.user_id = $1 AND u.disabled_at IS NULL AND (p.changed_at IS NULL OR p.changed_at <= $2)
 """
-USE_STEP = "UPDATE totp SET last_step = :step WHERE user_id = :user_id AND last_step < :step RETURNING true"
+USE_STEP = """
+UPDATE totp SET last_step = :step, sealed = :sealed WHERE user_id = :user_id AND last_step < :step RETURNING true
+"""
 USE_RECOVERY_CODE = """
 UPDATE recovery_codes SET used_at = :now WHERE user_id = :user_id AND fingerprint = :key AND used_at IS NULL RETURNING true
 """
@@ -33,9 +35,11 @@ async def sealed_key(pool: HotPool, user_id: str, since: datetime) -> bytes | No
     return None if row is None else row["sealed"]
 
 
-async def use_step(db: AsyncConnection, user_id: str, step: int) -> bool:
-    """True for the one caller that uses this step; earlier ones are gone with it (RFC 6238 §5.2)."""
-    return (await db.execute(text(USE_STEP), {"user_id": user_id, "step": step})).first() is not None
+async def use_step(db: AsyncConnection, user_id: str, step: int, sealed: bytes) -> bool:
+    """True for the one caller that uses this step; earlier ones are gone with it (RFC 6238 §5.2). `sealed` is the key,
+    sealed anew, so that it outlives a change of the secret key."""
+    values = {"user_id": user_id, "step": step, "sealed": sealed}
+    return (await db.execute(text(USE_STEP), values)).first() is not None
 
 
 async def use_recovery_code(db: AsyncConnection, user_id: str, key: bytes, now: datetime) -> bool:
