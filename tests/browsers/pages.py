@@ -8,7 +8,7 @@ from datetime import timedelta
 from app.clients import store as clients
 from app.protocol import client_metadata
 from app.users import accounts
-from tests import actors
+from tests import actors, factors
 from tests.actors import App, Device
 from tests.browsers.people import ADA, Bring, Person, connected
 
@@ -137,17 +137,43 @@ def account_in_use(person: Person) -> None:
     for name in ("Quill", LONG):
         connected(person.house, name)
     person.opens("/account")
+
+
+def keys_in_use(person: Person) -> None:
+    person.is_signed_in()
     for name in ("laptop", "nightly backup of the notes on the server in the cellar"):
-        person.sends("/account/api-keys", name=name).opens("/account")
+        person.opens("/account/api-keys").sends("/account/api-keys", name=name)
+    person.opens("/account/api-keys")
 
 
-def account_with_new_key(person: Person) -> None:
-    person.is_signed_in().opens("/account").sends("/account/api-keys", name="laptop")
+def new_key(person: Person) -> None:
+    person.is_signed_in().opens("/account/api-keys").sends("/account/api-keys", name="laptop")
 
 
-def account_refused(person: Person) -> None:
-    person.is_signed_in().opens("/account").page.locator("[name=scope]").first.uncheck()
+def key_refused(person: Person) -> None:
+    person.is_signed_in().opens("/account/api-keys").page.locator("[name=scope]").first.uncheck()
     person.types(name="\u200b").sends("/account/api-keys")
+
+
+def key_rotated(person: Person) -> None:
+    new_key(person)
+    person.opens("/account/api-keys").page.locator("a[href^='/account/api-keys/rotate']").first.click()
+    person.page.wait_for_url("**/rotate?**")
+
+
+def allowed(person: Person) -> None:
+    person.is_signed_in()
+    connected(person.house)
+    person.opens("/account/allowed")
+
+
+def second_step(person: Person) -> None:
+    person.is_signed_in()
+    visitor = actors.Browser(person.house.url)
+    visitor.sign_in()
+    factors.set_up(person.house, visitor)
+    person.page.context.clear_cookies()
+    person.opens("/login").signs_in()
 
 
 def device_refused(person: Person) -> None:
@@ -231,8 +257,28 @@ PAGES = {
     "password refused": Place("/password", password_refused),
     "account, new": signed_in("/account"),
     "account in use": Place("/account", account_in_use),
-    "account with a new key": Place("/account/api-keys", account_with_new_key),
-    "account, key refused": Place("/account/api-keys", account_refused),
+    "keys in use": Place("/account/api-keys", keys_in_use),
+    "a new key": Place("/account/api-keys", new_key),
+    "key refused": Place("/account/api-keys", key_refused),
+    "key rotated": Place("/account/api-keys/rotate", key_rotated),
+    "allowed before": Place("/account/allowed", allowed),
+    "browsers": signed_in("/account/sessions"),
+    "usage": signed_in("/account/usage"),
+    "profile": signed_in("/account/profile"),
+    "leaving": signed_in("/account/delete"),
+    "gone": at("/goodbye"),
+    "another address": signed_in("/account/email"),
+    "another address, old link": signed_in("/account/email/verify"),
+    "security": signed_in("/account/security"),
+    "codes from a phone": signed_in("/account/security/totp"),
+    "passkeys": signed_in("/account/security/passkeys"),
+    "second step": Place("/login/second", second_step),
+    "password forgotten": at("/password/forgot"),
+    "sign-in link": at("/login/link"),
+    "sign-in link, old": at("/login/link/open"),
+    "sign-up": at("/sign-up"),
+    "sign-up, old link": at("/sign-up/verify"),
+    "invitation, old": at("/invitation"),
     "device": signed_in("/device"),
     "device refused": Place("/device", device_refused),
     "device consent": Place("/device", device_consent),

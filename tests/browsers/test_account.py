@@ -36,18 +36,18 @@ def test_a_revoked_app_is_out_at_once(person: Person, house: House) -> None:
     person.is_signed_in()
     app = connected(house)
     person.opens("/account")
-    person.presses(person.page.get_by_role("button", name="Revoke Quill"))
-    expect(person.page.get_by_role("button", name="Revoke Quill")).to_have_count(0)
+    person.presses(person.page.get_by_role("button", name="Disconnect Quill"))
+    expect(person.page.get_by_role("button", name="Disconnect Quill")).to_have_count(0)
     house.catch_up()
     assert app.call("whoami", app.tokens["access_token"]).status_code == 401
 
 
 def test_a_key_is_made_used_with_curl_and_revoked(person: Person, house: House) -> None:
-    person.is_signed_in().opens("/account").sends("/account/api-keys", name="cron")
+    person.is_signed_in().opens("/account/api-keys").sends("/account/api-keys", name="cron")
     key = person.page.locator("input[readonly]").input_value()
     status, body = curl(house, key)
     assert (status, json.loads(body)["result"]["structuredContent"]["via"]) == (200, "api_key")
-    person.opens("/account")
+    person.opens("/account/api-keys")
     assert key not in person.page.content()
     person.presses(person.page.get_by_role("button", name="Revoke cron"))
     house.catch_up()

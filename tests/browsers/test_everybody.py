@@ -62,7 +62,7 @@ def test_no_script_is_needed(sits: Sits, app: App, house: House) -> None:
     person.opens(app.authorize_url()).signs_in().decides("allow")
     code = person.is_sent_to(app.redirect_uri).split("code=")[1].split("&")[0]
     assert app.redeem(code).status_code == 200
-    person.opens("/account").sends("/account/api-keys", name="cron")
+    person.opens("/account/api-keys").sends("/account/api-keys", name="cron")
     assert app.call("whoami", person.page.locator("input[readonly]").input_value()).status_code == 200
 
 
