@@ -23,6 +23,7 @@ from app.tokens.secrets import Unsealable
 from app.traces.recording import note
 from app.users import half
 from app.users.login import too_many
+from app.users.notices import notify
 from app.users.sign_in import enter, follow, welcome
 from app.users.totp import codes, recovery, store
 from app.world import World
@@ -69,6 +70,8 @@ async def second(request: Request, world: World) -> Response:
     if wrong is not None:
         note(error="wrong_code", description=wrong)
         return _page(request, world, fields, secret, _(wrong), 400)
+    if by_recovery:
+        notify(world, taken.user_id, "recovery_code.used")
     await forgive(world.pool, SECOND_STEP, f"{taken.user_id}:{address}")
     await forgive(world.pool, SECOND_STEP_ACCOUNT, taken.user_id)
     return welcome(world, entered, taken.user_id, fields.get("req"), now)

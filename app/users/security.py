@@ -17,7 +17,9 @@ from app.protocol.errors import TooManyRequests
 from app.users import factors, passwords, store
 from app.users.devices import store as devices
 from app.users.devices.cookie import device
+from app.users.link_page import about
 from app.users.login import too_many
+from app.users.notices import notify
 from app.users.passkeys import options
 from app.users.passkeys import store as passkeys
 from app.users.totp import store as totp
@@ -48,19 +50,21 @@ async def change_password(request: Request, world: World) -> Response:
     try:
         await hit(world.pool, OWN_PASSWORD, user_id, now)
     except TooManyRequests as refusal:
-        return await _page(request, world, visitor, ("current", too_many(refusal)), 429)
+        return await _page(request, world, visitor, {"current": too_many(refusal)}, status=429)
     if had is not None and not await passwords.matches(had[0], current, world.hashing):
         async with world.db.begin() as db:
             await audit.record(db, "password.change_refused", now, user_id=user_id, address=visitor.address)
-        return await _page(request, world, visitor, ("current", _("That is not your current password.")))
-    wrong = passwords.fault(new)
-    if wrong:
-        return await _page(request, world, visitor, ("password", wrong))
+        return await _page(request, world, visitor, {"current": _("That is not your current password.")})
+    judged = await passwords.judged(new, about(world, visitor.viewer.email, visitor.viewer.name), world.hashing)
+    if judged.fault:
+        return await _page(request, world, visitor, {"password": judged.fault}, judged)
     hashed = await passwords.hashed(new, world.hashing)
     async with world.db.begin() as db:
         await store.set_password(db, user_id, hashed, now)
+        await store.end_links(db, user_id)
         await factors.changed(db, visitor.viewer, "password.changed", visitor.address, now)
     await forgive(world.pool, OWN_PASSWORD, user_id)
+    notify(world, user_id, "password.changed")
     return see_other(f"{HERE}?changed=password#password-heading")
 
 
@@ -87,9 +91,14 @@ async def _sign_in_first(request: Request, world: World) -> Response:
 
 
 async def _page(
-    request: Request, world: World, visitor: Visit, fault: tuple[str, str] | None = None, status: int = 400
+    request: Request,
+    world: World,
+    visitor: Visit,
+    faults: dict[str, str] | None = None,
+    judged: passwords.Judged | None = None,
+    status: int = 400,
 ) -> Response:
-    """`fault` is the field and what is wrong with it."""
+    """`faults` say what is wrong with which field, `judged` what was said of the new password."""
     user_id, now = visitor.viewer.user_id, visitor.now
     async with world.db.connect() as db:
         had = await store.password_of(db, user_id)
@@ -99,12 +108,13 @@ async def _page(
         trusted = await devices.trusted(db, user_id, device(request, world), now)
     return render(
         "security.html",
-        status=status if fault else 200,
+        status=status if faults else 200,
         csrf=visitor.csrf,
         viewer=visitor.viewer,
         account=visitor.viewer.email,
-        fault={"field": fault[0], "words": fault[1]} if fault else None,
-        error=fault[1] if fault else None,
+        faults=faults or {},
+        error=next(iter(faults.values())) if faults else None,
+        judged=judged,
         password_since=day(had[1]) if had else None,
         changed="changed=password" in request.url.query,
         totp_since=day(since) if since else None,

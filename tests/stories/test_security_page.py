@@ -8,6 +8,7 @@ from tests.actors import PASSWORD, App, Browser, Page
 from tests.authenticators import ADD, Authenticator, add, answer, options, sign_in
 from tests.conftest import House
 from tests.factors import TOTP, Phone, first_step, key_on, second_step, set_up
+from tests.mailbox import Mailboxes
 
 HERE = "/account/security"
 NEW = "another four words"
@@ -56,6 +57,8 @@ def test_the_current_one_must_be_right_and_the_new_one_good(page: Page, browser:
     for one, field in ((refused, "current"), (weak, "password")):
         assert f'id="{field}" name="{field}"' in one.text
         assert one.text.count("autofocus") == one.text.count('aria-invalid="true"') == 1
+    mine = change(browser, page, password="ada@example.com ada")
+    assert mine.status == 400, "made of what everybody knows"
     assert events(house, "password.%") == ["password.change_refused"]
     assert Browser(house.url).sign_in().url.endswith("/account")
 
@@ -292,3 +295,38 @@ def test_an_app_that_wants_a_fresh_sign_in_finds_the_e_mail_there(app: App, brow
     asked = browser.open(app.authorize_url(prompt="login"))
     assert 'type="email" value="ada@example.com"' in asked.text
     assert "to continue to" in asked.text
+
+
+def test_the_owner_is_told_by_mail(mailing: House, mailboxes: Mailboxes) -> None:
+    """NIST SP 800-63B-4 §4.6: so that they know when it was not they."""
+    mailing.add_user()
+    browser = Browser(mailing.url)
+    browser.sign_in()
+    told = []
+
+    def subject() -> None:
+        told.append(str(mailboxes.one(mailing, "ada@example.com").message["subject"]))
+
+    phone = set_up(mailing, browser)
+    subject()
+    add(browser, Authenticator(mailing.url))
+    subject()
+    page = browser.open(HERE)
+    browser.send(f"{ADD}/remove", csrf=page.field("csrf"), id=page.field("id"))
+    subject()
+    browser.send(f"{HERE}/recovery", csrf=page.field("csrf"))
+    subject()
+    other = Browser(mailing.url)
+    second_step(other, first_step(other), recovery=phone.recovery[0])
+    browser.send(f"{HERE}/totp/remove", csrf=page.field("csrf"))
+    subject()
+    change(browser, page)
+    subject()
+    assert told == [
+        "Codes from your phone are asked for",
+        "A passkey was added",
+        "A passkey was removed",
+        "New recovery codes were made",
+        "Codes from your phone are not asked for any more",
+        "Your password was changed",
+    ]

@@ -11,6 +11,7 @@ from app.pages import render
 from app.protocol.errors import NotFound
 from app.tokens.secrets import new_id
 from app.users import factors
+from app.users.notices import notify
 from app.users.passkeys import ceremony, challenge, options, store
 from app.users.passkeys.ceremony import NotProven
 from app.users.passkeys.makers import MAKERS
@@ -60,7 +61,10 @@ async def register(request: Request, world: World) -> Response:
         added = await store.add(db, passkey)
         if added:
             await factors.changed(db, viewer, "passkey.added", visitor.address, now, passkey=passkey.name)
-    return see_other(f"{SECURITY}#passkeys") if added else await _page(world, visitor, typed, _(NOT_ADDED))
+    if not added:
+        return await _page(world, visitor, typed, _(NOT_ADDED))
+    notify(world, viewer.user_id, "passkey.added")
+    return see_other(f"{SECURITY}#passkeys")
 
 
 async def remove(request: Request, world: World) -> Response:
@@ -72,6 +76,8 @@ async def remove(request: Request, world: World) -> Response:
         name = await store.remove(db, visitor.viewer.user_id, fields.required("id"))
         if name is not None:
             await factors.changed(db, visitor.viewer, "passkey.removed", visitor.address, visitor.now, passkey=name)
+    if name is not None:
+        notify(world, visitor.viewer.user_id, "passkey.removed")
     return see_other(f"{SECURITY}#passkeys")
 
 

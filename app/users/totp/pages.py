@@ -14,6 +14,7 @@ from app.language import _
 from app.pages import error_page, render
 from app.tokens.secrets import Unsealable, b64, unb64
 from app.users import factors
+from app.users.notices import notify
 from app.users.totp import codes, recovery, store
 from app.users.visits import Visit, sent, visit
 from app.world import World
@@ -51,6 +52,7 @@ async def turn_on(request: Request, world: World) -> Response:
         await store.turn_on(db, user_id, sealed, step, now)
         await store.replace_recovery_codes(db, user_id, recovery.keys(user_id, fresh), now)
         await factors.changed(db, visitor.viewer, "totp.added", visitor.address, now)
+    notify(world, user_id, "totp.added")
     return _shown(world, visitor, fresh, is_new=True)
 
 
@@ -60,8 +62,11 @@ async def turn_off(request: Request, world: World) -> Response:
         return arrived
     visitor, _fields = arrived
     async with world.db.begin() as db:
-        if await store.turn_off(db, visitor.viewer.user_id):
+        was_on = await store.turn_off(db, visitor.viewer.user_id)
+        if was_on:
             await factors.changed(db, visitor.viewer, "totp.removed", visitor.address, visitor.now)
+    if was_on:
+        notify(world, visitor.viewer.user_id, "totp.removed")
     return see_other(f"{SECURITY}#second")
 
 
@@ -77,6 +82,7 @@ async def new_recovery_codes(request: Request, world: World) -> Response:
     async with world.db.begin() as db:
         await store.replace_recovery_codes(db, user_id, recovery.keys(user_id, fresh), visitor.now)
         await audit.record(db, "recovery_codes.made", visitor.now, user_id=user_id, address=visitor.address)
+    notify(world, user_id, "recovery_codes.made")
     return _shown(world, visitor, fresh, is_new=False)
 
 
