@@ -6,6 +6,7 @@ into an authorization that somebody else began in their name.
 
 from __future__ import annotations
 
+import hmac
 from datetime import datetime
 
 from starlette.requests import Request
@@ -32,7 +33,9 @@ def kept(req: str | None, world: World, now: datetime) -> str | None:
 def goes_on(link: Link, request: Request, world: World) -> str | None:
     """What to go on with here, if it is this browser that waits."""
     secret = sessions.cookie(request, world)
-    return link.req if secret is not None and link.browser == fingerprint(secret) else None
+    if secret is None or link.browser is None or not hmac.compare_digest(link.browser, fingerprint(secret)):
+        return None
+    return link.req
 
 
 def is_elsewhere(link: Link, request: Request, world: World) -> bool:
