@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import string
+import sys
 import threading
 import time
 import unicodedata
@@ -60,14 +61,14 @@ def test_a_password_of_256_characters_is_judged_in_20_milliseconds() -> None:
     judge("warm up the dictionaries", ABOUT)
     shuffle = random.Random(1)
     alphabets = ["4@8({[<36910|!$5+7%2", string.printable[:94], "i", "1", "17|", "il1", "a", "ab", "0123456789/-.", "é"]
-    for alphabet in alphabets:
-        password = "".join(shuffle.choice(alphabet) for _ in range(LONGEST))
+    typed = ["".join(shuffle.choice(alphabet) for _ in range(LONGEST)) for alphabet in alphabets]
+    for password in [*typed, alphabets[0] * 13, (alphabets[0] * 13)[3:259]]:
         times = []
         for _ in range(5):
             began = time.thread_time()
             judge(password, ABOUT)
             times.append(time.thread_time() - began)
-        assert min(times) < 0.02, alphabet
+        assert min(times) < 0.02, password
 
 
 @settings(max_examples=200, deadline=None)
@@ -85,16 +86,19 @@ def test_what_is_known_of_one_does_not_count_for_another() -> None:
     wrong: list[str] = []
 
     def judge_often(name: str, password: str) -> None:
-        for _ in range(30):
+        for _ in range(400):
             if judge(password, [name]).fault is not None:
                 wrong.append(password)
 
-    pairs = [("rhinoceros", "quiet lamp upstairs"), ("upstairs lamp quiet", "rhinoceros tea bucket")]
+    pairs = [("zanzibarquokka", "four words make one"), ("rhinoceros", "zanzibarquokka!")]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
     threads = [threading.Thread(target=judge_often, args=pair) for pair in pairs]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    sys.setswitchinterval(interval)
     assert wrong == []
 
 
