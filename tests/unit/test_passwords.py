@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.users.passwords import LONGEST, Judged, fault, judge
-from app.users.strength import COMMON, SAID, plain
+from app.users.strength import COMMON, SAID, _guessed, plain
 
 ABOUT = ["https://mcp.example.com", "ada@example.com", "Ada Lovelace"]
 
@@ -85,15 +85,15 @@ def test_what_is_known_of_one_does_not_count_for_another() -> None:
     """zxcvbn keeps what it is told in a global, and this runs in several threads."""
     wrong: list[str] = []
 
-    def judge_often(name: str, password: str) -> None:
-        for _ in range(400):
-            if judge(password, [name]).fault is not None:
+    def ask_often(known: str, password: str) -> None:
+        for _ in range(1000):
+            if _guessed(password, [known])[0] < 4:
                 wrong.append(password)
 
     pairs = [("zanzibarquokka", "four words make one"), ("rhinoceros", "zanzibarquokka!")]
+    threads = [threading.Thread(target=ask_often, args=pair) for pair in pairs]
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
-    threads = [threading.Thread(target=judge_often, args=pair) for pair in pairs]
     for thread in threads:
         thread.start()
     for thread in threads:
