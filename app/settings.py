@@ -100,6 +100,11 @@ class Settings(BaseSettings):
             raise ValueError("must start with postgresql://")
         return url
 
+    @field_validator("smtp_url", "mail_from", mode="before")
+    @classmethod
+    def _empty_is_absent(cls, text: object) -> object:
+        return None if text == "" else text
+
     @field_validator("smtp_url")
     @classmethod
     def _smtp(cls, url: SecretStr | None) -> SecretStr | None:
