@@ -123,6 +123,8 @@ async def paced(sent: Iterator[bytes], port: int, per_second: float, seconds: fl
     idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def one(request: bytes, due: float) -> None:
+        while idle and idle[-1][0].at_eof():  # the server has closed it, unused for long
+            idle.pop()[1].close()
         reader, writer = idle.pop() if idle else await asyncio.open_connection("127.0.0.1", port)
         writer.write(request)
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_SECONDS)
