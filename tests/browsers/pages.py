@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from app.clients import store as clients
+from app.clients.remove import remove
 from app.protocol import client_metadata
 from app.users import accounts
 from tests import actors, factors
@@ -48,10 +49,9 @@ def login_refused(person: Person) -> None:
 
 
 def login_too_often(person: Person) -> None:
-    visitor = actors.Browser(person.house.url)
-    for _ in range(9):
-        visitor.sign_in(password="wrong")
-    person.opens("/login").signs_in()
+    login_refused(person)
+    person.house.sql("UPDATE rate_counters SET hits = 1000")
+    person.signs_in()
 
 
 def an_app(person: Person, **metadata: object) -> App:
@@ -204,7 +204,13 @@ def device_decided_before(person: Person) -> None:
 def removed_app(person: Person) -> None:
     app = an_app(person, client_name="Claude Code")
     person.house.add_user()
-    person.house.operator("client", "revoke", app.client_id)
+    house = person.house
+
+    async def removed() -> None:
+        async with house.world.db.begin() as db:
+            await remove(db, app.client_id, house.world.now(), lifetime=house.world.token_lifetime)
+
+    house.wait_for(removed())
     person.opens(app.authorize_url())
 
 
