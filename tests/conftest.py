@@ -217,12 +217,16 @@ def mailboxes() -> Iterator[Mailboxes]:
     boxes.close()
 
 
-@pytest.fixture(scope="session")
-def served_with_mail(dsn: str, mailboxes: Mailboxes) -> Iterator[House]:
+def with_mail(dsn: str, mailboxes: Mailboxes) -> House:
     url = SecretStr(f"smtp://localhost:{mailboxes.port}?tls=none")
     proxies = (ip_network("127.0.0.0/8"),)  # so that a test can come from many places
     sender = "Gatehouse <no-reply@example.com>"
-    house = House(dsn, smtp_url=url, mail_from=sender, sign_up="open", trusted_proxies=proxies).start()
+    return House(dsn, smtp_url=url, mail_from=sender, sign_up="open", trusted_proxies=proxies)
+
+
+@pytest.fixture(scope="session")
+def served_with_mail(dsn: str, mailboxes: Mailboxes) -> Iterator[House]:
+    house = with_mail(dsn, mailboxes).start()
     yield house
     house.stop()
 
