@@ -10,7 +10,8 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.http import client_address, new_request_id, request_id
+from app import asking
+from app.http import client_address, new_request_id
 from app.traces.recording import Draft, drafted
 from app.traces.step import BROWSER, Step, what_is
 from app.world import World
@@ -39,7 +40,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         identifier = new_request_id()
-        request_id.set(identifier)
+        asking.begins(identifier, lambda: client_address(Request(scope), self._world.settings.trusted_proxies))
         state = scope.setdefault("state", {})
         state["request_id"] = identifier
         extra = [*self._headers, (b"x-request-id", identifier.encode())]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Iterable
-from contextvars import ContextVar
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import asyncpg
@@ -15,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from app.asking import request_id as request_id
 from app.db.engine import is_unavailable
 from app.language import chosen, speak
 from app.protocol.errors import (
@@ -39,7 +39,6 @@ OPEN_CORS = {
 }
 CORS_HEADERS = "authorization, content-type, accept, dpop, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id"
 
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
 log = structlog.get_logger("gatehouse.http")
 
 

@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     pinned_documents: bool = Field(True, description="Use the shipped copy of a well-known client's document in need.")
     ca_file: Path | None = Field(None, description="Further certificate authorities (PEM) for documents we fetch.")
     trace_days: int = Field(7, ge=0, le=90, description="Days that `gatehouse trace` looks back; 0: nothing is traced.")
+    audit_days: int = Field(365, ge=0, description="Days that the audit log is kept; 0: for ever.")
     pool_size: int = Field(10, ge=1, le=200, description="Database connections of each of the two pools, per process.")
     auto_migrate: bool = Field(False, description="Apply migrations at start instead of refusing to start.")
     log_level: str = Field("info", description="debug, info, warning or error.")

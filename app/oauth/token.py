@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import dpop
+from app.api_keys.refused import refused
 from app.clients.authenticate import authenticated_client
 from app.http import client_address, form, no_store
 from app.limits import BAD_KEY, hit
@@ -45,6 +46,7 @@ async def token(request: Request, world: World) -> Response:
         authorization = replace(await redeem(world, client, params, jkt, now), jkt=jkt)
     except UnknownApiKey:
         await hit(world.pool, BAD_KEY, client_address(request, world.settings.trusted_proxies), now)
+        await refused(world, params.get("subject_token") or "", now, guess=True)
         raise
     if client is not SCRIPT:
         world.last_used.saw("clients", client.client_id, now)

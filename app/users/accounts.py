@@ -53,4 +53,5 @@ async def new_link(db: AsyncConnection, purpose: str, user_id: str | None, now: 
     """The code of a link for `setup` or `password`; it works once, for LINK_LIFETIME."""
     code = new_secret(LINK)
     await store.add_link(db, fingerprint(code), purpose, user_id, now, now + LINK_LIFETIME)
+    await audit.record(db, "link.made", now, user_id=user_id, purpose=purpose)
     return code

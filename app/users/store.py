@@ -9,6 +9,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app import audit
 from app.db.engine import HotPool
 from app.db.tables import browser_sessions, one_time_links, passwords, users
 
@@ -106,7 +107,10 @@ async def consume_link(db: AsyncConnection, key: bytes, purpose: str, now: datet
     used = update(one_time_links).where(
         c.fingerprint == key, c.purpose == purpose, c.used_at.is_(None), c.expires_at > now
     )
-    return (await db.execute(used.values(used_at=now).returning(c.fingerprint))).first() is not None
+    row = (await db.execute(used.values(used_at=now).returning(c.user_id))).one_or_none()
+    if row is not None:
+        await audit.record(db, "link.used", now, user_id=row.user_id, purpose=purpose)
+    return row is not None
 
 
 async def email_of(db: AsyncConnection, user_id: str) -> str:
