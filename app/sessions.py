@@ -109,6 +109,7 @@ async def end(db: AsyncConnection, request: Request, world: World) -> None:
         ended = delete(browser_sessions).where(c.fingerprint == fingerprint(secret)).returning(c.user_id, c.id)
         row = (await db.execute(ended)).one_or_none()
         if row is not None:
+            asking.acting(asking.USER, row.user_id)
             await audit.record(db, "session.ended", world.now(), user_id=row.user_id, session=row.id)
 
 
