@@ -10,7 +10,7 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import asking
+from app import asking, branding
 from app.http import client_address, new_request_id
 from app.traces.recording import Draft, drafted
 from app.traces.step import BROWSER, Step, what_is
@@ -28,6 +28,7 @@ class Edge:
         self._app = app
         self._world = world
         self._traced = world.traces.on
+        self._brand = world.settings.brand
         self._log = structlog.get_logger("gatehouse.request").bind()
         self._log_calls = world.settings.log_level == "debug"  # also the calls of /mcp that went well
         headers = [(b"x-content-type-options", b"nosniff")]
@@ -41,6 +42,7 @@ class Edge:
             return
         identifier = new_request_id()
         asking.begins(identifier, lambda: client_address(Request(scope), self._world.settings.trusted_proxies))
+        branding.shown.set(self._brand)
         state = scope.setdefault("state", {})
         state["request_id"] = identifier
         extra = [*self._headers, (b"x-request-id", identifier.encode())]

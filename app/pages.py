@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from app import __version__
+from app import __version__, branding
 from app.http import request_id
 from app.language import N_, _, gettext, ngettext, spoken
 from app.paths import TEMPLATES
@@ -51,7 +51,7 @@ def render(template: str, *, status: int = 200, csrf: str | None = None, **conte
     html = templates.get_template(template).render(
         lang=spoken.get(),
         version=__version__,
-        title_suffix="Gatehouse",
+        brand=branding.shown.get(),
         request_id=request_id.get(),
         csrf=csrf,
         **context,

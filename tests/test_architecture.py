@@ -17,6 +17,7 @@ TESTS = sorted(path for path in (ROOT / "tests").rglob("*.py") if "node_modules"
 FLOORS = {
     "protocol": 0,
     "asking": 0,
+    "branding": 0,
     "settings": 0,
     "paths": 0,
     "language": 1,
@@ -59,6 +60,7 @@ FLOORS = {
 DOORS: set[tuple[str, str]] = {
     ("oauth", "api_keys"),  # who a bearer token stands for, and what an API key authorizes
     ("sessions", "flow"),  # where somebody begins again whose form has gone stale
+    ("settings", "branding"),  # a logo is looked at before anything starts
     ("tokens", "audit"),  # signing keys that come
     ("limits", "audit"),  # and limits that are reached
 }
