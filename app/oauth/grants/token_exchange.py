@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 
 from starlette.requests import Request
 
-from app import asking, audit
 from app.api_keys import store
 from app.clients.authenticate import names_a_client
 from app.protocol import token_types
@@ -46,22 +45,12 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
     resource = resolve(params.all("resource") + params.all("audience"), world.settings.resource, world.settings.issuer)
     subject_token, kind = params.required("subject_token"), params.required("subject_token_type")
     if kind == token_types.API_KEY:
-        authorization = await _for_key(world, client, subject_token, params.get("scope"), resource, now)
-        return await _recorded(world, authorization, now)
+        return await _for_key(world, client, subject_token, params.get("scope"), resource, now)
     if kind in (token_types.ACCESS_TOKEN, token_types.JWT):
         principal = await _principal(world, subject_token, jkt, now)
-        return await _recorded(world, _for_token(client, principal, params.get("scope"), resource), now)
+        return _for_token(client, principal, params.get("scope"), resource)
     kinds = ", ".join((token_types.ACCESS_TOKEN, token_types.JWT, token_types.API_KEY))
     raise InvalidRequest(f"subject_token_type must be one of {kinds}")
-
-
-async def _recorded(world: World, authorization: Authorization, now: datetime) -> Authorization:
-    if authorization.key_id is not None:  # a script, which is no client, acts in its user's name
-        asking.acting(asking.USER, authorization.subject)
-    whose = {"user_id": authorization.subject, "client_id": authorization.client_id}
-    scope = " ".join(authorization.scope)
-    await audit.add(world.pool, "token.issued", now, **whose, grant=authorization.via, scope=scope)
-    return authorization
 
 
 async def _principal(world: World, token: str, jkt: str | None, now: datetime) -> Principal:
