@@ -30,6 +30,7 @@ FLOORS = {
     "outside": 2,
     "replay": 2,
     "traces": 2,
+    "when": 2,
     "world": 3,
     "http": 4,
     "dpop": 4,
