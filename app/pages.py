@@ -78,7 +78,7 @@ def error_page(
         next_step=next_step,
         link=link,
         link_text=link_text,
-        error=error,
+        word=error,
     )
 
 
