@@ -142,7 +142,7 @@ async def _refused(
         _("The app's request has a fault: {description} ({error}).").format(description=said(refusal), error=error),
         next_step=_("This is for the developer of the app to mend."),
         link=response.headers["Location"],
-        link_text=_("Return to {place}").format(place=uris.shown_host(redirect_uri)),
+        link_text=_("Return to {app}").format(app=uris.shown_host(redirect_uri)),
     )
 
 
