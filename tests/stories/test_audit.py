@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -147,6 +148,28 @@ def test_what_was_never_a_key_is_recorded_only_where_guesses_are_counted(house: 
     assert len(events(house, "api_key.refused")) == 30
     reached = one(house, "limit.reached")
     assert (reached["detail"], reached["address"]) == ({"limit": "bad-api-key"}, "127.0.0.1")
+
+
+def test_requests_sent_without_waiting_are_each_somebody_of_their_own(house: House, browser: Browser) -> None:
+    """HTTP/1.1 pipelining: the second request begins where the first one is answered, and must not inherit its user."""
+    house.add_user()
+    browser.sign_in()
+    cookies = "; ".join(f"{name}={value}" for name, value in browser.http.cookies.items())
+    host = house.url.removeprefix("http://")
+    body = json.dumps({"apiKey": "gh_key_" + "x" * 43})
+    both = (
+        f"GET /account HTTP/1.1\r\nHost: {host}\r\nCookie: {cookies}\r\n\r\n"
+        f"POST /auth/token HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}"
+    )
+    name, port = host.split(":")
+    with socket.create_connection((name, int(port)), timeout=10) as wire:
+        wire.sendall(both.encode())
+        answer = b"".join(iter(lambda: wire.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"HTTP/1.1 401" in answer
+    refused = one(house, "api_key.refused")
+    assert (refused["actor"], refused["actor_id"]) == ("nobody", None)
 
 
 def test_a_client_that_cannot_prove_who_it_is(house: House) -> None:
@@ -420,6 +443,7 @@ def test_no_secret_in_the_audit_log_the_log_or_the_traces(
         canaries.append(page.field("csrf"))
         browser.send("/password", csrf=page.field("csrf"), code="gh_link_canary", password="password-canary-canary")
         canaries += ["gh_link_canary", "password-canary-canary"]
+        Browser(loud.url).sign_in()
         Browser(loud.url).sign_in(password="wrong-password-canary")
         Browser(loud.url).sign_in(email="typed-in-the-wrong-field-canary", password="x")
         made = app.register(token_endpoint_auth_method="client_secret_post")
