@@ -22,6 +22,7 @@ from app.gate import server
 from app.gate.guard import Guard
 from app.gate.tool import Tool, load_tools
 from app.http import as_refusal, json_refusal
+from app.language import N_, chosen, speak
 from app.pages import page_refusal
 from app.protocol.errors import NotFound, OAuthError
 from app.settings import Settings, load
@@ -29,6 +30,8 @@ from app.sweep import keep_sweeping
 from app.tokens.rotate import ensure_key
 from app.urls import patterns, url_table
 from app.world import World, world_of
+
+NOTHING, WRONG_METHOD = N_("nothing is served at this address"), N_("this method is not allowed here")
 
 
 def api_app(world: World, callers: Callers) -> FastAPI:
@@ -42,8 +45,10 @@ def api_app(world: World, callers: Callers) -> FastAPI:
 
     async def nothing_here(request: Request, fault: Exception) -> Response:
         status = fault.status_code if isinstance(fault, HTTPException) else 404
-        refusal = NotFound("nothing is served at this address" if status == 404 else "this method is not allowed here")
+        refusal = NotFound(NOTHING if status == 404 else WRONG_METHOD)
         wants_page = "text/html" in request.headers.get("accept", "")
+        if wants_page:
+            speak(chosen(request.headers.get("accept-language", "")) or "en")
         response = (page_refusal if wants_page else json_refusal)(refusal, request, world)
         response.status_code = status
         return response

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app import branding
 from app.smtp_url import smtp_server
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
@@ -77,6 +78,10 @@ class Settings(BaseSettings):
         validate_default=True,
         description="Who may make an account: closed (nobody), invited, or open (needs mail).",
     )
+    audit_days: int = Field(365, ge=0, description="Days that the audit log is kept; 0: for ever.")
+    brand_name: str = Field(branding.NAME, description="What pages and mails call this server.")
+    brand_logo: Path | None = Field(None, description="An SVG or PNG file, at most 100 KB, in place of the gate.")
+    brand_accent: str | None = Field(None, description="The colour of buttons and links, such as #1f5c4d.")
     pool_size: int = Field(10, ge=1, le=200, description="Database connections of each of the two pools, per process.")
     auto_migrate: bool = Field(False, description="Apply migrations at start instead of refusing to start.")
     log_level: str = Field("info", description="debug, info, warning or error.")
@@ -160,6 +165,27 @@ class Settings(BaseSettings):
                 raise ValueError("must not name this server itself")
         return issuers
 
+    @field_validator("brand_name")
+    @classmethod
+    def _brand_name(cls, name: str) -> str:
+        if fault := branding.name_fault(name):
+            raise ValueError(fault)
+        return name.strip()
+
+    @field_validator("brand_logo")
+    @classmethod
+    def _brand_logo(cls, path: Path | None) -> Path | None:
+        if path is not None and (fault := branding.logo_fault(path)):
+            raise ValueError(f"({path}) {fault}")
+        return path
+
+    @field_validator("brand_accent")
+    @classmethod
+    def _brand_accent(cls, colour: str | None) -> str | None:
+        if colour and not branding.ACCENT.match(colour):
+            raise ValueError("must be a colour such as #1f5c4d")
+        return colour.lower() if colour else None
+
     @field_validator("log_level")
     @classmethod
     def _level(cls, level: str) -> str:
@@ -191,6 +217,10 @@ class Settings(BaseSettings):
     @property
     def dsn(self) -> str:
         return self.database_url.get_secret_value()
+
+    @property
+    def brand(self) -> branding.Brand:
+        return branding.brand(self.brand_name, self.brand_logo, self.brand_accent)
 
     def accepted_hosts(self) -> frozenset[str]:
         """Host values served at /mcp: the public one, what was added, and on a loopback issuer every name of loopback."""

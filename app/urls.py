@@ -14,6 +14,7 @@ from app.account import api_keys, apps, browsers, leave, profile, usage
 from app.account.export.page import export
 from app.api_keys.callers import Callers
 from app.api_keys.exchange import exchange
+from app.branding import LOGO_CSP
 from app.clients.registration import manage
 from app.clients.registration.register import register
 from app.http import Door, Endpoint
@@ -29,6 +30,7 @@ from app.oauth.token import token
 from app.oauth.userinfo import userinfo
 from app.pages import page_refusal
 from app.paths import TEMPLATES
+from app.protocol.errors import NotFound
 from app.users import by_mail, links, login, new_email, second, security, sign_in_link, sign_up
 from app.users.invitations import pages as invitations
 from app.users.passkeys import pages as passkeys
@@ -108,6 +110,8 @@ def url_table(world: World, mcp: ASGIApp, callers: Callers) -> Mapping[str, ASGI
         "/static/gatehouse.css": Door(world, GET=_static("gatehouse.css", "text/css")),
         "/static/copy.js": Door(world, GET=_static("copy.js", "text/javascript")),
         "/static/passkeys.js": Door(world, GET=_static("passkeys.js", "text/javascript")),
+        "/static/logo": Door(world, GET=_logo),
+        "/static/brand.css": Door(world, GET=_brand_css),
         "/static/icon.svg": Door(world, GET=_static("icon.svg", "image/svg+xml")),
         "/healthz": Door(world, GET=health.healthz),
         "/readyz": Door(world, GET=health.readyz),
@@ -125,3 +129,18 @@ def _static(name: str, media_type: str) -> Endpoint:
         return FileResponse(TEMPLATES / name, media_type=media_type, headers={"Cache-Control": "public, max-age=3600"})
 
     return file
+
+
+async def _logo(request: Request, world: World) -> Response:
+    brand = world.settings.brand
+    if brand.logo is None:
+        raise NotFound("this server has no logo of its own")
+    headers = {"Content-Security-Policy": LOGO_CSP, "Cache-Control": "public, max-age=3600"}
+    return Response(brand.logo, media_type=brand.logo_type, headers=headers)
+
+
+async def _brand_css(request: Request, world: World) -> Response:
+    css = world.settings.brand.css
+    if css is None:
+        raise NotFound("this server has no colour of its own")
+    return Response(css, media_type="text/css", headers={"Cache-Control": "public, max-age=3600"})

@@ -16,6 +16,8 @@ TESTS = sorted(path for path in (ROOT / "tests").rglob("*.py") if "node_modules"
 # A room imports from lower floors and from itself; a door between rooms of one floor is a line in DOORS.
 FLOORS = {
     "protocol": 0,
+    "asking": 0,
+    "branding": 0,
     "settings": 0,
     "paths": 0,
     "smtp_url": 0,
@@ -67,6 +69,9 @@ DOORS: set[tuple[str, str]] = {
     ("oauth", "api_keys"),  # who a bearer token stands for, and what an API key authorizes
     ("sessions", "flow"),  # where somebody begins again whose form has gone stale
     ("settings", "smtp_url"),
+    ("settings", "branding"),  # a logo is looked at before anything starts
+    ("tokens", "audit"),  # signing keys that come
+    ("limits", "audit"),  # and limits that are reached
 }
 SQL = {"db", "audit", "limits", "replay", "last_used", "tally", "sessions", "sweep", "world"}  # and every store.py
 WORDS = {"Manager", "Service", "Helper", "Utils", "Base", "Abstract", "Impl", "Common"}

@@ -33,7 +33,7 @@ def checked_name(name: str) -> str:
     """Raises InvalidRequest."""
     shown = "".join(c for c in name if c.isprintable()).strip()
     if not shown or len(shown) > LONGEST_NAME:
-        raise InvalidRequest(f"name must have 1 to {LONGEST_NAME} visible characters")
+        raise InvalidRequest("name must have 1 to {most} visible characters", most=LONGEST_NAME)
     return shown
 
 
@@ -43,7 +43,7 @@ def checked_scope(words: list[str]) -> tuple[str, ...]:
         raise InvalidScope("choose at least one scope")
     unknown = [word for word in words if word not in SCOPES]
     if unknown:
-        raise InvalidScope(f"unknown scope; the scopes are {', '.join(SCOPES)}")
+        raise InvalidScope("unknown scope; the scopes are {scopes}", scopes=", ".join(SCOPES))
     return tuple(dict.fromkeys(words))
 
 

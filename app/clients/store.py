@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app import audit
 from app.db.engine import HotPool
 from app.db.tables import clients, users
 from app.protocol.types import Client
@@ -49,9 +50,16 @@ def _client(row: Any) -> Client:
     )
 
 
+_kept = audit.noted(
+    "client.document_read",
+    "$8, NULL, client_id, jsonb_build_object('name', client_name, 'new', is_new)",
+    "kept WHERE changed_at = $8",
+    10,
+)
 # What a consent was given to is the name, the redirects, the method and the keys: when one of them changes, the clock of
 # `changed_at` starts anew and older consents no longer count (CIMD draft §6.3). A removed client stays removed.
 KEEP_DOCUMENT = f"""
+WITH kept AS (
 INSERT INTO clients AS c (client_id, kind, client_name, redirect_uris, grant_types, token_endpoint_auth_method, scope,
                           metadata, created_at, changed_at, fresh_until)
 VALUES ($1, 'document', $2, $3, $4, $5, $6, $7, $8, $8, $9)
@@ -65,7 +73,9 @@ ON CONFLICT (client_id) DO UPDATE SET
                       excluded.metadata->'jwks', excluded.metadata->'jwks_uri')
     THEN excluded.changed_at ELSE c.changed_at END
 WHERE c.revoked_at IS NULL
-RETURNING {COLUMNS}
+RETURNING {COLUMNS}, changed_at, xmax = 0 AS is_new
+), noted AS ({_kept})
+SELECT * FROM kept
 """
 
 
@@ -84,6 +94,7 @@ async def keep_document(
         json.dumps(metadata),
         now,
         fresh_until,
+        *audit.who(),
     )
     return None if row is None else _client(row)
 

@@ -11,10 +11,11 @@ from app import sessions
 from app.clients import find
 from app.flow import opened, pulled, sealed, step
 from app.http import client_address, form, see_other
+from app.language import _
 from app.oauth import noted, store
 from app.oauth.unknown_client import unknown_client
 from app.oauth.validate import validate
-from app.pages import error_page
+from app.pages import error_page, said
 from app.protocol import redirect_uri as uris
 from app.protocol.errors import InvalidRequest, OAuthError
 from app.protocol.next_step import AskConsent, Login, Refuse, next_step
@@ -138,10 +139,10 @@ async def _refused(
     if uris.is_local(redirect_uri) or await sessions.viewer(request, world, world.now()):
         return response
     return error_page(
-        f"The app's request has a fault: {description} ({error}).",
-        next_step="This is for the developer of the app to mend.",
+        _("The app's request has a fault: {description} ({error}).").format(description=said(refusal), error=error),
+        next_step=_("This is for the developer of the app to mend."),
         link=response.headers["Location"],
-        link_text=f"Return to {uris.shown_host(redirect_uri)}",
+        link_text=_("Return to {app}").format(app=uris.shown_host(redirect_uri)),
     )
 
 

@@ -12,6 +12,7 @@ from app import audit, sessions
 from app.clients import store as clients
 from app.flow import opened, sealed, step
 from app.http import form, see_other
+from app.language import _
 from app.oauth import store
 from app.oauth.authorize import answer
 from app.pages import render
@@ -102,4 +103,4 @@ def _place(redirect_uri: str) -> str:
     """Where the answer goes, as a person would say it."""
     if urlsplit(redirect_uri).scheme in ("http", "https"):
         return uris.shown_host(redirect_uri)
-    return f"{uris.shown_host(redirect_uri)} (an app on this computer)"
+    return _("{place} (an app on this computer)").format(place=uris.shown_host(redirect_uri))

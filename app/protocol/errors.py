@@ -6,17 +6,23 @@ from typing import ClassVar
 
 
 class OAuthError(Exception):
-    """A refusal in the specification's own word; `description` is sent, `cause` is only logged."""
+    """A refusal in the specification's own word; `description` is sent, `cause` is only logged.
+
+    The `values` of a template, such as `{name} is missing`, stay apart from it, so that pages can say it in other
+    languages; one may be another refusal.
+    """
 
     error: ClassVar[str] = "server_error"
     status: int = 500
     heading: str = ""  # for people, where the status says too little
     way_back: tuple[str, str] | None = None  # for people: an address, and what its link says
 
-    def __init__(self, description: str, *, retry_after: int | None = None) -> None:
-        super().__init__(description)
+    def __init__(self, template: str, *, retry_after: int | None = None, **values: object) -> None:
+        self.template, self.values = template, values
+        said = template.format(**values) if values else template
+        super().__init__(said)
         # RFC 6749 §5.2: error_description is %x20-21 / %x23-5B / %x5D-7E.
-        self.description = "".join(c if " " <= c <= "~" and c not in '"\\' else "?" for c in description)
+        self.description = "".join(c if " " <= c <= "~" and c not in '"\\' else "?" for c in said)
         self.retry_after = retry_after
 
     @property

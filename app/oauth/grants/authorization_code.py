@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from app import audit
 from app.connections import store
 from app.connections.end import end
 from app.protocol.errors import InvalidGrant
@@ -59,4 +60,6 @@ async def _take_back_after_replay(world: World, key: bytes, client: Client, code
     async with world.db.begin() as db:
         connection_id = await store.replayed(db, key, client.client_id, code_challenge)
         if connection_id is not None:
-            await end(db, connection_id, "authorization code replay", now, lifetime=world.token_lifetime)
+            because = "authorization code replay"
+            if await end(db, connection_id, because, now, lifetime=world.token_lifetime):
+                await audit.record(db, "code.replayed", now, client_id=client.client_id, connection=connection_id)
