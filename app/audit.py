@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.tables import audit_events
@@ -27,3 +27,14 @@ async def record(
             at=now, event=event, user_id=user_id, client_id=client_id, address=address, detail=detail
         )
     )
+
+
+FORGET = """
+UPDATE audit_events SET address = NULL, detail = detail - ARRAY['name', 'email', 'account', 'address']
+WHERE user_id = :user_id
+"""
+
+
+async def forget(db: AsyncConnection, user_id: str) -> None:
+    """Takes what would tell who it was out of the events of somebody whose account is deleted; that they happened stays."""
+    await db.execute(text(FORGET), {"user_id": user_id})

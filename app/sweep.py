@@ -16,7 +16,7 @@ from app.world import World
 EVERY_SECONDS = 60.0
 BATCH = 1000
 ONE_AT_A_TIME = 0x67617465 + 2
-# Table, and what may go: never a client with a connection, never a connection before its tokens are forgotten.
+# Table, and what may go: never a client with a connection or one that is blocked, never a connection before its tokens are forgotten.
 NOW = "CAST(:now AS timestamptz)"
 EXPIRED = {
     "codes": f"expires_at < {NOW} - interval '1 day'",
@@ -28,7 +28,7 @@ EXPIRED = {
     "rate_counters": "resets_at < :now",
     "connections": f"expires_at < {NOW} - interval '7 days' OR revoked_at < {NOW} - interval '7 days'",
     "signing_keys": f"verifies_until < {NOW} - interval '1 day'",
-    "clients": "kind <> 'static' AND ("
+    "clients": "kind <> 'static' AND blocked_at IS NULL AND ("
     f"(last_used_at IS NULL AND created_at < {NOW} - interval '1 day') OR last_used_at < {NOW} - interval '90 days') "
     "AND NOT EXISTS (SELECT FROM connections c WHERE c.client_id = clients.client_id)",
 }

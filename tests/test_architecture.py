@@ -23,6 +23,8 @@ FLOORS = {
     "tokens": 2,
     "audit": 2,
     "bodies": 2,
+    "when": 2,
+    "paging": 2,
     "limits": 2,
     "last_used": 2,
     "outside": 2,
@@ -36,12 +38,14 @@ FLOORS = {
     "pages": 5,
     "sessions": 5,
     "flow": 5,
+    "shown_once": 6,
     "clients": 6,
     "connections": 6,
     "users": 7,
     "oauth": 7,
     "api_keys": 7,
     "gate": 8,
+    "admin": 8,
     "account": 8,
     "landing": 8,
     "health": 8,
@@ -54,7 +58,10 @@ FLOORS = {
     "__init__": 0,
     "__version__": 0,
 }
-DOORS: set[tuple[str, str]] = {("oauth", "api_keys")}  # who a bearer token stands for, and what an API key authorizes
+DOORS: set[tuple[str, str]] = {
+    ("oauth", "api_keys"),  # who a bearer token stands for, and what an API key authorizes
+    ("tokens", "audit"),  # new signing keys are written down with those who publish them
+}
 SQL = {"db", "audit", "limits", "replay", "last_used", "sessions", "sweep", "world"}  # and every store.py
 WORDS = {"Manager", "Service", "Helper", "Utils", "Base", "Abstract", "Impl", "Common"}
 

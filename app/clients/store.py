@@ -17,7 +17,8 @@ from app.protocol.types import Client
 
 COPIED = ("client_name", "redirect_uris", "grant_types", "token_endpoint_auth_method")  # from the metadata
 COLUMNS = """client_id, client_name, redirect_uris, grant_types, token_endpoint_auth_method, secret_fingerprint, scope,
-  kind, fresh_until, introspects, metadata @> '{"require_pushed_authorization_requests": true}' AS requires_pushed,
+  kind, fresh_until, introspects, blocked_at IS NOT NULL AS blocked, access_lifetime, refresh_idle, refresh_absolute,
+  metadata @> '{"require_pushed_authorization_requests": true}' AS requires_pushed,
   metadata @> '{"dpop_bound_access_tokens": true}' AS dpop_bound,
   CASE WHEN token_endpoint_auth_method = 'private_key_jwt'
     THEN jsonb_strip_nulls(jsonb_build_object('jwks', metadata->'jwks', 'jwks_uri', metadata->'jwks_uri')) END AS keys"""
@@ -44,6 +45,10 @@ def _client(row: Any) -> Client:
         requires_pushed=row["requires_pushed"],
         dpop_bound=row["dpop_bound"],
         introspects=row["introspects"],
+        blocked=row["blocked"],
+        access_lifetime=row["access_lifetime"],
+        refresh_idle=row["refresh_idle"],
+        refresh_absolute=row["refresh_absolute"],
     )
 
 

@@ -52,7 +52,11 @@ users = Table(
     moment("created_at"),
     moment("disabled_at", nullable=True),
     Column("language", Text),  # as `lang` says it; absent: what the browser asks for
+    Index("ix_users_created_at_id", "created_at", "id"),
+    Index("ix_users_email_prefix", "email", postgresql_ops={"email": "text_pattern_ops"}),
 )
+PREFIX = {"lowered": "text_pattern_ops"}
+Index("ix_users_name_prefix", func.lower(users.c.name).label("lowered"), postgresql_ops=PREFIX)
 
 passwords = Table(
     "passwords",
@@ -112,7 +116,14 @@ clients = Table(
     moment("created_at"),
     moment("last_used_at", nullable=True),
     moment("revoked_at", nullable=True),
+    moment("blocked_at", nullable=True),  # by an admin, who may let it in again
+    Column("access_lifetime", Integer),  # seconds, as the next two; absent: as the settings say
+    Column("refresh_idle", Integer),
+    Column("refresh_absolute", Integer),
+    Index("ix_clients_created_at_client_id", "created_at", "client_id"),
+    Index("ix_clients_kind_created_at_client_id", "kind", "created_at", "client_id"),
 )
+Index("ix_clients_name_prefix", func.lower(clients.c.client_name).label("lowered"), postgresql_ops=PREFIX)
 Index(
     "uq_clients_registration_key",
     clients.c.registration_key,
@@ -184,7 +195,7 @@ connections = Table(
     metadata,
     Column("id", Text, primary_key=True),
     owner(index=True),
-    Column("client_id", Text, ForeignKey("clients.client_id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("client_id", Text, ForeignKey("clients.client_id", ondelete="CASCADE"), nullable=False),
     Column("redirect_host", Text, nullable=False),
     Column("resource", Text, nullable=False),
     Column("scope", ARRAY(Text), nullable=False),
@@ -199,6 +210,8 @@ connections = Table(
     Column(
         "dpop_jkt", Text
     ),  # the key that must come with every refresh, of a public client's connection (RFC 9449 §5)
+    Index("ix_connections_client_id_created_at_id", "client_id", "created_at", "id"),
+    Index("ix_connections_created_at_id", "created_at", "id"),
     postgresql_with={"fillfactor": "80"},  # room for the refresh to stay on its page
 )
 
@@ -214,6 +227,7 @@ api_keys = Table(
     moment("expires_at", nullable=True),
     moment("last_used_at", nullable=True),
     moment("revoked_at", nullable=True),
+    Index("ix_api_keys_created_at_id", "created_at", "id", postgresql_where=text("revoked_at IS NULL")),
 )
 
 # Signing and revocation ------------------------------------------------------------------------------------------------
@@ -253,6 +267,9 @@ audit_events = Table(
     Column("client_id", Text),
     Column("address", Text),
     Column("detail", JSONB, nullable=False),
+    Index("ix_audit_events_event_id", "event", "id"),
+    Index("ix_audit_events_user_id_id", "user_id", "id"),
+    Index("ix_audit_events_client_id_id", "client_id", "id"),
 )
 
 # What may be used once: the `jti` of an assertion or proof, as long as it would be accepted (RFC 7523 §3, RFC 9449 §11.1).
@@ -279,7 +296,7 @@ trace_steps = Table(
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("at", DateTime(timezone=True), nullable=False, index=True),
-    Column("request_id", Text, nullable=False),
+    Column("request_id", Text, nullable=False, index=True),
     Column("what", Text, nullable=False),
     Column("method", Text, nullable=False),
     Column("path", Text, nullable=False),

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import dpop
+from app.clients import lifetimes
 from app.clients.authenticate import authenticated_client
 from app.http import client_address, form, no_store
 from app.limits import BAD_KEY, hit
@@ -51,7 +52,7 @@ async def token(request: Request, world: World) -> Response:
         world.secrets,
         world.settings.issuer,
         now=now,
-        lifetime=world.settings.access_token_lifetime,
+        lifetime=lifetimes.access(client, world.settings),
     )
     response = no_store(answer)
     if jkt is not None and world.settings.dpop_nonces:

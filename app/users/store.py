@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.engine import HotPool
-from app.db.tables import browser_sessions, one_time_links, passwords, users
+from app.db.tables import browser_sessions, clients, codes, device_codes, one_time_links, passwords, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +112,35 @@ async def consume_link(db: AsyncConnection, key: bytes, purpose: str, now: datet
 async def email_of(db: AsyncConnection, user_id: str) -> str:
     email: str = (await db.execute(select(users.c.email).where(users.c.id == user_id))).scalar_one()
     return email
+
+
+async def set_profile(db: AsyncConnection, user_id: str, name: str, language: str | None) -> None:
+    await db.execute(update(users).where(users.c.id == user_id).values(name=name, language=language))
+
+
+async def clients_owned_by(db: AsyncConnection, user_id: str) -> list[str]:
+    """The programs that act in this user's name."""
+    return list((await db.execute(select(clients.c.client_id).where(clients.c.owner_id == user_id))).scalars())
+
+
+ONE_ADMIN_AT_A_TIME = 0x67617465 + 3
+REMOVE = """
+DELETE FROM users u WHERE id = :id AND (NOT is_admin
+  OR EXISTS (SELECT FROM users o WHERE o.is_admin AND o.disabled_at IS NULL AND o.id <> u.id))
+"""
+
+
+async def keep_an_admin(db: AsyncConnection) -> None:
+    """Whoever ends, disables or demotes an admin takes turns, until their transactions end: two who each see the other
+    would leave nobody."""
+    await db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ONE_ADMIN_AT_A_TIME})
+
+
+async def remove_user(db: AsyncConnection, user_id: str) -> bool:
+    """With all that hangs on it. False when there is none, or no other admin."""
+    await keep_an_admin(db)
+    if (await db.execute(text(REMOVE), {"id": user_id})).rowcount == 0:
+        return False
+    for table in (codes, device_codes):  # without a foreign key, since they are written often and live for minutes
+        await db.execute(delete(table).where(table.c.user_id == user_id))
+    return True

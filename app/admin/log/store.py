@@ -1,0 +1,98 @@
+"""SQL of the audit log, read: filtered, a page at a time by id, and in batches for a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db.tables import audit_events
+
+BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the log. `id` grows with time."""
+
+    id: int
+    at: datetime
+    event: str
+    user_id: str | None
+    client_id: str | None
+    address: str | None
+    detail: dict[str, Any]
+    actor: str | None = None
+    actor_id: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events; what is absent does not matter. `event` may be a group: `api_key` is every `api_key.…`.
+    `user_id` is whom it concerns, `by` the id of who did it."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    event: str | None = None
+    user_id: str | None = None
+    client_id: str | None = None
+    by: str | None = None
+
+
+SHOWN = [column for column in audit_events.c if column.name in Event.__slots__]
+
+
+# One look into the index for each name, however often it happened.
+NAMES = """
+WITH RECURSIVE found AS (
+  (SELECT event FROM audit_events ORDER BY event LIMIT 1)
+  UNION ALL
+  SELECT (SELECT e.event FROM audit_events e WHERE e.event > f.event ORDER BY e.event LIMIT 1) FROM found f
+  WHERE f.event IS NOT NULL
+)
+SELECT event FROM found WHERE event IS NOT NULL
+"""
+
+
+async def names(db: AsyncConnection) -> list[str]:
+    """Every kind of event that there is in the log."""
+    return list((await db.execute(text(NAMES))).scalars())
+
+
+async def _wanted(db: AsyncConnection, wanted: Wanted) -> list[ColumnElement[bool]]:
+    c = audit_events.c
+    found: list[ColumnElement[bool]] = []
+    if wanted.since is not None:
+        found.append(c.at >= wanted.since)
+    if wanted.until is not None:
+        found.append(c.at < wanted.until)
+    if wanted.event is not None:
+        group = wanted.event + "."
+        meant = [name for name in await names(db) if name == wanted.event or name.startswith(group)]
+        found.append(c.event.in_(meant))
+    if wanted.user_id is not None:
+        found.append(c.user_id == wanted.user_id)
+    if wanted.client_id is not None:
+        found.append(c.client_id == wanted.client_id)
+    if wanted.by is not None and "actor_id" in c:
+        found.append(c.actor_id == wanted.by)
+    return found
+
+
+async def newest(db: AsyncConnection, wanted: Wanted, *, before: int | None = None, limit: int = 50) -> list[Event]:
+    """A page of the log, newest first; the next page is `before` the last id of this one."""
+    c = audit_events.c
+    older = [] if before is None else [c.id < before]
+    found = select(*SHOWN).where(*await _wanted(db, wanted), *older).order_by(c.id.desc()).limit(limit)
+    return [Event(**row._mapping) for row in await db.execute(found)]
+
+
+async def oldest(db: AsyncConnection, wanted: Wanted, *, after: int = 0, limit: int = BATCH) -> list[Event]:
+    """For exports: in the order in which it happened, from the id behind `after` on."""
+    c = audit_events.c
+    found = select(*SHOWN).where(*await _wanted(db, wanted), c.id > after).order_by(c.id).limit(limit)
+    return [Event(**row._mapping) for row in await db.execute(found)]

@@ -1,0 +1,25 @@
+"""Deleting an account: everything of this person goes, their tokens within a second; the log keeps no personal data."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app import audit
+from app.tokens.store import revoke
+from app.traces.store import forget_user
+from app.users import store
+
+
+async def remove(db: AsyncConnection, user_id: str, by: str, now: datetime, *, lifetime: timedelta) -> bool:
+    """In the caller's transaction; `by` is the id of whoever does it, `lifetime` that of an access token. False, and nothing
+    has changed, for the last admin who may sign in and for nobody."""
+    owned = await store.clients_owned_by(db, user_id)
+    if not await store.remove_user(db, user_id):
+        return False
+    await revoke(db, [user_id, *owned], now, lifetime=lifetime)
+    await forget_user(db, user_id)
+    await audit.forget(db, user_id)
+    await audit.record(db, "user.deleted", now, user_id=user_id, by=by)
+    return True
