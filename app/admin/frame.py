@@ -86,9 +86,15 @@ def deed(perform: Perform, show: Show) -> Endpoint:
 
 
 def shown(
-    visit: Visit, template: str, *, refusal: OAuthError | None = None, live: bool = False, **context: Any
+    visit: Visit,
+    template: str,
+    *,
+    refusal: OAuthError | None = None,
+    fault: str | None = None,
+    live: bool = False,
+    **context: Any,
 ) -> Response:
-    """The page. `live`: a script of ours may fetch it anew."""
+    """The page. `fault` is the field that the refusal is about; `live`: a script of ours may fetch the page anew."""
     path = visit.request.url.path
     said = DONE.get(query(visit).get("done") or "") if visit.request.method == "GET" else None
     kept = shown_once.take(visit.request, visit.world, visit.viewer, visit.now) if said is None else None
@@ -104,6 +110,7 @@ def shown(
         done=_(said) if said else None,
         once=once,
         error=None if refusal is None else sentence(refusal),
+        fault=fault,
         live=live,
         **context,
     )

@@ -59,6 +59,7 @@ async def one(visit: Visit, *, refusal: OAuthError | None = None, typed: Params 
         host=host_of(client_id) if app.kind == "document" else None,
         metadata=metadata,
         entered=entered,
+        fault="lifetimes" if refusal and visit.request.url.path.endswith("/lifetimes") else None,
         usual=[settings.access_token_lifetime, settings.refresh_idle, settings.refresh_absolute],
         many=store.MANY,
     )
@@ -71,7 +72,8 @@ async def new(visit: Visit, *, refusal: OAuthError | None = None, typed: Params 
     }
     chosen = typed.all("scope") if typed else list(DEFAULT)
     scopes = [SCOPES[name] for name in OFFERED]
-    fault = None if refusal is None else "redirect_uris" if refusal.error == "invalid_redirect_uri" else "name"
+    fields = {"invalid_redirect_uri": "redirect_uris", "invalid_scope": "scope"}
+    fault = None if refusal is None else fields.get(refusal.error, "name")
     return shown(
         visit, "admin_client_new.html", refusal=refusal, entered=entered, chosen=chosen, scopes=scopes, fault=fault
     )

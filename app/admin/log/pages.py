@@ -32,6 +32,7 @@ async def events(visit: Visit) -> Response:
         except InvalidRequest as fault:
             refusal, rows, before = fault, [], None
         names = await store.names(db)
+        people = await store.emails(db, {who for row in rows for who in (row.user_id, row.actor_id) if who})
     return shown(
         visit,
         "admin_audit.html",
@@ -40,6 +41,7 @@ async def events(visit: Visit) -> Response:
         before=rows[PAGE - 1].id if len(rows) > PAGE else None,
         is_first=before is None,
         names=names,
+        people=people,
         filters=filters,
     )
 

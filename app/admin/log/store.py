@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db.tables import audit_events
+from app.db.tables import audit_events, users
 
 BATCH = 1000
 
@@ -81,6 +81,12 @@ async def _wanted(db: AsyncConnection, wanted: Wanted) -> list[ColumnElement[boo
     if wanted.by is not None and "actor_id" in c:
         found.append(c.actor_id == wanted.by)
     return found
+
+
+async def emails(db: AsyncConnection, user_ids: set[str]) -> dict[str, str]:
+    """Whose ids these are, as far as they still have an account."""
+    rows = await db.execute(select(users.c.id, users.c.email).where(users.c.id.in_(user_ids)))
+    return {row.id: row.email for row in rows}
 
 
 async def newest(db: AsyncConnection, wanted: Wanted, *, before: int | None = None, limit: int = 50) -> list[Event]:

@@ -21,6 +21,7 @@ from app.world import World
 SECONDS = 3.0
 SKEW = timedelta(seconds=5)
 QUIET = 5.0  # seconds since the database was last heard of
+SECOND = {"passkey", "totp"}
 REMIND = timedelta(days=90)
 
 
@@ -101,7 +102,7 @@ def _tasks(
 ) -> list[Task]:
     settings = world.settings
     mailed = any(name.startswith("smtp") and getattr(settings, name) for name in type(settings).model_fields)
-    second = [kind for kind in held if kind != "password"]
+    second = set(held) & SECOND
     tasks = []
     if len([name for name in FACTORS.values() if name in metadata.tables]) > 1:
         why = N_("A stolen password alone then opens nothing.")

@@ -24,7 +24,7 @@ async def everybody(visit: Visit, *, refusal: OAuthError | None = None, typed: P
     async with visit.world.db.connect() as db:
         rows = await store.page_of(db, words, kind, at)
     listed = paging.page(rows, at, lambda row: paging.Place(row.created_at, (row.id,)))
-    entered = {name: (word(typed, name) or "") if typed else "" for name in ("email", "name")}
+    entered = {name: (word(typed, name) or "") if typed else "" for name in ("email", "name", "admin")}
     return shown(
         visit,
         "admin_users.html",
