@@ -57,6 +57,8 @@ users = Table(
 )
 PREFIX = {"lowered": "text_pattern_ops"}
 Index("ix_users_name_prefix", func.lower(users.c.name).label("lowered"), postgresql_ops=PREFIX)
+Index("ix_users_admins", users.c.created_at, users.c.id, postgresql_where=users.c.is_admin)
+Index("ix_users_disabled", users.c.created_at, users.c.id, postgresql_where=users.c.disabled_at.is_not(None))
 
 passwords = Table(
     "passwords",
@@ -122,6 +124,8 @@ clients = Table(
     Column("refresh_absolute", Integer),
     Index("ix_clients_created_at_client_id", "created_at", "client_id"),
     Index("ix_clients_kind_created_at_client_id", "kind", "created_at", "client_id"),
+    Index("ix_clients_blocked", "created_at", "client_id", postgresql_where=text("blocked_at IS NOT NULL")),
+    Index("ix_clients_client_id_prefix", "client_id", postgresql_ops={"client_id": "text_pattern_ops"}),
 )
 Index("ix_clients_name_prefix", func.lower(clients.c.client_name).label("lowered"), postgresql_ops=PREFIX)
 Index(

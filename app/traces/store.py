@@ -99,15 +99,18 @@ async def since(pool: HotPool, start: datetime, until: datetime | None = None, *
     return list({row["request_id"]: _step(row) for row in reversed(rows)}.values())
 
 
-async def around(pool: HotPool, at: datetime, before: datetime, after: datetime, *, most: int) -> list[Step]:
-    """The steps from `before` to `after`, in order: the last `most` until `at`, and the first `most` behind it."""
+async def around(
+    pool: HotPool, at: datetime, before: datetime, after: datetime, *, most: int, later: int
+) -> list[Step]:
+    """The steps from `before` to `after`, in order: the last `most` until `at`, and the first `later` behind it."""
     rows = await pool.fetch(
         f"({SHOWN} WHERE s.at >= $2 AND s.at <= $1 ORDER BY s.at DESC, s.id DESC LIMIT $4) UNION ALL "
-        f"({SHOWN} WHERE s.at > $1 AND s.at <= $3 ORDER BY s.at, s.id LIMIT $4)",
+        f"({SHOWN} WHERE s.at > $1 AND s.at <= $3 ORDER BY s.at, s.id LIMIT $5)",
         at,
         before,
         after,
         most,
+        later,
     )
     return list(
         {row["request_id"]: _step(row) for row in sorted(rows, key=lambda row: (row["at"], row["id"]))}.values()

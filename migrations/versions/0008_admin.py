@@ -26,6 +26,14 @@ def upgrade() -> None:
         op.create_index(f"ix_{table}_{'_'.join(columns)}", table, columns)
     op.create_index("ix_users_email_prefix", "users", ["email"], postgresql_ops={"email": "text_pattern_ops"})
     op.create_index("ix_users_name_prefix", "users", [sa.text("lower(name) text_pattern_ops")])
+    newest = ["created_at", "id"]
+    op.create_index("ix_users_admins", "users", newest, postgresql_where=sa.text("is_admin"))
+    op.create_index("ix_users_disabled", "users", newest, postgresql_where=sa.text("disabled_at IS NOT NULL"))
+    newest = ["created_at", "client_id"]
+    op.create_index("ix_clients_blocked", "clients", newest, postgresql_where=sa.text("blocked_at IS NOT NULL"))
+    op.create_index(
+        "ix_clients_client_id_prefix", "clients", ["client_id"], postgresql_ops={"client_id": "text_pattern_ops"}
+    )
     op.create_index("ix_clients_created_at_client_id", "clients", ["created_at", "client_id"])
     op.create_index("ix_clients_kind_created_at_client_id", "clients", ["kind", "created_at", "client_id"])
     op.create_index("ix_clients_name_prefix", "clients", [sa.text("lower(client_name) text_pattern_ops")])
@@ -46,9 +54,9 @@ def downgrade() -> None:
     op.drop_index("ix_api_keys_created_at_id", "api_keys")
     op.create_index("ix_connections_client_id", "connections", ["client_id"])
     op.drop_index("ix_connections_client_id_created_at_id", "connections")
-    for name in ("created_at_client_id", "kind_created_at_client_id", "name_prefix"):
+    for name in ("blocked", "client_id_prefix", "created_at_client_id", "kind_created_at_client_id", "name_prefix"):
         op.drop_index(f"ix_clients_{name}", "clients")
-    for name in ("email_prefix", "name_prefix"):
+    for name in ("admins", "disabled", "email_prefix", "name_prefix"):
         op.drop_index(f"ix_users_{name}", "users")
     for table, columns in LISTED.items():
         op.drop_index(f"ix_{table}_{'_'.join(columns)}", table)

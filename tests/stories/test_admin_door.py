@@ -53,7 +53,7 @@ def test_every_page_is_for_admins(house: House, owner: str) -> None:
     for method, path in addresses:
         answer = stranger.http.request(method, house.url + path)
         assert (answer.status_code, answer.headers["location"][:12]) == (303, "/login?req=~"), (method, path)
-        data = {"data": {"csrf": csrf}} if method == "POST" else {}
+        data: dict[str, Any] = {"data": {"csrf": csrf}} if method == "POST" else {}
         told = bob.http.request(method, house.url + path, headers={"Accept": "text/html"}, **data)
         assert told.status_code == 404, (method, path)
         assert without_reference(told.text) == (without_reference(absent.text) if method != "HEAD" else ""), path

@@ -60,7 +60,7 @@ class AddedUser(User, PasswordLink):
 
 
 class Client(Told):
-    """Lifetimes are in seconds; `connections` is counted as far as 1,000. `path` is the client's name in these addresses."""
+    """Lifetimes are in seconds; `connections` is counted as far as 100. `path` is the client's name in these addresses."""
 
     client_id: str
     path: str
@@ -218,7 +218,7 @@ class Task(Told):
 
 
 class Numbers(Told):
-    """`calls_today` is absent where calls are not counted."""
+    """Counted as far as 10,000; `calls_today` is absent where calls are not counted."""
 
     users: int
     admins: int

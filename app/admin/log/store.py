@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.db.prefix import plan_anew
 from app.db.tables import audit_events, users
 
 BATCH = 1000
@@ -63,13 +64,36 @@ async def names(db: AsyncConnection) -> list[str]:
     return list((await db.execute(text(NAMES))).scalars())
 
 
+# Ids grow with time, so that the first event since a moment is found by halving, with twenty looks by id into a million.
+SINCE = """
+WITH RECURSIVE halved AS (
+  SELECT min(id) AS low, max(id) + 1 AS high FROM audit_events
+  UNION ALL
+  SELECT CASE WHEN e.at < :moment THEN e.id + 1 ELSE h.low END,
+    CASE WHEN e.at < :moment THEN h.high ELSE (h.low + h.high) / 2 END
+  FROM halved h CROSS JOIN LATERAL (
+    SELECT id, at FROM audit_events WHERE id >= (h.low + h.high) / 2 ORDER BY id LIMIT 1) e
+  WHERE h.low < h.high
+)
+SELECT coalesce(min(low), 0) FROM halved WHERE low >= high
+"""
+OUT_OF_STEP = 5000  # so many events other transactions may write before one that began earlier writes its own
+
+
+async def _first_since(db: AsyncConnection, moment: datetime) -> int:
+    """About the id of the first event since then."""
+    return int((await db.execute(text(SINCE), {"moment": moment})).scalar_one())
+
+
 async def _wanted(db: AsyncConnection, wanted: Wanted) -> list[ColumnElement[bool]]:
     c = audit_events.c
     found: list[ColumnElement[bool]] = []
     if wanted.since is not None:
-        found.append(c.at >= wanted.since)
+        first = await _first_since(db, wanted.since)
+        found += [c.at >= wanted.since, c.id >= first - OUT_OF_STEP]
     if wanted.until is not None:
-        found.append(c.at < wanted.until)
+        first = await _first_since(db, wanted.until)
+        found += [c.at < wanted.until, c.id < first + OUT_OF_STEP]
     if wanted.event is not None:
         group = wanted.event + "."
         meant = [name for name in await names(db) if name == wanted.event or name.startswith(group)]
@@ -91,6 +115,7 @@ async def emails(db: AsyncConnection, user_ids: set[str]) -> dict[str, str]:
 
 async def newest(db: AsyncConnection, wanted: Wanted, *, before: int | None = None, limit: int = 50) -> list[Event]:
     """A page of the log, newest first; the next page is `before` the last id of this one."""
+    await plan_anew(db)
     c = audit_events.c
     older = [] if before is None else [c.id < before]
     found = select(*SHOWN).where(*await _wanted(db, wanted), *older).order_by(c.id.desc()).limit(limit)

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import func, or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.db.prefix import begins, plan_anew
 from app.db.tables import api_keys, browser_sessions, connections, metadata, users
 from app.paging import PAGE, Place
 from app.users.store import keep_an_admin
@@ -53,17 +54,13 @@ SHOWN = [users.c[name] for name in Person.__slots__]
 FACTORS = {"password": "passwords", "passkey": "passkeys", "totp": "totp"}
 
 
-def like(words: str) -> str:
-    """The pattern of what begins with these words."""
-    return words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-
-
 async def page_of(db: AsyncConnection, words: str | None, kind: str | None, place: Place | None) -> list[Person]:
     """Newest first, up to one more than a page; whose e-mail or name begins with `words`; `kind`: admins, disabled."""
     c = users.c
     found = select(*SHOWN)
     if words is not None:
-        found = found.where(or_(c.email.like(like(words.lower())), func.lower(c.name).like(like(words.lower()))))
+        await plan_anew(db)
+        found = found.where(or_(begins(c.email, words.lower()), begins(func.lower(c.name), words.lower())))
     if kind == "admins":
         found = found.where(c.is_admin)
     elif kind == "disabled":
