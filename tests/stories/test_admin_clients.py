@@ -37,6 +37,8 @@ def test_a_blocked_app_gets_nothing_and_what_it_has_is_void(house: House, ada: A
     assert (shown.status, shown.left_to) == (400, None)
     assert "blocked this app" in shown.text
     assert [row[1] for row in events(house, "client.blocked")] == [quill.client_id]
+    house.wait_for(house.world.traces.flush())
+    assert "is blocked by an admin of this server" in ada.open("/admin/attempts?failed=yes").text
 
 
 def test_blocked_in_the_middle_of_a_sign_in(house: House, ada: AdminBrowser, quill: App) -> None:

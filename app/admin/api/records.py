@@ -26,7 +26,7 @@ from app.settings import shown
 
 LEAN: dict[str, Any] = {"response_model_exclude_none": True}
 connections = APIRouter(prefix="/connections", tags=["Connections"])
-api_keys = APIRouter(prefix="/api-keys", tags=["API keys"])
+api_keys = APIRouter(prefix="/api-keys", tags=["API keys of everybody"])
 looked_at = APIRouter(tags=["Records"])
 ROUTES = (connections, api_keys, looked_at)
 
