@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, insert, or_, select, text
+from sqlalchemy import delete, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import asking
@@ -86,68 +85,6 @@ def who() -> tuple[str | None, str | None, str, str | None]:
     """The address, the request's id, and the kind and id of the actor."""
     actor, request = asking.actor(), asking.request_id.get()
     return asking.address(), None if request == "-" else request, actor.kind, actor.id
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One line of the log. `id` grows with time."""
-
-    id: int
-    at: datetime
-    event: str
-    user_id: str | None
-    client_id: str | None
-    address: str | None
-    actor: str | None
-    actor_id: str | None
-    request_id: str | None
-    detail: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which events; what is absent does not matter. `event` may be a group: `api_key` is every `api_key.…`.
-    `user_id` is whom it concerns, `by` the id of whoever did it, or a kind of actor."""
-
-    since: datetime | None = None
-    until: datetime | None = None
-    event: str | None = None
-    user_id: str | None = None
-    client_id: str | None = None
-    by: str | None = None
-
-
-def _wanted(wanted: Wanted) -> list[ColumnElement[bool]]:
-    c = audit_events.c
-    found: list[ColumnElement[bool]] = []
-    if wanted.since is not None:
-        found.append(c.at >= wanted.since)
-    if wanted.until is not None:
-        found.append(c.at < wanted.until)
-    if wanted.event is not None:
-        found.append(or_(c.event == wanted.event, c.event.startswith(wanted.event + ".", autoescape=True)))
-    if wanted.user_id is not None:
-        found.append(c.user_id == wanted.user_id)
-    if wanted.client_id is not None:
-        found.append(c.client_id == wanted.client_id)
-    if wanted.by is not None:
-        found.append(c.actor == wanted.by if wanted.by in asking.KINDS else c.actor_id == wanted.by)
-    return found
-
-
-async def newest(db: AsyncConnection, wanted: Wanted, *, before: int | None = None, limit: int = 50) -> list[Event]:
-    """A page of the log, newest first; the next page is `before` the last id of this one."""
-    c = audit_events.c
-    older = [] if before is None else [c.id < before]
-    found = select(audit_events).where(*_wanted(wanted), *older).order_by(c.id.desc()).limit(limit)
-    return [Event(**row._mapping) for row in await db.execute(found)]
-
-
-async def oldest(db: AsyncConnection, wanted: Wanted, *, after: int = 0, limit: int = BATCH) -> list[Event]:
-    """For exports: in the order in which it happened, from the id behind `after` on."""
-    c = audit_events.c
-    found = select(audit_events).where(*_wanted(wanted), c.id > after).order_by(c.id).limit(limit)
-    return [Event(**row._mapping) for row in await db.execute(found)]
 
 
 async def forget(db: AsyncConnection, days: int, now: datetime) -> int:

@@ -9,12 +9,15 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import logs
+from app import __version__, logs
+from app.admin.api.frame import unwell
+from app.admin.api.router import router as admin_api
 from app.api_keys.api import router as api_keys
 from app.api_keys.callers import Callers
 from app.edge import Edge
@@ -36,9 +39,12 @@ NOTHING, WRONG_METHOD = N_("nothing is served at this address"), N_("this method
 
 def api_app(world: World, callers: Callers) -> FastAPI:
     """The JSON API, the addresses with a name in them, and the answer to every address that nobody serves."""
-    app = FastAPI(title="Gatehouse", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="Gatehouse", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
     app.include_router(api_keys(world, callers))
-    app.router.routes.extend(patterns(world))
+    app.include_router(admin_api(world, callers))
+    app.router.routes.extend(patterns(world, callers))
 
     async def refused(request: Request, fault: Exception) -> Response:
         return json_refusal(as_refusal(fault), request, world)
@@ -53,6 +59,10 @@ def api_app(world: World, callers: Callers) -> FastAPI:
         response.status_code = status
         return response
 
+    async def unreadable(request: Request, fault: Exception) -> Response:
+        return json_refusal(unwell(fault.errors()[0]), request, world)  # type: ignore[attr-defined]
+
+    app.add_exception_handler(RequestValidationError, unreadable)
     app.add_exception_handler(OAuthError, refused)
     app.add_exception_handler(HTTPException, nothing_here)
     app.add_exception_handler(Exception, refused)

@@ -124,6 +124,15 @@ def form_token(secret: str, world: World) -> str:
     return b64(world.secrets.forms.mac(secret.encode()))
 
 
+def check_own_page(request: Request, world: World) -> None:
+    """That a request which a session's cookie lets in was not sent by a page of another site, as far as browsers tell.
+    Raises AccessDenied."""
+    if request.headers.get("origin", world.settings.issuer) != world.settings.issuer:
+        raise AccessDenied("the request was sent from another site")
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise AccessDenied("the request was sent from another site")
+
+
 def check_form(request: Request, world: World, fields: Params) -> str:
     """The cookie's secret, once the form is known to come from our own page in this very browser. Raises AccessDenied."""
     origin = request.headers.get("origin", "null")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -236,6 +239,43 @@ class Settings(BaseSettings):
         if origin == self.public_url or origin in self.allowed_origins:
             return True
         return _is_loopback(self.public_url) and origin.startswith("http://") and _is_loopback(origin)
+
+
+MASK = "********"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A setting for people's eyes: no secret is in it. `source`: environment, .env, default, start (an option), not set."""
+
+    setting: str
+    value: str
+    source: str
+    meaning: str
+
+
+def shown(running: Settings | None = None) -> list[Shown]:
+    """Every setting as the environment has it, faults and all; or as it is in a process that runs."""
+    file = dotenv_values(".env") if Path(".env").is_file() else {}
+    rows = []
+    for name, field in Settings.model_fields.items():
+        variable = f"GATEHOUSE_{name.upper()}"
+        source = "environment" if variable in os.environ else ".env" if variable in file else "default"
+        value: Any = os.environ.get(variable, file.get(variable))
+        if running is not None:
+            value = getattr(running, name)
+            source = "start" if source == "default" and (field.is_required() or value != field.default) else source
+        elif value is None:
+            value, source = (None, "not set") if field.is_required() else (field.default, source)
+        secret = SecretStr in (field.annotation, *getattr(field.annotation, "__args__", ()))
+        rows.append(Shown(variable, MASK if secret and value else _plain(value), source, field.description or ""))
+    return rows
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)
 
 
 def _is_loopback(url: str) -> bool:

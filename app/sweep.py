@@ -18,8 +18,8 @@ from app.world import World
 EVERY_SECONDS = 60.0
 BATCH = 1000
 ONE_AT_A_TIME = 0x67617465 + 2
-# Table, and what may go: never a client with a connection, never a connection before its tokens are forgotten, never a
-# document's client that was removed, since its document would bring it back.
+# Table, and what may go: never a client with a connection or one that is blocked, never a connection before its tokens
+# are forgotten, never a document's client that was removed, since its document would bring it back.
 NOW = "CAST(:now AS timestamptz)"
 EXPIRED = {
     "codes": f"expires_at < {NOW} - interval '1 day'",
@@ -34,7 +34,7 @@ EXPIRED = {
     "connections": f"expires_at < {NOW} - interval '7 days' OR revoked_at < {NOW} - interval '7 days'",
     "tool_calls": f"day < ({NOW} - interval '400 days')::date",
     "signing_keys": f"verifies_until < {NOW} - interval '1 day'",
-    "clients": "kind <> 'static' AND ("
+    "clients": "kind <> 'static' AND blocked_at IS NULL AND ("
     f"(last_used_at IS NULL AND created_at < {NOW} - interval '1 day') OR last_used_at < {NOW} - interval '90 days') "
     "AND NOT EXISTS (SELECT FROM connections c WHERE c.client_id = clients.client_id) "
     "AND (kind <> 'document' OR revoked_at IS NULL)",

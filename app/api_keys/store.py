@@ -88,6 +88,14 @@ async def why_unusable(pool: HotPool, key: bytes, now: datetime) -> tuple[str, s
     return None if row is None else (row["id"], row["user_id"], row["why"])
 
 
+IS_ADMIN = "SELECT is_admin AND disabled_at IS NULL FROM users WHERE id = $1"
+
+
+async def is_admin(pool: HotPool, user_id: str) -> bool:
+    """Whether a token of this user with the scope `admin` opens anything: asked each time, so that it ends at once."""
+    return bool(await pool.fetchval(IS_ADMIN, user_id))
+
+
 async def add_key(db: AsyncConnection, key: ApiKey, fingerprint: bytes) -> None:
     values = {name: getattr(key, name) for name in ApiKey.__slots__}
     await db.execute(insert(api_keys).values(**{**values, "scope": list(key.scope)}, fingerprint=fingerprint))

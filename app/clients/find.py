@@ -13,7 +13,7 @@ from app.language import N_
 from app.limits import Rate, hit
 from app.outside.fetch import Unfetchable
 from app.protocol import client_document as documents
-from app.protocol.errors import InvalidClientDocument, OAuthError
+from app.protocol.errors import ClientBlocked, InvalidClientDocument, OAuthError
 from app.protocol.types import Client
 from app.traces.recording import note
 from app.world import World
@@ -25,15 +25,15 @@ log = structlog.get_logger("gatehouse.clients")
 async def client(world: World, client_id: str, address: str, now: datetime, *, fresh: bool = True) -> Client | None:
     """The client, or None. For a document's client, `fresh` asks for the document anew when it is due; else the copy will do.
 
-    Raises InvalidClientDocument when a document cannot be had or is not valid, TooManyRequests.
+    Raises InvalidClientDocument when a document cannot be had or is not valid, ClientBlocked, TooManyRequests.
     """
     if not documents.is_url(client_id):
-        return await store.client(world.pool, client_id) if len(client_id) <= 200 else None
+        return _welcome(await store.client(world.pool, client_id)) if len(client_id) <= 200 else None
     fault = documents.fault(client_id) or _unwelcome(client_id, world)
     if fault:
         note(document="unwelcome", document_why=fault)
         raise InvalidClientDocument("the client_id {fault}", fault=fault)
-    known = await store.client(world.pool, client_id)
+    known = _welcome(await store.client(world.pool, client_id))
     if known is not None and not (fresh and _is_due(known, now)):
         return known
     why = world.outside.faults.lately(client_id, now)
@@ -41,6 +41,13 @@ async def client(world: World, client_id: str, address: str, now: datetime, *, f
         return _copy_used(known, why)
     await hit(world.pool, FETCHES, address, now)
     return await _fetched(world, client_id, known, now)
+
+
+def _welcome(known: Client | None) -> Client | None:
+    if known is not None and known.blocked:
+        note(fault="blocked", client_name=known.client_name)
+        raise ClientBlocked("the operator of this server has blocked this app")
+    return known
 
 
 def _unwelcome(url: str, world: World) -> str | None:

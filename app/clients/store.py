@@ -18,6 +18,7 @@ from app.protocol.types import Client
 COPIED = ("client_name", "redirect_uris", "grant_types", "token_endpoint_auth_method")  # from the metadata
 COLUMNS = """client_id, client_name, redirect_uris, grant_types, token_endpoint_auth_method, secret_fingerprint, scope,
   kind, fresh_until, introspects, (SELECT u.id FROM users u WHERE u.id = owner_id AND u.disabled_at IS NULL) AS owner_id,
+  blocked_at IS NOT NULL AS blocked, access_lifetime, refresh_idle, refresh_absolute,
   metadata @> '{"require_pushed_authorization_requests": true}' AS requires_pushed,
   metadata @> '{"dpop_bound_access_tokens": true}' AS dpop_bound, metadata->>'gatehouse_copy_of' AS copy_of,
   CASE WHEN token_endpoint_auth_method = 'private_key_jwt'
@@ -47,6 +48,10 @@ def _client(row: Any) -> Client:
         dpop_bound=row["dpop_bound"],
         owner_id=row["owner_id"],
         introspects=row["introspects"],
+        blocked=row["blocked"],
+        access_lifetime=row["access_lifetime"],
+        refresh_idle=row["refresh_idle"],
+        refresh_absolute=row["refresh_absolute"],
     )
 
 

@@ -18,7 +18,7 @@ from app.oauth.validate import validate
 from app.pages import error_page, said
 from app.protocol import redirect_uri as uris
 from app.protocol.errors import InvalidRequest, OAuthError
-from app.protocol.next_step import AskConsent, Login, Refuse, next_step
+from app.protocol.next_step import AskConsent, Login, Refuse, next_step, within_reach
 from app.protocol.params import Params, parse
 from app.protocol.pending import REQUEST_URI, Pending
 from app.protocol.types import Client, Viewer
@@ -97,6 +97,7 @@ def identified(params: Params, client: Client) -> str:
 
 async def _proceed(request: Request, world: World, pending: Pending, now: datetime) -> Response:
     viewer = await sessions.viewer(request, world, now)
+    pending = within_reach(pending, viewer)
     consent = await store.consent(world.pool, viewer.user_id, pending) if viewer else None
     match next_step(pending, viewer, consent, now):
         case Login():

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from app import asking, audit, dpop
 from app.api_keys.refused import refused
+from app.clients import lifetimes
 from app.clients.authenticate import authenticated_client
 from app.http import client_address, form, no_store
 from app.limits import BAD_KEY, hit
@@ -55,12 +56,12 @@ async def token(request: Request, world: World) -> Response:
     if client is not SCRIPT:
         world.last_used.saw("clients", client.client_id, now)
     _note(world, authorization, grant_type, now)
-    return _answer(world, authorization, now)
+    return _answer(world, authorization, lifetimes.access(client, world.settings), now)
 
 
-def _answer(world: World, authorization: Authorization, now: datetime) -> Response:
+def _answer(world: World, authorization: Authorization, lifetime: int, now: datetime) -> Response:
+    """`lifetime` in seconds."""
     settings = world.settings
-    lifetime = settings.access_token_lifetime
     answer = issue(authorization, world.live.ring, world.secrets, settings.issuer, now=now, lifetime=lifetime)
     response = no_store(answer)
     if authorization.jkt is not None and settings.dpop_nonces:  # the next one is known unasked (RFC 9449 §8.2)

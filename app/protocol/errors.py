@@ -65,6 +65,10 @@ class UnauthorizedClient(OAuthError):
     error, status = "unauthorized_client", 400
 
 
+class ClientBlocked(UnauthorizedClient):
+    """Not `invalid_client`: on that clients register anew, and this one would only be told the same."""
+
+
 class UnsupportedGrantType(OAuthError):
     error, status = "unsupported_grant_type", 400
 
@@ -191,3 +195,15 @@ class InsufficientScope(OAuthError):
 
 class NotFound(OAuthError):
     error, status = "not_found", 404
+
+
+class Conflict(OAuthError):
+    """What was asked for does not go with how things stand, such as the last admin's end."""
+
+    error, status = "conflict", 409
+
+
+class SignInAgain(OAuthError):
+    """RFC 9470 §3: the sign-in is too old for what is asked for."""
+
+    error, status = "insufficient_user_authentication", 403

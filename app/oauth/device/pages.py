@@ -17,7 +17,7 @@ from app.oauth.device import store
 from app.pages import error_page, render
 from app.protocol.errors import InvalidRequest, TooManyRequests
 from app.protocol.params import parse
-from app.protocol.scope import SCOPES
+from app.protocol.scope import ADMIN, SCOPES
 from app.protocol.types import Viewer
 from app.protocol.user_code import normal, shown
 from app.tokens.secrets import Unsealable, b64, unb64
@@ -100,7 +100,7 @@ async def _ask(request: Request, world: World, viewer: Viewer, typed: str, now: 
         async with world.db.connect() as db:
             found = await store.waiting_device(db, code, now)
     client = await clients.client(world.pool, found[1].client_id) if found else None
-    if code is None or found is None or client is None:
+    if code is None or found is None or client is None or client.blocked:
         note(error="unknown_code", description=UNKNOWN)
         return _page(request, world, viewer, typed, _(UNKNOWN), 400)
     key, asked = found
@@ -112,7 +112,7 @@ async def _ask(request: Request, world: World, viewer: Viewer, typed: str, now: 
         req=at_device(code),
         user_code=shown(code),
         client_name=client.client_name,
-        scopes=[SCOPES[name] for name in asked.scope],
+        scopes=[SCOPES[name] for name in asked.scope if viewer.is_admin or name != ADMIN],
         resource=asked.resource,
         account=viewer.email,
     )

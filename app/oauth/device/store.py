@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import audit
 from app.connections.store import authorization_of
 from app.db.engine import HotPool
 from app.db.tables import device_codes
+from app.protocol.scope import ADMIN
 from app.protocol.types import Authorization, Viewer
 
 ADD_DEVICE_CODE = """
@@ -50,10 +51,12 @@ async def waiting_device(db: AsyncConnection, user_code: str, now: datetime) -> 
 async def decide_device(
     db: AsyncConnection, key: bytes, viewer: Viewer, now: datetime, *, allowed: bool
 ) -> DeviceRequest | None:
-    """The one decision about a device; None when it was taken already, or came too late."""
+    """The one decision about a device; None when it was taken already, or came too late. Only admins give the scope `admin`."""
     d = device_codes.c
     undecided = update(device_codes).where(d.fingerprint == key, d.allowed.is_(None), d.expires_at > now)
     decision = undecided.values(allowed=allowed, user_id=viewer.user_id, authenticated_at=viewer.authenticated_at)
+    if not viewer.is_admin:
+        decision = decision.values(scope=func.array_remove(d.scope, ADMIN))
     row = (await db.execute(decision.returning(d.client_id, d.scope, d.resource))).one_or_none()
     return None if row is None else DeviceRequest(row.client_id, tuple(row.scope), row.resource)
 

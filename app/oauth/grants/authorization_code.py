@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from app import audit
+from app.clients import lifetimes
 from app.connections import store
 from app.connections.end import end
 from app.protocol.errors import InvalidGrant
@@ -39,7 +40,7 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
         params.get("redirect_uri"),
         new_id("con"),
         now,
-        now + timedelta(seconds=world.settings.refresh_absolute),
+        now + lifetimes.absolute(client, world.settings),
         jkt,
         jkt if client.is_public else None,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from app import audit
+from app.clients import lifetimes
 from app.connections import store
 from app.connections.end import took_back
 from app.protocol.errors import InvalidGrant, InvalidScope, OAuthError
@@ -34,7 +35,7 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
         jkt,
         now,
         grace=timedelta(seconds=world.settings.refresh_grace),
-        idle=timedelta(seconds=world.settings.refresh_idle),
+        idle=lifetimes.idle(client, world.settings),
     )
     if authorization is None:
         raise await _why_not(world, token, client, scope, now)
