@@ -22,6 +22,7 @@ from app.admin.frame import deed
 from app.admin.frame import page as admin_page
 from app.admin.log import pages as admin_log
 from app.admin.overview import pages as admin_overview
+from app.admin.users import invitations as admin_invitations
 from app.admin.users import pages as admin_users
 from app.api_keys.callers import Callers
 from app.api_keys.exchange import exchange
@@ -149,6 +150,7 @@ def patterns(world: World, callers: Callers) -> list[Route]:
         "/admin/users/{user_id}/demote": deed(user.demote, user.somebody),
         "/admin/users/{user_id}/sign-out": deed(user.sign_out, user.somebody),
         "/admin/users/{user_id}/disconnect": deed(user.disconnect, user.somebody),
+        "/admin/users/{user_id}/reset-factors": deed(user.reset_factors, user.somebody),
         "/admin/users/{user_id}/password-link": deed(user.give_link, user.somebody),
         "/admin/users/{user_id}/delete": deed(user.delete, user.somebody),
         "/admin/clients/{client}/block": deed(app.block, app.one),
@@ -167,6 +169,7 @@ def admin_table(world: World) -> Mapping[str, ASGIApp]:
     pages = {
         "/admin": admin_page(admin_overview.overview),
         "/admin/users": admin_page(admin_users.everybody),
+        "/admin/invitations": admin_page(admin_invitations.open_ones),
         "/admin/clients": admin_page(admin_clients.apps),
         "/admin/clients/new": admin_page(admin_clients.new),
         "/admin/connections": admin_page(admin_connections.connections),
@@ -180,6 +183,9 @@ def admin_table(world: World) -> Mapping[str, ASGIApp]:
     deeds = {
         "/admin/backup": deed(admin_overview.confirm_backup, admin_overview.overview),
         "/admin/users/add": deed(admin_users.add, admin_users.everybody),
+        "/admin/invitations/add": deed(admin_invitations.add, admin_invitations.open_ones),
+        "/admin/invitations/again": deed(admin_invitations.again, admin_invitations.open_ones),
+        "/admin/invitations/take-back": deed(admin_invitations.take_back, admin_invitations.open_ones),
         "/admin/clients/new/add": deed(admin_clients.add, admin_clients.new),
         "/admin/connections/revoke": deed(admin_connections.revoke, admin_connections.connections),
         "/admin/api-keys/revoke": deed(admin_keys.revoke, admin_keys.keys),
