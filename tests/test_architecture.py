@@ -48,6 +48,7 @@ FLOORS = {
     "health": 8,
     "sweep": 8,
     "checkup": 9,
+    "bridge": 9,
     "urls": 9,
     "main": 10,
     "cli": 11,
@@ -58,6 +59,7 @@ FLOORS = {
 DOORS: set[tuple[str, str]] = {
     ("oauth", "api_keys"),  # who a bearer token stands for, and what an API key authorizes
     ("sessions", "flow"),  # where somebody begins again whose form has gone stale
+    ("bridge", "checkup"),  # how to read an address and a challenge from outside
 }
 SQL = {"db", "audit", "limits", "replay", "last_used", "sessions", "sweep", "world"}  # and every store.py
 WORDS = {"Manager", "Service", "Helper", "Utils", "Base", "Abstract", "Impl", "Common"}

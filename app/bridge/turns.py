@@ -1,0 +1,55 @@
+"""One process at a time: an advisory lock on a file, which the system opens again when its holder is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+
+PAUSE = 0.02  # seconds between two looks; there is nothing to wait on that could also be cancelled
+
+
+class Turn:
+    """`async with Turn(path):` for tasks of one process as well as for processes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = -1
+
+    async def __aenter__(self) -> Turn:
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            while not _taken(self._file):  # noqa: ASYNC110 - the event is in another process
+                await asyncio.sleep(PAUSE)
+        except BaseException:
+            os.close(self._file)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._file)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _taken(file: int) -> bool:
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _taken(file: int) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
