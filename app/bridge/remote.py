@@ -45,6 +45,19 @@ class Patience:
         await asyncio.sleep(pause)
 
 
+@dataclass(slots=True)
+class Tries:
+    """How often one message was refused, for want of a token, of a scope, of a session."""
+
+    patience: Patience
+    refused: int = 0
+    stepped: int = 0
+    lost: int = 0
+
+
+Lost = Callable[[Mapping[str, str]], Awaitable[bool]]
+
+
 class Remote:
     """`is_known` once the server has answered anything."""
 
@@ -63,7 +76,7 @@ class Remote:
         *,
         repeatable: bool = True,
         sending: Callable[[], None] = lambda: None,
-        lost: Callable[[Mapping[str, str]], Awaitable[bool]] | None = None,
+        lost: Lost | None = None,
     ) -> AsyncIterator[httpx2.Response]:
         """The response, unread, once there is one that is not about getting in. Raises Fault.
 
@@ -71,33 +84,40 @@ class Remote:
         when there is a new session and it is to be tried again.
         """
         seconds = LATER_SECONDS if self.is_known else FIRST_SECONDS
-        patience = Patience(min(seconds, self._options.timeout), repeatable)
-        refused = stepped = losses = 0
+        tries = Tries(Patience(min(seconds, self._options.timeout), repeatable))
         while True:
             given = headers()
             try:
                 used = await self._access.token()
                 response = await self._sent(method, given, body, used, sending)
             except Unreachable as fault:
-                await patience.wait(fault)
+                await tries.patience.wait(fault)
                 continue
             try:
                 self.is_known = True
-                if response.status_code == 401:
-                    refused += 1
-                    await self._let_in(response, used, refused)
-                elif response.status_code == 403 and _lacks_scope(response):
-                    stepped += 1
-                    await self._asked_for_more(response, used, stepped)
-                elif response.status_code in BUSY:
-                    await self._come_later(response, patience)
-                elif response.status_code == 404 and lost is not None and losses < MOST_TRIES and await lost(given):
-                    losses += 1
-                else:
+                if not await self._is_to_repeat(response, used, tries, lost, given):
                     yield response
                     return
             finally:
                 await response.aclose()
+
+    async def _is_to_repeat(
+        self, response: httpx2.Response, used: str, tries: Tries, lost: Lost | None, given: Mapping[str, str]
+    ) -> bool:
+        if response.status_code == 401:
+            tries.refused += 1
+            await self._let_in(response, used, tries.refused)
+        elif response.status_code == 403 and challenge_of(response).values.get("error") == "insufficient_scope":
+            tries.stepped += 1
+            await self._asked_for_more(response, used, tries.stepped)
+        elif response.status_code in BUSY:
+            await self._come_later(response, tries.patience)
+        elif response.status_code == 404 and lost is not None and tries.lost < MOST_TRIES:
+            tries.lost += 1
+            return await lost(given)
+        else:
+            return False
+        return True
 
     async def _sent(
         self, method: str, headers: Mapping[str, str], body: bytes | None, token: str, sending: Callable[[], None]
@@ -151,7 +171,3 @@ class Remote:
         said = response.headers.get("retry-after", "")
         fault = Unreachable(f"{self._options.url} is not available (HTTP {status})", sent=status in DELIVERED)
         await patience.wait(fault, float(said) if said.isascii() and said.isdigit() else 0.0)
-
-
-def _lacks_scope(response: httpx2.Response) -> bool:
-    return challenge_of(response).values.get("error") == "insufficient_scope"
