@@ -186,39 +186,33 @@ def _read(stream: IO[bytes], into: queue.Queue[bytes | None]) -> None:
 class Cable:
     """The network between bridge and server, which can be cut, and plugged into another server."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self.url = f"http://localhost:{self.port}"
-        self.to = port
         self._open: list[socket.socket] = []
-        threading.Thread(target=self._serve, daemon=True).start()
+
+    def plug(self, port: int) -> None:
+        if self._listener.fileno() < 0:
+            self._listener = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self._serve, args=(self._listener, port), daemon=True).start()
 
     def cut(self) -> None:
-        """Everything under way breaks; new connections are closed at once."""
-        self.to = 0
+        """Everything under way breaks, and new connections are refused."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes who accepts
+        self._listener.close()
         while self._open:
             connection = self._open.pop()
             with suppress(OSError):
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset
                 connection.shutdown(socket.SHUT_RDWR)
             connection.close()
 
-    def close(self) -> None:
-        self._listener.close()
-        self.cut()
-
-    def _serve(self) -> None:
+    def _serve(self, listener: socket.socket, port: int) -> None:
         with suppress(OSError):
             while True:
-                near = self._listener.accept()[0]
-                try:
-                    far = socket.create_connection(("127.0.0.1", self.to)) if self.to else None
-                except OSError:
-                    far = None
-                if far is None:
-                    near.close()
-                    continue
+                near = listener.accept()[0]
+                far = socket.create_connection(("127.0.0.1", port))
                 self._open += [near, far]
                 for one, other in ((near, far), (far, near)):
                     threading.Thread(target=_pass_on, args=(one, other), daemon=True).start()

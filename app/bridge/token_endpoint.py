@@ -21,13 +21,12 @@ async def asked(http: httpx2.AsyncClient, endpoint: str, client: Client, form: M
     """A form in the client's name (RFC 6749 §2.3.1). Raises Unreachable, Fault, or Denied for an error of the server's."""
     headers: dict[str, str] = {}
     fields = {name: value for name, value in form.items() if value}
+    fields["client_id"] = client.client_id  # also beside Basic, where some servers look for it nevertheless
     if client.method == "client_secret_basic" and client.client_secret:
         pair = f"{quote(client.client_id, safe='')}:{quote(client.client_secret, safe='')}"
         headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
-    else:
-        fields["client_id"] = client.client_id
-        if client.client_secret:
-            fields["client_secret"] = client.client_secret
+    elif client.client_secret:
+        fields["client_secret"] = client.client_secret
     reply = await posted(http, endpoint, headers, data=fields)
     if reply.status in BUSY:
         raise Unreachable(f"{address(endpoint)} is not available (HTTP {reply.status})")

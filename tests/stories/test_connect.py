@@ -48,7 +48,9 @@ def kept(home: Path) -> Path:
     return file
 
 
-def test_it_signs_in_calls_refreshes_and_comes_back(start: Start, house: House, browser: Browser, tmp_path: Path) -> None:
+def test_it_signs_in_calls_refreshes_and_comes_back(
+    start: Start, house: House, browser: Browser, tmp_path: Path
+) -> None:
     """The person is asked once; after the hour, and in another process, what is kept is enough."""
     bridge = entered(start(), browser)
     tools = bridge.answer(bridge.ask("tools/list"))["result"]["tools"]
@@ -156,7 +158,9 @@ def test_an_api_key_needs_nobody(start: Start, house: House, tmp_path: Path) -> 
 
 
 def test_a_program_has_its_own_credentials(start: Start, house: House) -> None:
-    made = json.loads(house.operator("client", "add", "Nightly", "--json", "--client-credentials", "--user", "ada@example.com"))
+    made = json.loads(
+        house.operator("client", "add", "Nightly", "--json", "--client-credentials", "--user", "ada@example.com")
+    )
     bridge = start("--client-id", made["client_id"], "--api-key-env", "SECRET", SECRET=made["client_secret"])
     bridge.shake_hands()
     assert bridge.call("whoami")["structuredContent"]["via"] == "client_credentials"
@@ -190,7 +194,9 @@ def test_login_whoami_logout(house: House, browser: Browser, tmp_path: Path) -> 
 
 def test_it_starts_in_a_moment_and_without_the_server(tmp_path: Path) -> None:
     """Hosts start one for every window."""
-    program = "import sys; import app.cli.connect; print(*sorted(name for name in sys.modules if name.startswith('app.')))"
+    program = (
+        "import sys; import app.cli.connect; print(*sorted(name for name in sys.modules if name.startswith('app.')))"
+    )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     allowed = ("app.bridge", "app.checkup", "app.protocol", "app.cli")
     assert not [name for name in loaded if not name.startswith(allowed)]
