@@ -60,6 +60,7 @@ class Bridge:
             stderr=subprocess.PIPE,
             bufsize=0,
         )
+        self.home = home
         self.opened: list[str] = []
         self.said: list[str] = []
         self.other: list[dict[str, Any]] = []

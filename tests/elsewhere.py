@@ -7,7 +7,6 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import uvicorn
@@ -27,7 +26,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from mcp.types import JSONRPCMessage
 from pydantic import AnyHttpUrl, BaseModel
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.cli.running import OPTIONS, Server, claimed
 
@@ -125,7 +124,7 @@ class Colour(BaseModel):
 
 
 class Elsewhere:
-    """Serves until it is stopped. `seen` are the requests at /mcp: method and headers. `gates` hold tools until they are opened."""
+    """Serves until it is stopped. `seen` are the requests at /mcp, with method and headers, and at /token. The tool `wait` does until the `gate` opens."""
 
     def __init__(self, url: str, issuer: Issuer | None = None, events: Events | None = None) -> None:
         self.listener = claimed("127.0.0.1", 0)
@@ -133,9 +132,10 @@ class Elsewhere:
         self.url = url or f"http://localhost:{self.port}"
         self.issuer = issuer or Issuer()
         self.seen: list[tuple[str, dict[str, str]]] = []
-        self.refused: Callable[[str], bool] = lambda path: False
         self.cancelled = threading.Event()
         self.gate = threading.Event()
+        self.done, self.let_go = threading.Event(), threading.Event()
+        self.let_go.set()
         app = _watched(
             self,
             self._server_of_tools().streamable_http_app(
@@ -145,7 +145,10 @@ class Elsewhere:
             ),
         )
         self._ready = threading.Event()
-        self._server = Server(uvicorn.Config(app, timeout_graceful_shutdown=1, **OPTIONS), self._ready.set)
+        self._server = Server(
+            uvicorn.Config(holding_back(app, self.done, self.let_go), timeout_graceful_shutdown=1, **OPTIONS),
+            self._ready.set,
+        )
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
         assert self._ready.wait(20)
@@ -213,12 +216,25 @@ class Elsewhere:
 
 def _watched(place: Elsewhere, app: ASGIApp) -> ASGIApp:
     async def watched(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith("/mcp"):
+        if scope["type"] == "http" and scope["path"] in ("/mcp", "/token"):
             headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-            place.seen.append((scope["method"], headers))
+            place.seen.append((scope["method"] if scope["path"] == "/mcp" else "TOKEN", headers))
         await app(scope, receive, send)
 
     return watched
 
 
-Run = Callable[[], Awaitable[None]]
+def holding_back(app: ASGIApp, done: threading.Event, let_go: threading.Event) -> ASGIApp:
+    """/token does its work, says so with `done`, and answers only when it is let go."""
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        async def late(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                done.set()
+                while not let_go.is_set():
+                    await asyncio.sleep(0.01)
+            await send(message)
+
+        await app(scope, receive, late if scope.get("path") == "/token" else send)
+
+    return slow

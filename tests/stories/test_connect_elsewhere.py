@@ -74,8 +74,8 @@ async def test_the_official_client_over_stdio(place: tuple[Cable, Elsewhere], tm
             assert {tool.name for tool in (await client.list_tools()).tools} >= {"echo", "count"}
             steps: list[float] = []
 
-            async def progress(done: float, total: float | None, message: str | None) -> None:
-                steps.append(done)
+            async def progress(progress: float, total: float | None, message: str | None) -> None:
+                steps.append(progress)
 
             counted = await client.call_tool("count", {"to": 3}, progress_callback=progress)
             assert counted.structured_content == {"result": "counted"}
