@@ -124,7 +124,10 @@ class Colour(BaseModel):
 
 
 class Elsewhere:
-    """Serves until it is stopped. `seen` are the requests at /mcp, with method and headers, and at /token. The tool `wait` does until the `gate` opens."""
+    """Serves until it is stopped. `seen` are the requests at /mcp, with method and headers, and at /token.
+
+    The tool `wait` does until the `gate` opens; /token says `done` and waits to be `let_go`.
+    """
 
     def __init__(self, url: str, issuer: Issuer | None = None, events: Events | None = None) -> None:
         self.listener = claimed("127.0.0.1", 0)
@@ -198,8 +201,7 @@ class Elsewhere:
             """Until the gate opens, or the caller gives up."""
             await ctx.report_progress(0, 1)
             try:
-                while not self.gate.is_set():
-                    await asyncio.sleep(0.01)
+                await asyncio.to_thread(self.gate.wait, 30)
             except asyncio.CancelledError:
                 self.cancelled.set()
                 raise
@@ -231,8 +233,7 @@ def holding_back(app: ASGIApp, done: threading.Event, let_go: threading.Event) -
         async def late(message: Message) -> None:
             if message["type"] == "http.response.start":
                 done.set()
-                while not let_go.is_set():
-                    await asyncio.sleep(0.01)
+                await asyncio.to_thread(let_go.wait, 30)
             await send(message)
 
         await app(scope, receive, late if scope.get("path") == "/token" else send)

@@ -73,7 +73,7 @@ class Access:
 
     async def gave_up(self) -> bool:
         """Revokes and forgets what is kept (RFC 7009), but not who we are there. False: nothing was kept. Raises Fault."""
-        async with self._vault.turn():
+        async with self._vault.turn(self._say):
             record = self._vault.read()
             if record is None or record.tokens is None:
                 return False
@@ -83,7 +83,7 @@ class Access:
 
     async def begin(self, challenge: Challenge) -> None:
         """Signs in whatever is kept."""
-        async with self._vault.turn():
+        async with self._vault.turn(self._say):
             await self._signed_in(challenge, self._vault.read(), "")
 
     def _held(self) -> str:
@@ -95,7 +95,7 @@ class Access:
             task.exception()  # whoever waited has it
 
     async def _renewed(self, used: str, challenge: Challenge, needed: str, afresh: bool) -> None:
-        async with self._vault.turn():
+        async with self._vault.turn(self._say):
             record = self._vault.read()
             held = record.tokens if record is not None else None
             if held is not None and held.access_token != used and self._reaches(record, needed):

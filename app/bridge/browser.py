@@ -81,8 +81,11 @@ class Callback:
 
     def _took(self, target: str) -> bool:
         """Whoever does not know `state` is shown the door, and the waiting goes on (RFC 6749 §10.12)."""
-        parts = urlsplit(target)
-        given = parse_qs(parts.query, keep_blank_values=True, max_num_fields=50)
+        try:
+            parts = urlsplit(target)
+            given = parse_qs(parts.query, keep_blank_values=True, max_num_fields=50)
+        except ValueError:
+            return False
         single = {name: values[0] for name, values in given.items() if len(values) == 1}
         ours = secrets.compare_digest(single.get("state", "").encode(), self.state.encode())
         if not ours or parts.path != self._parts.path or len(single) < len(given):

@@ -5,23 +5,30 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 PAUSE = 0.02  # seconds between two looks; there is nothing to wait on that could also be cancelled
+LONG = 3.0  # seconds; a refresh takes less, so somebody is being asked to sign in
 
 
 class Turn:
-    """`async with Turn(path):` for tasks of one process as well as for processes."""
+    """`async with Turn(path, say):` for tasks of one process as well as for processes. `say` is called once when it takes long."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
+        self._path, self._say = path, say
         self._file = -1
 
     async def __aenter__(self) -> Turn:
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            while not _taken(self._file):  # noqa: ASYNC110 - the event is in another process
+            began, said = time.monotonic(), False
+            while not _taken(self._file):
+                if not said and time.monotonic() > began + LONG:
+                    self._say("waiting for another gatehouse, which is signing in")
+                    said = True
                 await asyncio.sleep(PAUSE)
         except BaseException:
             os.close(self._file)

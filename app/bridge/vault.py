@@ -9,6 +9,7 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,10 @@ class Vault:
         """For people."""
         return "the keyring" if self._keyring is not None else str(self._file)
 
-    def turn(self) -> Turn:
+    def turn(self, say: Callable[[str], None]) -> Turn:
         """Others wait; whoever holds it and dies lets go."""
         self._make_folder()
-        return Turn(self._folder / f"{self._name}.lock")
+        return Turn(self._folder / f"{self._name}.lock", say)
 
     def read(self) -> Record | None:
         """What is kept; None for nothing, and for what cannot be read as a record."""

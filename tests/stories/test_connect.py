@@ -215,3 +215,49 @@ def test_what_is_no_message_is_said_so(start: Start, browser: Browser) -> None:
     bridge.send(b"[" * 100_000)
     assert bridge.message()["error"]["code"] == -32700
     assert "result" in bridge.answer(bridge.ask("ping"))
+
+
+KEYRING = """
+import json, pathlib
+FILE = pathlib.Path({place!r})
+class Backend: priority = {priority}
+def get_keyring(): return Backend
+def get_password(service, name): return json.loads(FILE.read_text()).get(service + name) if FILE.exists() else None
+def set_password(service, name, value):
+    if {locked}: raise RuntimeError("locked")
+    FILE.write_text(json.dumps({{service + name: value}}))
+"""
+
+
+def test_the_keyring_where_there_is_one(house: House, browser: Browser, tmp_path: Path) -> None:
+    """The package is not ours to install: a small one with the same functions stands in for it."""
+    house.add_user()
+    url, place, modules = f"{house.url}/mcp", tmp_path / "ring.json", tmp_path / "modules"
+    modules.mkdir()
+    variables = {"PYTHONPATH": str(modules)}
+
+    def installed(priority: int = 5, locked: bool = False) -> None:
+        text = KEYRING.format(place=str(place), priority=priority, locked=locked)
+        (modules / "keyring.py").write_text(text)
+
+    def login(*more: str) -> Bridge:
+        bridge = Bridge(url, tmp_path, *more, command="login", **variables)
+        bridge.sign_in(browser)
+        bridge.process.wait(20)
+        bridge.end()
+        return bridge
+
+    installed()
+    login()
+    assert "refresh_token" in place.read_text()
+    assert not list(tmp_path.rglob(".config/**/*.json"))
+    assert json.loads(ran(tmp_path, "whoami", url, "--json", **variables).stdout)["kept in"] == "the keyring"
+    assert "not signed in" in ran(tmp_path, "whoami", url, "--store", "file", **variables).stderr
+    installed(locked=True)
+    locked = login()
+    assert "the keyring refused (RuntimeError); --store file" in locked.words()
+    assert locked.process.returncode == 1
+    installed(priority=0)  # a machine without a keyring to talk to
+    assert "there is no keyring here" in ran(tmp_path, "whoami", url, "--store", "keyring", **variables).stderr
+    login()
+    assert kept(tmp_path).exists()
