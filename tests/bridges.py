@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import os
@@ -178,8 +179,8 @@ class Bridge:
 
 
 def _read(stream: IO[bytes], into: queue.Queue[bytes | None]) -> None:
-    with stream:
-        for line in stream:
+    with io.BufferedReader(stream) as lines:  # type: ignore[type-var]
+        for line in lines:
             into.put(line)
     into.put(None)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import httpx2
 
-from app.bridge.faults import Denied, NotSignedIn
+from app.bridge.faults import Denied, Fault, NotSignedIn, Unreachable
 from app.bridge.options import Options, Record, Way
 from app.bridge.sign_in import Say, signed_in
 from app.bridge.token_endpoint import gave_back, refreshed
@@ -72,13 +72,22 @@ class Access:
             await self.renew(used, challenge, needed=needed, afresh=afresh)
 
     async def gave_up(self) -> bool:
-        """Revokes and forgets what is kept (RFC 7009), but not who we are there. False: nothing was kept. Raises Fault."""
+        """Revokes and forgets what is kept (RFC 7009), but not who we are there. False: nothing was kept.
+
+        Raises Fault when they could only be forgotten, Unreachable when not even that.
+        """
         async with self._vault.turn(self._say):
             record = self._vault.read()
             if record is None or record.tokens is None:
                 return False
+            try:
+                await gave_back(self._http, record, record.tokens)
+            except Unreachable:
+                raise  # what is still good is kept, so that it can be given back later
+            except Fault:
+                self._vault.write(replace(record, tokens=None))
+                raise
             self._vault.write(replace(record, tokens=None))
-            await gave_back(self._http, record, record.tokens)
         return True
 
     async def begin(self, challenge: Challenge) -> None:

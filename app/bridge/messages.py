@@ -27,7 +27,7 @@ REPEATABLE = frozenset(
         "completion/complete",
     }
 )
-PARSE_ERROR, INVALID_REQUEST, CONNECTION_CLOSED = -32700, -32600, -32000
+PARSE_ERROR, INVALID_REQUEST, INTERNAL_ERROR, CONNECTION_CLOSED = -32700, -32600, -32603, -32000
 
 
 @dataclass(slots=True)
@@ -83,8 +83,8 @@ def read(raw: bytes | str) -> list[Message]:
         value = json.loads(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    if isinstance(value, list):
-        return [Message(json.dumps(item).encode(), item) for item in value if isinstance(item, dict)]
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        return [Message(json.dumps(item).encode(), item) for item in value]
     if not isinstance(value, dict):
         raise ValueError("no message")
     # Between its values JSON knows no difference between a line's end and a blank, and within them neither may stand.

@@ -51,6 +51,11 @@ class Options:
         """Which client we are; a record is for one URL and one of these."""
         return self.client_id or self.document
 
+    @property
+    def secret(self) -> str:
+        """Of a client that was registered by hand."""
+        return self.client_secret or (self.key if self.way is Way.machine else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Client:

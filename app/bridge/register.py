@@ -19,8 +19,7 @@ METHODS = ("none", "client_secret_basic", "client_secret_post")
 def known(options: Options, door: FrontDoor, record: Record | None, redirect_uri: str) -> Client | None:
     """Without asking anybody: what the command line says, else what is kept for this very issuer and redirect."""
     if options.client_id:
-        secret = options.client_secret or (options.key if options.way == "machine" else "")
-        return Client(options.client_id, secret, _method(door, bool(secret)), redirect_uri)
+        return Client(options.client_id, options.secret, _method(door, bool(options.secret)), redirect_uri)
     if options.document and door.says("client_id_metadata_document_supported"):
         return Client(options.document, redirect_uri=redirect_uri)
     kept = record.client if record is not None and record.issuer == door.issuer else None

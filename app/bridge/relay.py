@@ -10,7 +10,16 @@ from typing import Any
 
 from app.bridge.conversation import Conversation
 from app.bridge.faults import Fault
-from app.bridge.messages import CONNECTION_CLOSED, INVALID_REQUEST, PARSE_ERROR, Message, error, key_of, read
+from app.bridge.messages import (
+    CONNECTION_CLOSED,
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    Message,
+    error,
+    key_of,
+    read,
+)
 from app.bridge.sign_in import Say
 from app.bridge.stdio import Gone, Output, lines
 
@@ -99,6 +108,12 @@ class Relay:
         except Fault as fault:
             self._say(str(fault))
             await self._out.write(error(message.value.get("id"), CONNECTION_CLOSED, str(fault)))
+        except (Gone, asyncio.CancelledError):
+            raise
+        except Exception as fault:  # a mistake of ours: whoever asked must not wait for ever
+            sentence = f"something went wrong in gatehouse ({type(fault).__name__})"
+            self._say(sentence)
+            await self._out.write(error(message.value.get("id"), INTERNAL_ERROR, sentence))
         finally:
             del self._asked[message.key]
 

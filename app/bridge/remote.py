@@ -123,11 +123,7 @@ class Remote:
         self, method: str, headers: Mapping[str, str], body: bytes | None, token: str, sending: Callable[[], None]
     ) -> httpx2.Response:
         """Follows a redirect that keeps method and origin, such as one that adds a slash; no other sees the credentials."""
-        sent = dict(headers) | dict(self._options.headers)
-        if token:
-            if not is_safe(self._options.url, self._options.url):
-                raise Fault(f"{self._options.url} is not https, so no credentials are sent there")
-            sent["Authorization"] = f"Bearer {token}"
+        sent = dict(headers) | headers_with(token, self._options)
         for _ in range(MOST_REDIRECTS):
             request = self._http.build_request(method, self._url, headers=sent, content=body)
             sending()
@@ -171,3 +167,13 @@ class Remote:
         said = response.headers.get("retry-after", "")
         fault = Unreachable(f"{self._options.url} is not available (HTTP {status})", sent=status in DELIVERED)
         await patience.wait(fault, float(said) if said.isascii() and said.isdigit() else 0.0)
+
+
+def headers_with(token: str, options: Options) -> dict[str, str]:
+    """What goes with every message to this server, and nowhere else. Raises Fault where others could read it."""
+    headers = dict(options.headers)
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    if "authorization" in {name.lower() for name in headers} and not is_safe(options.url, options.url):
+        raise Fault(f"{options.url} is not https, so no credentials are sent there")
+    return headers

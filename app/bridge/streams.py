@@ -69,7 +69,7 @@ async def events(response: httpx2.Response, place: Place) -> AsyncIterator[Messa
             if event.event in ("", "message") and event.data:
                 for message in read(event.data):
                     yield message
-            if event.id:
+            if event.id and event.id.isascii() and event.id.isprintable():
                 place.event = event.id  # only now: what was not passed on is asked for again
     except httpx2.HTTPError:
         raise Broken from None

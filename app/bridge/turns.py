@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from app.bridge.faults import Fault
+
 PAUSE = 0.02  # seconds between two looks; there is nothing to wait on that could also be cancelled
 LONG = 3.0  # seconds; a refresh takes less, so somebody is being asked to sign in
 
@@ -22,7 +24,10 @@ class Turn:
         self._file = -1
 
     async def __aenter__(self) -> Turn:
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as fault:
+            raise Fault(f"{self._path} cannot be made: {fault.strerror}") from None
         try:
             began, said = time.monotonic(), False
             while not _taken(self._file):

@@ -11,6 +11,7 @@ import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +29,7 @@ class Vault:
     def __init__(self, options: Options) -> None:
         digest = hashlib.sha256(f"{options.url}\n{options.who}\n{options.way == 'machine'}".encode()).hexdigest()[:20]
         host = re.sub(r"[^a-z0-9.]", "-", (urlsplit(options.url).hostname or "")[:60])
+        self._secret = options.secret
         self._folder = options.folder
         self._name = f"{host}-{digest}"
         self._file = options.folder / f"{self._name}.json"
@@ -51,10 +53,16 @@ class Vault:
         if not text:
             return None
         with suppress(ValueError, TypeError, KeyError):
-            return Record.of(json.loads(text))
+            record = Record.of(json.loads(text))
+            if record.client.registered:
+                return record
+            return replace(record, client=replace(record.client, client_secret=self._secret))
         return None
 
     def write(self, record: Record) -> None:
+        """A secret that came from the environment stays there."""
+        if not record.client.registered:
+            record = replace(record, client=replace(record.client, client_secret=""))
         text = json.dumps(record.as_json())
         if self._keyring is not None:
             self._asked("set_password", SERVICE, self._name, text)

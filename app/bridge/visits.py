@@ -19,7 +19,7 @@ from app.bridge.conversation import Conversation
 from app.bridge.faults import Fault, NotSignedIn
 from app.bridge.options import Options, Record
 from app.bridge.relay import Relay
-from app.bridge.remote import Remote
+from app.bridge.remote import Remote, headers_with
 from app.bridge.sign_in import Say
 from app.bridge.stdio import Output
 from app.bridge.vault import Vault
@@ -114,7 +114,7 @@ def _subject(token: str) -> str:
 
 async def _knocked(http: httpx2.AsyncClient, options: Options, token: str) -> tuple[int, Challenge]:
     """The status of a ping, and the challenge that came with it. Raises Fault or Unreachable."""
-    sent = HEADERS | dict(options.headers) | ({"Authorization": f"Bearer {token}"} if token else {})
+    sent = HEADERS | headers_with(token, options)
     try:
         async with (
             asyncio.timeout(min(KNOCK_SECONDS, options.timeout)),

@@ -122,18 +122,28 @@ def login(
 def logout(
     url: Url,
     client_id: ClientId = "",
+    client_secret_env: SecretEnv = "",
     client_document: Document = "",
     store: Keep = Store.auto,
     ca_file: CaFile = None,
 ) -> None:
     """Give the tokens for URL back, and forget them."""
-    options = Options(_url(url), _folder(), client_id=client_id, document=client_document, store=store, ca_file=ca_file)
+    options = Options(
+        _url(url),
+        _folder(),
+        client_id=client_id,
+        client_secret=_secret(client_secret_env),
+        document=client_document,
+        store=store,
+        ca_file=ca_file,
+    )
     say("Signed out." if _run(visits.logout, options) else "You were not signed in.")
 
 
 def whoami(
     url: Url,
     client_id: ClientId = "",
+    client_secret_env: SecretEnv = "",
     client_document: Document = "",
     api_key_env: KeyEnv = "",
     store: Keep = Store.auto,
@@ -146,6 +156,7 @@ def whoami(
         _folder(),
         _way(False, api_key_env, client_id),
         client_id=client_id,
+        client_secret=_secret(client_secret_env),
         document=client_document,
         key=_secret(api_key_env),
         key_name=api_key_env,

@@ -166,6 +166,28 @@ def test_a_program_has_its_own_credentials(start: Start, house: House) -> None:
     assert bridge.call("whoami")["structuredContent"]["via"] == "client_credentials"
     house.turn_clock(seconds=3700)
     assert bridge.call("whoami")["structuredContent"]["via"] == "client_credentials"
+    assert made["client_secret"] not in kept(bridge.home).read_text(), "it stays in the environment"
+
+
+def test_a_client_of_the_operator_with_a_secret(start: Start, house: House, browser: Browser) -> None:
+    made = json.loads(house.operator("client", "add", "Desk", "--json", "--redirect-uri", "http://127.0.0.1/callback"))
+    given = ("--client-id", made["client_id"], "--client-secret-env", "SECRET")
+    bridge = entered(start(*given, SECRET=made["client_secret"]), browser)
+    assert f"client_id={made['client_id']}" in bridge.opened[0]
+    house.turn_clock(seconds=3700)
+    assert bridge.call("whoami")["structuredContent"]["via"] == "refresh_token"
+    assert made["client_secret"] not in kept(bridge.home).read_text()
+    again = start(*given, SECRET=made["client_secret"])
+    again.shake_hands()
+    done = ran(bridge.home, "logout", f"{house.url}/mcp", *given, SECRET=made["client_secret"])
+    assert done.stdout == "Signed out.\n", done.stderr
+    assert not json.loads(house.operator("connection", "list", "--json"))
+
+
+def test_a_host_that_says_terminate(start: Start, browser: Browser) -> None:
+    bridge = entered(start(), browser)
+    bridge.process.terminate()
+    assert bridge.process.wait(10) == 0
 
 
 def test_login_whoami_logout(house: House, browser: Browser, tmp_path: Path) -> None:
@@ -212,8 +234,11 @@ def test_what_is_no_message_is_said_so(start: Start, browser: Browser) -> None:
     assert bridge.message()["error"]["code"] == -32700
     bridge.send(b"\xff\xfe")
     assert bridge.message()["error"]["code"] == -32700
-    bridge.send(b"[" * 100_000)
-    assert bridge.message()["error"]["code"] == -32700
+    for line in (b"[" * 100_000, b"[]", b"7", b"[1]"):
+        bridge.send(line)
+        assert bridge.message()["error"]["code"] == -32700
+    bridge.send({"jsonrpc": "2.0"})
+    assert bridge.message()["error"]["code"] == -32600
     assert "result" in bridge.answer(bridge.ask("ping"))
 
 

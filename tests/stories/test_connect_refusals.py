@@ -16,7 +16,11 @@ from tests.doors import SERVER, FrontDoor, Reply, as_json, certificate
 
 Start = Callable[..., Bridge]
 REGISTERED = as_json({"client_id": "one", "token_endpoint_auth_method": "none"}, 201)
-TOKEN = {"access_token": "a-secret-that-no-log-may-ever-hold", "token_type": "Bearer", "expires_in": 3600}
+TOKEN: dict[str, Any] = {
+    "access_token": "a-secret-that-no-log-may-ever-hold",
+    "token_type": "Bearer",
+    "expires_in": 3600,
+}
 PAGE = (200, {"Content-Type": "text/html"}, b"<!doctype html>sign in")
 
 
