@@ -17,7 +17,7 @@ from app.http import see_other
 from app.language import N_, _
 from app.protocol.errors import OAuthError
 from app.protocol.params import Params
-from app.protocol.scope import SCOPES
+from app.protocol.scope import OFFERED, SCOPES
 from app.when import ago, day
 from app.world import World
 
@@ -108,7 +108,7 @@ def _checked(fields: Params) -> Typed:
     except OAuthError:
         faults["name"] = _(NO_NAME)
     try:
-        keys.checked_scope(list(scope))
+        keys.checked_scope(list(scope), is_admin=visit.viewer.is_admin)
     except OAuthError:
         faults["scope"] = _(NO_SCOPE)
     if life not in LIVES:
@@ -122,6 +122,7 @@ async def _page(visit: frame.Visit, typed: Typed) -> Response:
         found = await key_store.page_of_keys(db, user_id, place)
         listed = paging.page(found, place, lambda key: paging.Place(key.created_at, (key.id,)))
         tools = await store.tools_lately(db, user_id, [key.id for key in listed.rows], (now - timedelta(30)).date())
+    offered = [(name, SCOPES[name]) for name in (SCOPES if visit.viewer.is_admin else OFFERED)]
     made = shown_once.take(visit.request, world, visit.viewer, now) if visit.request.method == "GET" else None
     response = frame.page(
         visit,
@@ -132,7 +133,7 @@ async def _page(visit: frame.Visit, typed: Typed) -> Response:
         page=listed,
         made=made,
         typed=typed,
-        scopes=[(name, _(scope.words), scope.sensitive) for name, scope in SCOPES.items()],
+        scopes=[(name, _(scope.words), scope.sensitive) for name, scope in offered],
         lives=[(life, _(words)) for life, words in LIVES.items()],
         is_recent=visit.is_recent,
         mcp_url=world.settings.resource,
