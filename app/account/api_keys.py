@@ -50,7 +50,7 @@ async def create(request: Request, world: World) -> Response:
     visit, fields = await frame.sent(request, world)
     if visit is None or not visit.is_recent:
         return frame.to_login(PATH)
-    typed = _checked(fields)
+    typed = _checked(fields, is_admin=visit.viewer.is_admin)
     if typed.faults:
         return await _page(visit, typed)
     expires_at = None if typed.life == "never" else visit.now + keys.duration(typed.life)
@@ -100,7 +100,7 @@ def _made(visit: frame.Visit, name: str, secret: str) -> Response:
     return response
 
 
-def _checked(fields: Params) -> Typed:
+def _checked(fields: Params, *, is_admin: bool) -> Typed:
     name, life, scope = fields.verbatim("name") or "", fields.get("expires") or "90d", tuple(fields.all("scope"))
     faults = {}
     try:
@@ -108,7 +108,7 @@ def _checked(fields: Params) -> Typed:
     except OAuthError:
         faults["name"] = _(NO_NAME)
     try:
-        keys.checked_scope(list(scope), is_admin=visit.viewer.is_admin)
+        keys.checked_scope(list(scope), is_admin=is_admin)
     except OAuthError:
         faults["scope"] = _(NO_SCOPE)
     if life not in LIVES:
