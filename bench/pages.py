@@ -10,6 +10,10 @@ from app.flow import sealed, step
 from bench.jobs import Job, request, same
 from bench.scene import Scene, pending
 
+ROOMS = tuple(f"/account/{room}" for room in ("api-keys", "sessions", "usage", "security", "profile")) + tuple(
+    f"/admin{room}"
+    for room in ("", "/users", "/clients", "/connections", "/api-keys", "/attempts", "/audit", "/settings")
+)
 LINKED = re.compile(rb'(?:src|href)="(/static/[^"]+)"')
 
 
@@ -22,6 +26,7 @@ def page_jobs(scene: Scene) -> list[Job]:
         ("sign-in", step("/login", asked), ""),
         ("consent", step("/consent", asked), scene.cookie),
         ("account", "/account", scene.cookie),
+        *((path[1:], path, scene.cookie) for path in ROOMS),
     )
     return [
         Job(f"page: {name}", same(request("GET", path, scene.port, cookie=cookie), 200, b"</html>"), page=path)
