@@ -1,4 +1,4 @@
-"""The pages of people: what rendering one costs the server, and what all of it weighs that a browser fetches for it."""
+"""The pages of people: what rendering one costs the server, and what it weighs as it travels, with its files (packed)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def page_jobs(scene: Scene) -> list[Job]:
 
 
 def weight(scene: Scene, path: str) -> float | None:
-    """The page and every file that it names, uncompressed, in kB. None for what is no page."""
+    """The page and every file that it names, as they travel, in kB. None for what is no page."""
     if not path:
         return None
     html = fetched(scene, path)
@@ -45,7 +45,7 @@ def weight(scene: Scene, path: str) -> float | None:
 def fetched(scene: Scene, path: str) -> bytes:
     connection = HTTPConnection("127.0.0.1", scene.port, timeout=10)
     try:
-        connection.request("GET", path, headers={"Cookie": scene.cookie})
+        connection.request("GET", path, headers={"Cookie": scene.cookie, "Accept-Encoding": "gzip"})
         answer = connection.getresponse()
         assert answer.status == 200, f"{answer.status} for {path}"
         return answer.read()

@@ -57,6 +57,7 @@ FLOORS = {
     "admin": 8,
     "account": 8,
     "landing": 8,
+    "static": 8,
     "health": 8,
     "sweep": 8,
     "checkup": 9,
