@@ -14,7 +14,7 @@ from app.admin.entry import Visit, entered, to_login
 from app.flow import PAGE
 from app.http import Endpoint, form, see_other
 from app.language import N_, _
-from app.pages import CSP, render
+from app.pages import CSP, render, sentence
 from app.protocol.errors import OAuthError
 from app.protocol.params import Params, parse
 from app.world import World
@@ -119,11 +119,6 @@ def shown(
     if once is not None:
         shown_once.forget(response, visit.world)
     return response
-
-
-def sentence(refusal: OAuthError) -> str:
-    said = _(refusal.description)
-    return said[:1].upper() + said[1:] + _(".")
 
 
 def done(path: str, what: str) -> Response:
