@@ -34,6 +34,7 @@ FLOORS = {
     "paging": 3,
     "outside": 2,
     "replay": 2,
+    "resources": 2,
     "traces": 2,
     "world": 3,
     "http": 4,
