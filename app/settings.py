@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -76,6 +79,9 @@ class Settings(BaseSettings):
         "closed",
         validate_default=True,
         description="Who may make an account: closed (nobody), invited, or open (needs mail).",
+    )
+    resources_file: Path | None = Field(
+        None, description="What stands behind the guard; without: gatehouse.toml in the working or the data directory."
     )
     pool_size: int = Field(10, ge=1, le=200, description="Database connections of each of the two pools, per process.")
     auto_migrate: bool = Field(False, description="Apply migrations at start instead of refusing to start.")
@@ -222,3 +228,9 @@ def load(**given: Any) -> Settings:
             why = "is not set" if error["type"] == "missing" else error["msg"].removeprefix("Value error, ")
             lines.append(f"{name} {why}")
         raise SettingsError("\n".join(lines)) from None
+
+
+def environment() -> Mapping[str, str]:
+    """Every variable of the environment and of .env, in this order: where gatehouse.toml names its secrets."""
+    file = dotenv_values(".env") if Path(".env").is_file() else {}
+    return {name: value for name, value in file.items() if value is not None} | dict(os.environ)

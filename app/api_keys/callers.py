@@ -52,7 +52,7 @@ class Callers:
         if jkt != principal.jkt:
             raise InvalidToken("the access token is bound to another key than the DPoP proof's")
 
-    async def recognised(self, credentials: list[bytes], now: datetime) -> Principal:
+    async def recognised(self, credentials: list[bytes], resource: Resource, now: datetime) -> Principal:
         """Whose token this is, from every value of the Authorization header; a bound one needs `prove` besides. Raises
         NoToken, InvalidToken, InvalidRequest; TemporarilyUnavailable when nobody has said for too long what is revoked."""
         by_dpop = bool(credentials) and credentials[0][: len(DPOP)].lower() == DPOP
