@@ -10,7 +10,8 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.http import client_address, new_request_id, request_id
+from app import asking, branding
+from app.http import client_address, new_request_id
 from app.traces.recording import Draft, drafted
 from app.traces.step import BROWSER, Step, what_is
 from app.world import World
@@ -27,6 +28,7 @@ class Edge:
         self._app = app
         self._world = world
         self._traced = world.traces.on
+        self._brand = world.settings.brand
         self._log = structlog.get_logger("gatehouse.request").bind()
         self._log_calls = world.settings.log_level == "debug"  # also the calls of /mcp that went well
         headers = [(b"x-content-type-options", b"nosniff")]
@@ -39,7 +41,8 @@ class Edge:
             await self._app(scope, receive, send)
             return
         identifier = new_request_id()
-        request_id.set(identifier)
+        asking.begins(identifier, lambda: client_address(Request(scope), self._world.settings.trusted_proxies))
+        branding.shown.set(self._brand)
         state = scope.setdefault("state", {})
         state["request_id"] = identifier
         extra = [*self._headers, (b"x-request-id", identifier.encode())]

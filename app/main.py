@@ -9,12 +9,15 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import logs
+from app import __version__, logs
+from app.admin.api.frame import unwell
+from app.admin.api.router import router as admin_api
 from app.api_keys.api import router as api_keys
 from app.api_keys.callers import Callers
 from app.edge import Edge
@@ -22,6 +25,7 @@ from app.gate import server
 from app.gate.guard import Guard
 from app.gate.tool import Tool, load_tools
 from app.http import as_refusal, json_refusal
+from app.language import N_, chosen, speak
 from app.pages import page_refusal
 from app.protocol.errors import NotFound, OAuthError
 from app.settings import Settings, load
@@ -30,24 +34,35 @@ from app.tokens.rotate import ensure_key
 from app.urls import patterns, url_table
 from app.world import World, world_of
 
+NOTHING, WRONG_METHOD = N_("nothing is served at this address"), N_("this method is not allowed here")
+
 
 def api_app(world: World, callers: Callers) -> FastAPI:
     """The JSON API, the addresses with a name in them, and the answer to every address that nobody serves."""
-    app = FastAPI(title="Gatehouse", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="Gatehouse", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
     app.include_router(api_keys(world, callers))
-    app.router.routes.extend(patterns(world))
+    app.include_router(admin_api(world, callers))
+    app.router.routes.extend(patterns(world, callers))
 
     async def refused(request: Request, fault: Exception) -> Response:
         return json_refusal(as_refusal(fault), request, world)
 
     async def nothing_here(request: Request, fault: Exception) -> Response:
         status = fault.status_code if isinstance(fault, HTTPException) else 404
-        refusal = NotFound("nothing is served at this address" if status == 404 else "this method is not allowed here")
+        refusal = NotFound(NOTHING if status == 404 else WRONG_METHOD)
         wants_page = "text/html" in request.headers.get("accept", "")
+        if wants_page:
+            speak(chosen(request.headers.get("accept-language", "")) or "en")
         response = (page_refusal if wants_page else json_refusal)(refusal, request, world)
         response.status_code = status
         return response
 
+    async def unreadable(request: Request, fault: Exception) -> Response:
+        return json_refusal(unwell(fault.errors()[0]), request, world)  # type: ignore[attr-defined]
+
+    app.add_exception_handler(RequestValidationError, unreadable)
     app.add_exception_handler(OAuthError, refused)
     app.add_exception_handler(HTTPException, nothing_here)
     app.add_exception_handler(Exception, refused)

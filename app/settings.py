@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +15,7 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app import branding
 from app.smtp_url import smtp_server
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
@@ -83,6 +85,10 @@ class Settings(BaseSettings):
     resources_file: Path | None = Field(
         None, description="What stands behind the guard; without: gatehouse.toml in the working or the data directory."
     )
+    audit_days: int = Field(365, ge=0, description="Days that the audit log is kept; 0: for ever.")
+    brand_name: str = Field(branding.NAME, description="What pages and mails call this server.")
+    brand_logo: Path | None = Field(None, description="An SVG or PNG file, at most 100 KB, in place of the gate.")
+    brand_accent: str | None = Field(None, description="The colour of buttons and links, such as #1f5c4d.")
     pool_size: int = Field(10, ge=1, le=200, description="Database connections of each of the two pools, per process.")
     auto_migrate: bool = Field(False, description="Apply migrations at start instead of refusing to start.")
     log_level: str = Field("info", description="debug, info, warning or error.")
@@ -105,6 +111,11 @@ class Settings(BaseSettings):
         if urlsplit(url.get_secret_value()).scheme not in ("postgres", "postgresql", "postgresql+asyncpg"):
             raise ValueError("must start with postgresql://")
         return url
+
+    @field_validator("smtp_url", "mail_from", mode="before")
+    @classmethod
+    def _empty_is_absent(cls, text: object) -> object:
+        return None if text == "" else text
 
     @field_validator("smtp_url")
     @classmethod
@@ -161,6 +172,27 @@ class Settings(BaseSettings):
                 raise ValueError("must not name this server itself")
         return issuers
 
+    @field_validator("brand_name")
+    @classmethod
+    def _brand_name(cls, name: str) -> str:
+        if fault := branding.name_fault(name):
+            raise ValueError(fault)
+        return name.strip()
+
+    @field_validator("brand_logo")
+    @classmethod
+    def _brand_logo(cls, path: Path | None) -> Path | None:
+        if path is not None and (fault := branding.logo_fault(path)):
+            raise ValueError(f"({path}) {fault}")
+        return path
+
+    @field_validator("brand_accent")
+    @classmethod
+    def _brand_accent(cls, colour: str | None) -> str | None:
+        if colour and not branding.ACCENT.match(colour):
+            raise ValueError("must be a colour such as #1f5c4d")
+        return colour.lower() if colour else None
+
     @field_validator("log_level")
     @classmethod
     def _level(cls, level: str) -> str:
@@ -193,6 +225,10 @@ class Settings(BaseSettings):
     def dsn(self) -> str:
         return self.database_url.get_secret_value()
 
+    @property
+    def brand(self) -> branding.Brand:
+        return branding.brand(self.brand_name, self.brand_logo, self.brand_accent)
+
     def accepted_hosts(self) -> frozenset[str]:
         """Host values served at /mcp: the public one, what was added, and on a loopback issuer every name of loopback."""
         netloc = urlsplit(self.public_url).netloc
@@ -207,6 +243,43 @@ class Settings(BaseSettings):
         if origin == self.public_url or origin in self.allowed_origins:
             return True
         return _is_loopback(self.public_url) and origin.startswith("http://") and _is_loopback(origin)
+
+
+MASK = "********"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A setting for people's eyes: no secret is in it. `source`: environment, .env, default, start (an option), not set."""
+
+    setting: str
+    value: str
+    source: str
+    meaning: str
+
+
+def shown(running: Settings | None = None) -> list[Shown]:
+    """Every setting as the environment has it, faults and all; or as it is in a process that runs."""
+    file = dotenv_values(".env") if Path(".env").is_file() else {}
+    rows = []
+    for name, field in Settings.model_fields.items():
+        variable = f"GATEHOUSE_{name.upper()}"
+        source = "environment" if variable in os.environ else ".env" if variable in file else "default"
+        value: Any = os.environ.get(variable, file.get(variable))
+        if running is not None:
+            value = getattr(running, name)
+            source = "start" if source == "default" and (field.is_required() or value != field.default) else source
+        elif value is None:
+            value, source = (None, "not set") if field.is_required() else (field.default, source)
+        secret = SecretStr in (field.annotation, *getattr(field.annotation, "__args__", ()))
+        rows.append(Shown(variable, MASK if secret and value else _plain(value), source, field.description or ""))
+    return rows
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)
 
 
 def _is_loopback(url: str) -> bool:

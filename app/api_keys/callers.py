@@ -6,8 +6,9 @@ from datetime import datetime
 
 from starlette.requests import Request
 
-from app import dpop
+from app import asking, dpop
 from app.api_keys import store
+from app.api_keys.refused import refused
 from app.http import bearer, token_of
 from app.protocol.challenge import DPOP
 from app.protocol.errors import InvalidToken, TemporarilyUnavailable
@@ -33,6 +34,7 @@ class Callers:
         if found.jkt is not None:
             proofs, host = request.headers.getlist("dpop"), request.headers.get("host", "")
             await self.prove(found, credentials[0], proofs, request.method, host, request.url.path, now)
+        asking.acting(asking.USER, found.subject)
         return found
 
     async def prove(
@@ -88,6 +90,7 @@ class Callers:
         if len(api_key) < 200:
             found = await store.usable(self._world.pool, fingerprint(api_key), self._world.settings.resource, now)
         if found is None:
+            await refused(self._world, api_key, now)
             raise InvalidToken("the API key is not valid")
         authorization, expires_at = found
         seen = int(now.timestamp())

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api_keys import store
+from app.api_keys.refused import refused
 from app.http import client_address, json_body, no_store
 from app.limits import BAD_KEY, hit
 from app.tokens.issue import access_token
@@ -21,11 +22,12 @@ async def exchange(request: Request, world: World) -> Response:
     api_key = body.get("apiKey") if isinstance(body, dict) else None
     found = None
     if isinstance(api_key, str) and api_key.startswith(API_KEY) and len(api_key) < 200 and api_key.isascii():
-        found = await store.usable(world.pool, fingerprint(api_key), world.settings.resource, now)
+        found = await store.exchanged(world.pool, fingerprint(api_key), world.settings.resource, now)
     note(grant_type="api_key")
     if found is None:
         note(error="invalid_api_key", description="the API key is unknown, expired or revoked")
         await hit(world.pool, BAD_KEY, client_address(request, world.settings.trusted_proxies), now)
+        await refused(world, api_key if isinstance(api_key, str) else "", now, guess=True)
         return no_store({"error": "Invalid credentials"}, 401)
     authorization, expires_at = found
     note(client_id=authorization.client_id, user_id=authorization.subject, scope=list(authorization.scope))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
+from app import asking
 from app.cli.console import Refused
 from app.db import embedded
 from app.db.binaries import EmbeddedError
@@ -122,6 +124,7 @@ async def _with_world(settings: Settings, work: Callable[[World], Awaitable[T]])
 @asynccontextmanager
 async def operating(settings: Settings) -> AsyncIterator[World]:
     """A World for one command. Raises Refused when the database is away, behind, or sealed with another key."""
+    asking.acting(asking.OPERATOR, _operator())
     try:
         async with world_of(settings, lambda: datetime.now(UTC)) as world:
             async with world.db.connect() as db:
@@ -134,6 +137,13 @@ async def operating(settings: Settings) -> AsyncIterator[World]:
         if is_unavailable(fault) or _is_refused_login(fault):
             raise Refused(f"the database cannot be reached: {_words(fault)}") from None
         raise
+
+
+def _operator() -> str | None:
+    """Who runs this command, as their computer calls them."""
+    with suppress(Exception):  # in a container, users may have no name
+        return getpass.getuser()
+    return None
 
 
 def migrate_if_needed(settings: Settings, *, allowed: bool) -> bool:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from app import audit
 from app.cli.console import Quiet, Refused, say
 from app.cli.operating import operate
 from app.protocol.scope import SCOPES
@@ -41,6 +42,9 @@ def token(
         await world.live.load_keys()
         now, settings = world.now(), world.settings
         authorization = Authorization(chosen[0].id, "gatehouse-cli", words, settings.resource, via="cli")
+        async with world.db.begin() as db:
+            whose = {"user_id": chosen[0].id, "client_id": authorization.client_id}
+            await audit.record(db, "token.issued", now, **whose, grant=authorization.via, scope=" ".join(words))
         return access_token(
             authorization, world.live.ring, settings.issuer, now=now, lifetime=settings.access_token_lifetime
         )

@@ -9,13 +9,17 @@ from typing import Any
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app import audit
 from app.db.engine import HotPool
 from app.db.tables import codes, connections
 from app.protocol.scope import IDENTITY
 from app.protocol.types import Authorization, Person, SignIn
 
+_opened = audit.noted(
+    "token.issued", f"$6, user_id, client_id, {audit.grant('authorization_code', '$5::text')}", "spent", 10
+)
 # Everything is checked in the WHERE, so a refusal leaves the code as it was; of many at once, one finds it unconsumed.
-REDEEM_CODE = """
+REDEEM_CODE = f"""
 WITH spent AS (
   UPDATE codes c SET consumed_at = $6, connection_id = $5
   FROM users u
@@ -28,7 +32,7 @@ WITH spent AS (
   INSERT INTO connections (id, user_id, client_id, redirect_host, resource, scope, refresh_counter,
                            created_at, refreshed_at, last_used_at, expires_at, authenticated_at, dpop_jkt)
   SELECT $5, user_id, client_id, redirect_host, resource, scope, 0, $6, $6, $6, $7, authenticated_at, $9::text FROM spent
-)
+), noted AS ({_opened})
 SELECT user_id, client_id, resource, scope, nonce, authenticated_at, email, name, email_verified FROM spent
 """
 
@@ -49,7 +53,7 @@ async def redeem_code(
 
     `jkt` is the key that is presented, `bound_to` the one that every refresh is to present.
     """
-    values = (code_challenge, redirect_uri, connection_id, now, expires_at, jkt, bound_to)
+    values = (code_challenge, redirect_uri, connection_id, now, expires_at, jkt, bound_to, *audit.who())
     row = await pool.fetchrow(REDEEM_CODE, key, client_id, *values)
     return None if row is None else authorization_of(row, connection_id, 0, "authorization_code")
 
@@ -90,9 +94,18 @@ async def why_not_redeemed(
     return [reason for reason, holds in reasons.items() if holds] or ["the user was disabled"]
 
 
+# Every statement within REFRESH sees the row as it was: so the log has the first refresh of a day, in UTC, and no client can
+# fill it by refreshing on and on.
+_moved_on = audit.noted(
+    "token.issued",
+    f"$4, user_id, client_id, {audit.grant('refresh_token', '$1::text')}",
+    f"moved WHERE {audit.another_day('(SELECT refreshed_at FROM connections WHERE id = $1)', '$4')}",
+    9,
+)
 # Counter n in hand: n is the present token and becomes n + 1; or n is the one before it, its successor has not been used
 # and the grace is not over, and the same successor is given again (parallel processes, lost answers). Else no row.
-REFRESH = """
+REFRESH = f"""
+WITH moved AS (
 UPDATE connections c SET
   refresh_counter = $2 + 1,
   refreshed_at = CASE WHEN c.refresh_counter = $2 THEN $4 ELSE c.refreshed_at END,
@@ -104,6 +117,8 @@ WHERE c.id = $1 AND c.client_id = $3 AND c.revoked_at IS NULL AND u.id = c.user_
   AND (c.dpop_jkt IS NULL OR c.dpop_jkt = $8)
 RETURNING c.user_id, c.client_id, c.resource, c.scope, c.refresh_counter, c.authenticated_at, u.email, u.name,
   u.email_verified_at IS NOT NULL AS email_verified
+), noted AS ({_moved_on})
+SELECT * FROM moved
 """
 
 
@@ -124,7 +139,8 @@ async def refresh(
     Of `openid`, `profile` and `email` what was not given is left out: clients repeat here what they asked for first.
     """
     tools = [word for word in scope if word not in IDENTITY]
-    row = await pool.fetchrow(REFRESH, connection_id, counter, client_id, now, now - grace, now - idle, tools, jkt)
+    values = (now, now - grace, now - idle, tools, jkt, *audit.who())
+    row = await pool.fetchrow(REFRESH, connection_id, counter, client_id, *values)
     if row is None:
         return None
     return authorization_of(row, connection_id, row["refresh_counter"], "refresh_token", scope)

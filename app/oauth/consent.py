@@ -12,13 +12,14 @@ from app import audit, sessions
 from app.clients import store as clients
 from app.flow import opened, sealed, step
 from app.http import form, see_other
+from app.language import _
 from app.oauth import store
 from app.oauth.authorize import answer
 from app.pages import render
 from app.protocol import redirect_uri as uris
 from app.protocol.client_document import host_of
 from app.protocol.errors import AccessDenied, InvalidRequest
-from app.protocol.next_step import AskConsent, next_step
+from app.protocol.next_step import AskConsent, next_step, within_reach
 from app.protocol.params import parse
 from app.protocol.pending import Pending
 from app.protocol.scope import KNOWN, SCOPES
@@ -33,13 +34,14 @@ async def show_consent(request: Request, world: World) -> Response:
     req = parse(request.scope["query_string"]).get("req")
     pending = opened(req, world, now)
     viewer = await sessions.viewer(request, world, now)
+    pending = within_reach(pending, viewer)
     consent = await store.consent(world.pool, viewer.user_id, pending) if viewer else None
     secret = sessions.cookie(request, world)
     if viewer is None or secret is None or not isinstance(next_step(pending, viewer, consent, now), AskConsent):
         return see_other(step("/authorize/continue", req or ""))
     client = await clients.client(world.pool, pending.client_id)
-    if client is None:
-        raise InvalidRequest("this app was removed")
+    if client is None or client.blocked:
+        raise InvalidRequest("this app was removed" if client is None else "this app was blocked")
     return render(
         "consent.html",
         csrf=sessions.form_token(secret, world),
@@ -64,6 +66,7 @@ async def decide(request: Request, world: World) -> Response:
     viewer = await sessions.viewer(request, world, now)
     if viewer is None:
         return see_other(step("/authorize/continue", sealed(pending, world)))
+    pending = within_reach(pending, viewer)
     decision = fields.required("decision")
     note(decision=decision[:20])
     if decision not in ("allow", "deny"):
@@ -102,4 +105,4 @@ def _place(redirect_uri: str) -> str:
     """Where the answer goes, as a person would say it."""
     if urlsplit(redirect_uri).scheme in ("http", "https"):
         return uris.shown_host(redirect_uri)
-    return f"{uris.shown_host(redirect_uri)} (an app on this computer)"
+    return _("{place} (an app on this computer)").format(place=uris.shown_host(redirect_uri))

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.clients import lifetimes
 from app.clients.authenticate import authenticated_client
 from app.connections.store import refreshable
 from app.http import form, no_store
@@ -82,7 +83,7 @@ async def _refresh_token(world: World, client: Client, token: RefreshToken, now:
         client.client_id,
         now,
         grace=timedelta(seconds=settings.refresh_grace),
-        idle=timedelta(seconds=settings.refresh_idle),
+        idle=lifetimes.idle(client, settings),
     )
     if found is None:
         return INACTIVE

@@ -30,7 +30,7 @@ def validate(params: Params, client: Client, redirect_uri: str, settings: Settin
     _check_response(params, client)
     state = params.verbatim("state")
     if state is not None and len(state) > MAX_STATE:
-        raise InvalidRequest(f"state is longer than {MAX_STATE} characters")
+        raise InvalidRequest("{name} is longer than {most} characters", name="state", most=MAX_STATE)
     return Pending(
         client_id=client.client_id,
         redirect_uri=redirect_uri,
@@ -81,7 +81,7 @@ def _nonce(params: Params) -> str | None:
     """OIDC Core §3.1.2.1: it goes into the id_token as it came."""
     nonce = params.get("nonce")
     if nonce is not None and len(nonce) > MAX_NONCE:
-        raise InvalidRequest(f"nonce is longer than {MAX_NONCE} characters")
+        raise InvalidRequest("{name} is longer than {most} characters", name="nonce", most=MAX_NONCE)
     return nonce
 
 

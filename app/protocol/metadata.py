@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.protocol import claims
-from app.protocol.scope import DEFAULT, IDENTITY, SCOPES
+from app.protocol.scope import DEFAULT, IDENTITY, OFFERED
 
 AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
 SIGNING_ALGORITHMS = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
@@ -29,7 +29,7 @@ def authorization_server(issuer: str, grant_types: list[str], *, documents: bool
         "revocation_endpoint": f"{issuer}/revoke",
         "introspection_endpoint": f"{issuer}/introspect",
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
-        "scopes_supported": list(SCOPES),
+        "scopes_supported": list(OFFERED),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": grant_types,

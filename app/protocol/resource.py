@@ -31,5 +31,5 @@ def resolve(requested: list[str], resource: str, issuer: str) -> str:
     """
     for uri in requested:
         if canonical(uri) not in (resource, issuer):
-            raise InvalidTarget(f"resource must be {resource}")
+            raise InvalidTarget("resource must be {resource}", resource=resource)
     return resource

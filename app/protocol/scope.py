@@ -21,10 +21,13 @@ SCOPES: dict[str, Scope] = {
         Scope("read", "See what the tools can show you"),
         Scope("write", "Change and delete things with the tools, in your name", frozenset({"read"}), sensitive=True),
         Scope("api_keys", "Create and revoke your API keys", sensitive=True),
+        Scope("admin", "Administer this server: its users, apps, keys and records", sensitive=True),
     )
 }
 DEFAULT = ("read", "write")
 API_KEYS = "api_keys"
+ADMIN = "admin"  # for admins, who have to be asked for it by name: no document mentions it, no client registers for it
+OFFERED = tuple(name for name in SCOPES if name != ADMIN)
 OPENID = "openid"
 # What an app may learn of the person (OIDC Core §5.4). They open no tool, and no API key has them.
 IDENTITY: dict[str, Scope] = {
@@ -57,7 +60,7 @@ def granted(requested: str | None, registered: str | None = None, *, names_resou
     scope = tuple(word for word in asked if word in (KNOWN if OPENID in asked else SCOPES))
     if SCOPES.keys() & set(scope) or (scope and not names_resource):
         return scope
-    return scope + (tuple(word for word in words_of(registered) if word in SCOPES) or DEFAULT)
+    return scope + (tuple(word for word in words_of(registered) if word in OFFERED) or DEFAULT)
 
 
 def within(asked: str | None, held: frozenset[str]) -> tuple[str, ...]:

@@ -27,6 +27,10 @@ class Client:
     dpop_bound: bool = False  # RFC 9449 §5.2: it wants no bearer tokens
     owner_id: str | None = None  # in whose name client_credentials act; absent too when that account is disabled
     introspects: bool = False  # an API of ours: the operator lets it ask about the tokens it receives
+    blocked: bool = False  # an admin lets it do nothing for the time being
+    access_lifetime: int | None = None  # seconds; these three in place of what the settings say
+    refresh_idle: int | None = None
+    refresh_absolute: int | None = None
 
     @property
     def is_public(self) -> bool:

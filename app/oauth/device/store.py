@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app import audit
 from app.connections.store import authorization_of
 from app.db.engine import HotPool
 from app.db.tables import device_codes
+from app.protocol.scope import ADMIN
 from app.protocol.types import Authorization, Viewer
 
 ADD_DEVICE_CODE = """
@@ -49,16 +51,24 @@ async def waiting_device(db: AsyncConnection, user_code: str, now: datetime) -> 
 async def decide_device(
     db: AsyncConnection, key: bytes, viewer: Viewer, now: datetime, *, allowed: bool
 ) -> DeviceRequest | None:
-    """The one decision about a device; None when it was taken already, or came too late."""
+    """The one decision about a device; None when it was taken already, or came too late. Only admins give the scope `admin`."""
     d = device_codes.c
     undecided = update(device_codes).where(d.fingerprint == key, d.allowed.is_(None), d.expires_at > now)
     decision = undecided.values(allowed=allowed, user_id=viewer.user_id, authenticated_at=viewer.authenticated_at)
+    if not viewer.is_admin:
+        decision = decision.values(scope=func.array_remove(d.scope, ADMIN))
     row = (await db.execute(decision.returning(d.client_id, d.scope, d.resource))).one_or_none()
     return None if row is None else DeviceRequest(row.client_id, tuple(row.scope), row.resource)
 
 
 EARLY = "d.polled_at > $3::timestamptz - make_interval(secs => d.poll_interval - 1)"  # a second for the network
 DEVICE_PLACE = "a device with a code"  # where the answer goes, on the account page
+_opened = audit.noted(
+    "token.issued",
+    f"$3, user_id, client_id, {audit.grant('device_code', '$4::text')}",
+    "asked WHERE consumed_at IS NOT NULL",
+    8,
+)
 # One poll, whatever comes of it. An early one moves the interval instead of `polled_at`; an allowed code is consumed and
 # opens its connection. Of many polls at once each finds the row as the one before it left it, so one consumes it.
 POLL_DEVICE_CODE = f"""
@@ -75,7 +85,7 @@ WITH asked AS (
                            created_at, refreshed_at, last_used_at, expires_at, authenticated_at, dpop_jkt)
   SELECT $4, user_id, client_id, $6, resource, scope, 0, $3, $3, $3, $5, authenticated_at, $7::text
   FROM asked WHERE consumed_at IS NOT NULL
-)
+), noted AS ({_opened})
 SELECT user_id, client_id, resource, scope, authenticated_at, u.email, u.name, u.email_verified_at IS NOT NULL AS email_verified,
   consumed_at IS NOT NULL AS opened, allowed,
   expires_at <= $3 AS expired, polled_at <> $3 AS early
@@ -106,7 +116,7 @@ async def poll_device_code(
 
     `bound_to` is the key that every refresh is to present (RFC 9449 §5).
     """
-    values = (client_id, now, connection_id, expires_at, DEVICE_PLACE, bound_to)
+    values = (client_id, now, connection_id, expires_at, DEVICE_PLACE, bound_to, *audit.who())
     row = await pool.fetchrow(POLL_DEVICE_CODE, key, *values)
     if row is None:
         return None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from app import audit
+from app.clients import lifetimes
 from app.connections import store
 from app.connections.end import end
 from app.protocol.errors import InvalidGrant
@@ -38,7 +40,7 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
         params.get("redirect_uri"),
         new_id("con"),
         now,
-        now + timedelta(seconds=world.settings.refresh_absolute),
+        now + lifetimes.absolute(client, world.settings),
         jkt,
         jkt if client.is_public else None,
     )
@@ -59,4 +61,6 @@ async def _take_back_after_replay(world: World, key: bytes, client: Client, code
     async with world.db.begin() as db:
         connection_id = await store.replayed(db, key, client.client_id, code_challenge)
         if connection_id is not None:
-            await end(db, connection_id, "authorization code replay", now, lifetime=world.token_lifetime)
+            because = "authorization code replay"
+            if await end(db, connection_id, because, now, lifetime=world.token_lifetime):
+                await audit.record(db, "code.replayed", now, client_id=client.client_id, connection=connection_id)

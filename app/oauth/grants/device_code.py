@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from app.clients import lifetimes
 from app.oauth.device import store
 from app.protocol.errors import AuthorizationPending, DeviceRefused, ExpiredToken, InvalidGrant, OAuthError, SlowDown
 from app.protocol.params import Params
@@ -26,7 +27,7 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
         client.client_id,
         new_id("con"),
         now,
-        now + timedelta(seconds=world.settings.refresh_absolute),
+        now + lifetimes.absolute(client, world.settings),
         jkt if client.is_public else None,
     )
     if polled is None or polled.authorization is None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from app import audit
+from app.clients import lifetimes
 from app.connections import store
 from app.connections.end import took_back
 from app.protocol.errors import InvalidGrant, InvalidScope, OAuthError
@@ -33,7 +35,7 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
         jkt,
         now,
         grace=timedelta(seconds=world.settings.refresh_grace),
-        idle=timedelta(seconds=world.settings.refresh_idle),
+        idle=lifetimes.idle(client, world.settings),
     )
     if authorization is None:
         raise await _why_not(world, token, client, scope, now)
@@ -48,6 +50,8 @@ async def _why_not(
     async with world.db.begin() as db:
         ended = await store.end_if_reused(db, token.connection_id, token.counter, client.client_id, now, grace=grace)
         if ended is not None:
+            owner, name = ended.user_id, token.connection_id
+            await audit.record(db, "refresh.reused", now, user_id=owner, client_id=ended.client_id, connection=name)
             await took_back(
                 db,
                 token.connection_id,
