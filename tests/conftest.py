@@ -24,7 +24,8 @@ from app.db import embedded
 from app.db.migrate import upgrade
 from app.db.tables import metadata
 from app.gate import server
-from app.main import Build, create_app
+from app.gate.server import Build
+from app.main import create_app
 from app.settings import Settings
 from app.users import accounts, passwords
 from app.world import World

@@ -60,6 +60,7 @@ FLOORS = {
     "sweep": 8,
     "checkup": 9,
     "urls": 9,
+    "house": 10,
     "main": 10,
     "cli": 11,
     "__main__": 12,
@@ -70,6 +71,7 @@ DOORS: set[tuple[str, str]] = {
     ("oauth", "api_keys"),  # who a bearer token stands for, and what an API key authorizes
     ("sessions", "flow"),  # where somebody begins again whose form has gone stale
     ("settings", "smtp_url"),
+    ("main", "house"),
     ("settings", "branding"),  # a logo is looked at before anything starts
     ("tokens", "audit"),  # signing keys that come
     ("limits", "audit"),  # and limits that are reached

@@ -9,11 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.console import Json, Refused, say, show
-from app.cli.operating import URL_FILE, data_dir, setting
-from app.resources.listed import listed, source_of
+from app.cli.operating import the_resources
 from app.resources.model import CommandBackend, PythonBackend, Resource
-from app.resources.read import ResourcesError
-from app.resources.served import Resources
 
 commands = typer.Typer(name="resource", help="The MCP servers behind the guard.", no_args_is_help=True)
 File = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Without: the one that would be served.")]
@@ -22,7 +19,7 @@ File = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Without: th
 @commands.command("list")
 def list_resources(as_json: Json = False) -> None:
     """Every resource of gatehouse.toml, as it would be served after the next start or SIGHUP."""
-    show([_row(one) for one in _read(None)], as_json=as_json, empty="")
+    show([_row(one) for one in the_resources()], as_json=as_json, empty="")
 
 
 @commands.command("check")
@@ -30,7 +27,7 @@ def check(file: File = None) -> None:
     """Read gatehouse.toml, and name every fault with its line; Python servers are imported. Exit 1 when there are any."""
     from app.gate.backends.python import Unmountable, found  # imports the SDK, which takes a while
 
-    resources = _read(file)
+    resources = the_resources(file)
     faults = []
     for one in resources:
         if isinstance(one.backend, PythonBackend):
@@ -42,17 +39,6 @@ def check(file: File = None) -> None:
         raise Refused("\n  ".join(["gatehouse.toml has faults:", *faults]))
     count = len(list(resources))
     say(f"{count} resource{'s' if count > 1 else ''}, no faults; the default is {resources.default.audience}")
-
-
-def _read(file: Path | None) -> Resources:
-    place = data_dir()
-    written = place / URL_FILE
-    issuer = setting("PUBLIC_URL") or (written.read_text().strip() if written.is_file() else "http://localhost:8000")
-    given = file or (Path(setting("RESOURCES_FILE") or "") if setting("RESOURCES_FILE") else None)
-    try:
-        return listed(source_of(given, place), issuer)
-    except ResourcesError as fault:
-        raise Refused("\n  ".join(["gatehouse.toml has faults:", *str(fault).splitlines()])) from None
 
 
 def _row(one: Resource) -> dict[str, Any]:

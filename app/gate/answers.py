@@ -22,7 +22,12 @@ log = structlog.get_logger("gatehouse.gate")
 
 def kind_of(start: Message) -> bytes:
     """The media type of an answer, without parameters."""
-    return next((value for name, value in start["headers"] if name.lower() == b"content-type"), b"").split(b";")[0].strip().lower()
+    return (
+        next((value for name, value in start["headers"] if name.lower() == b"content-type"), b"")
+        .split(b";")[0]
+        .strip()
+        .lower()
+    )
 
 
 def is_coded(start: Message) -> bool:
@@ -56,7 +61,7 @@ class Filtered:
     async def _begin(self, start: Message) -> None:
         if kind_of(start) == SSE and not is_coded(start):
             self._events = Events(LIST_BYTES)
-            await self._send(start | {"headers": _without_length(start)})
+            await self._send({**start, "headers": _without_length(start)})
         else:
             self._start = start  # its length is not known yet
 
@@ -86,11 +91,11 @@ class Filtered:
                 body = self._seen(body)
         except ValueError as fault:
             log.warning("list of tools not passed on", why=str(fault)[:200])
-            start = start | {"status": 502, "headers": [(b"content-type", JSON)]}
+            start = {**start, "status": 502, "headers": [(b"content-type", JSON)]}
             body = to_json(_unreadable(self._id))
         self._is_over = True
         length = (b"content-length", str(len(body)).encode())
-        await self._send(start | {"headers": [*_without_length(start), length]})
+        await self._send({**start, "headers": [*_without_length(start), length]})
         await self._send({"type": "http.response.body", "body": body})
 
     def _seen(self, data: bytes) -> bytes:
@@ -101,9 +106,7 @@ class Filtered:
             raise ValueError("a batch")
         if not isinstance(result, dict) or not isinstance(result.get("tools"), list):
             return data
-        result["tools"] = [
-            tool for tool in result["tools"] if isinstance(tool, dict) and self._shows(tool.get("name"))
-        ]
+        result["tools"] = [tool for tool in result["tools"] if isinstance(tool, dict) and self._shows(tool.get("name"))]
         if "cacheScope" in result:
             result["cacheScope"] = "private"  # MCP 2026-07-28 "Caching": it is this caller's
         return to_json(message)

@@ -61,9 +61,7 @@ def of(
         cwd = str(folder / shape.cwd) if shape.cwd is not None else str(folder)
         if not Path(cwd).is_dir():
             faults.append(((*keys, "cwd"), f"is {cwd}, which is no folder"))
-        return CommandBackend(
-            tuple(shape.command), env, cwd, shape.per_user, shape.most, shape.idle, shape.timeout
-        )
+        return CommandBackend(tuple(shape.command), env, cwd, shape.per_user, shape.most, shape.idle, shape.timeout)
     return None
 
 

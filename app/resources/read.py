@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from app.protocol.scope import API_KEYS, IDENTITY, SCOPES, Scope
+from app.protocol.scope import ADMIN, API_KEYS, DEFAULT, IDENTITY, SCOPES, Scope
 from app.resources import backends
 from app.resources.lines import line_of, lines_of
 from app.resources.model import CallRate, Resource, Rules, ToolRule
@@ -20,12 +20,48 @@ from app.settings import SettingsError
 
 # The first segments of this server's own addresses.
 RESERVED = frozenset(
-    "account admin agents api api-keys audit auth authorize callback connect consent device device_authorization docs "
-    "forward-auth goodbye healthz internal introspect invitation login logout metrics openapi.json par password readyz "
-    "register revoke setup sign-up static token usage userinfo wallet".split()
+    {
+        "account",
+        "admin",
+        "agents",
+        "api",
+        "api-keys",
+        "audit",
+        "auth",
+        "authorize",
+        "callback",
+        "connect",
+        "consent",
+        "device",
+        "device_authorization",
+        "docs",
+        "forward-auth",
+        "goodbye",
+        "healthz",
+        "internal",
+        "introspect",
+        "invitation",
+        "login",
+        "logout",
+        "metrics",
+        "openapi.json",
+        "par",
+        "password",
+        "readyz",
+        "register",
+        "revoke",
+        "setup",
+        "sign-up",
+        "static",
+        "token",
+        "usage",
+        "userinfo",
+        "wallet",
+    }
 )
 WINDOWS = {word: timedelta(**{f"{word}s": 1}) for word in ("second", "minute", "hour")} | {"day": timedelta(days=1)}
-TAKEN = frozenset({API_KEYS, "offline_access", *IDENTITY})
+OURS = (API_KEYS, ADMIN)  # of this server itself, at the default resource
+TAKEN = frozenset({*OURS, "offline_access", *IDENTITY})
 
 
 class ResourcesError(SettingsError):
@@ -92,11 +128,12 @@ def _resource(
 ) -> Resource:
     keys = ("resources", name)
     scopes = _scopes(keys, shape, is_default, faults)
-    default = tuple(shape.default) or tuple(word for word in scopes if word != API_KEYS)
-    needs = shape.needs or [next(iter(scopes))]
+    own = [word for word in scopes if word not in OURS]
+    default = tuple(shape.default or own)
+    needs = shape.needs or own[:1]
     for key, words in (("default", default), ("needs", needs)):
         faults += _unknown((*keys, key), words, scopes)
-    others = shape.other_tools if "other_tools" in shape.model_fields_set else ToolShape(scope=[word for word in scopes if word != API_KEYS])
+    others = shape.other_tools if "other_tools" in shape.model_fields_set else ToolShape(scope=own)
     tools = {tool: _rule((*keys, "tools", tool), one, scopes, faults) for tool, one in shape.tools.items()}
     if shape.builtin and "other_tools" not in shape.model_fields_set:
         others = ToolShape()  # these say themselves what they need
@@ -106,7 +143,7 @@ def _resource(
 
 
 def _scopes(keys: Keys, shape: ResourceShape, is_default: bool, faults: list[Fault]) -> dict[str, Scope]:
-    """With everything that each implies, however far; and the one by which API keys are managed, at the default resource."""
+    """With everything that each implies, however far; and those of this server itself, at the default resource."""
     keys = (*keys, "scopes")
     for word, one in shape.scopes.items():
         if not SCOPE.match(word):
@@ -115,13 +152,17 @@ def _scopes(keys: Keys, shape: ResourceShape, is_default: bool, faults: list[Fau
             faults.append(((*keys, word), "has a meaning of its own here; choose another word"))
         faults += _unknown((*keys, word, "implies"), one.implies, shape.scopes)
     if not shape.scopes:
-        return {word: scope for word, scope in SCOPES.items() if is_default or word != API_KEYS}
+        return {word: SCOPES[word] for word in (*DEFAULT, *(OURS if is_default else ()))}
     if shape.builtin:
-        faults += [(keys, f"must have {word}, which the built-in tools need") for word in ("read", "write") if word not in shape.scopes]
+        faults += [
+            (keys, f"must have {word}, which the built-in tools need")
+            for word in ("read", "write")
+            if word not in shape.scopes
+        ]
     found = {
         word: Scope(word, one.words, _reach(word, shape) - {word}, one.sensitive) for word, one in shape.scopes.items()
     }
-    return found | {API_KEYS: SCOPES[API_KEYS]} if is_default else found
+    return found | {word: SCOPES[word] for word in OURS} if is_default else found
 
 
 def _reach(word: str, shape: ResourceShape) -> frozenset[str]:

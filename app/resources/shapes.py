@@ -48,8 +48,8 @@ class ToolShape(Shape):
     scope: Words = []
     allow: bool = True
     hidden: bool = False
-    rate: str | None = Field(None, pattern=RATE)
-    price: int = Field(0, ge=0, le=1_000_000_000)
+    rate: str | None = Field(default=None, pattern=RATE)
+    price: int = Field(default=0, ge=0, le=1_000_000_000)
 
 
 class SecretShape(Shape):
@@ -181,6 +181,6 @@ def _lower(text: str) -> str:
 def _meant(path: Path) -> str:
     depths: dict[int, type[Shape]] = {1: FileShape, 3: ResourceShape}
     inner = {"scopes": ScopeShape, "tools": ToolShape, "other_tools": ToolShape, "send": SendShape}
-    shape = depths.get(len(path)) or inner.get(path[2] if len(path) > 2 else "")
-    near = difflib.get_close_matches(path[-1], list(shape.model_fields) if shape else [], 1)
+    shape = depths.get(len(path)) or inner.get(path[2] if len(path) > 2 else "", Shape)
+    near = difflib.get_close_matches(path[-1], list(shape.model_fields), 1)
     return f"; did you mean {near[0]}?" if near else ""

@@ -57,7 +57,7 @@ def test_every_page_is_among_them(house: House) -> None:
     house.add_user()
     visitor = http(headers={"Accept": "text/html"})
     shown = set()
-    for path in url_table(house.world, house.app, None):  # type: ignore[arg-type]
+    for path in url_table(house.world, None):  # type: ignore[arg-type]
         answer = visitor.get(house.url + path)
         is_page = answer.headers.get("content-type", "").startswith("text/html")
         if is_page or answer.status_code in (302, 303):

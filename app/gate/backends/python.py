@@ -1,4 +1,4 @@
-"""A backend in this process: an MCPServer, a FastMCP (the SDK's of 1.x, or the package's) or any ASGI app, with its lifespan (ASGI lifespan 2.0)."""
+"""A backend in this process: an MCPServer, a FastMCP of either kind or any ASGI app, with its lifespan (ASGI lifespan 2.0)."""
 
 from __future__ import annotations
 
@@ -46,9 +46,7 @@ async def mounted(resource: Resource, world: World) -> AsyncIterator[ASGIApp]:
     assert isinstance(backend, PythonBackend)
     server, path = found(backend), backend.inner_path or resource.path
     if isinstance(server, MCPServer):
-        server.streamable_http_app(
-            stateless_http=True, max_request_body_size=BODY_BYTES, transport_security=UNGUARDED
-        )
+        server.streamable_http_app(stateless_http=True, max_request_body_size=BODY_BYTES, transport_security=UNGUARDED)
         manager = server.session_manager  # without the app around it, which only finds its one path
         async with manager.run():
             yield manager.handle_request
@@ -133,10 +131,8 @@ async def _answer(running: asyncio.Future[Any], said: asyncio.Queue[Message], na
         return False
     message = waiting.result()
     if message["type"] == f"lifespan.{what}.failed":
-        raise Unmountable(f"{name} failed at its {what}: {_last_line(message.get("message", ""))}")
+        raise Unmountable(f"{name} failed at its {what}: {_last_line(message.get('message', ''))}")
     return True
-
-
 
 
 def _last_line(said: str) -> str:
