@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from app import audit
 from app.db.engine import HotPool
@@ -67,8 +68,14 @@ RETURNING resets_at - $3 AS at
 
 async def counted(pool: HotPool, rate: Rate, who: str, now: datetime) -> int:
     """Counts one attempt, and says how many there were in this window; past the limit too."""
-    hits: int = (await pool.fetchrow(HIT, f"{rate.name}:{who}", now, now + rate.window))["hits"]
+    hits: int = (await _count(pool, rate, who, now))["hits"]
     return hits
+
+
+async def _count(pool: HotPool, rate: Rate, who: str, now: datetime) -> Any:
+    """The hits of this window and its end; that the limit is reached is recorded, once in the window."""
+    values = (now, now + rate.window, rate.name, rate.hits, *audit.who())
+    return await pool.fetchrow(HIT, f"{rate.name}:{who}", *values)
 
 
 async def turn(pool: HotPool, rate: Rate, who: str, now: datetime, gap: timedelta, patience: timedelta) -> timedelta:
@@ -83,10 +90,8 @@ async def turn(pool: HotPool, rate: Rate, who: str, now: datetime, gap: timedelt
 
 
 async def hit(pool: HotPool, rate: Rate, who: str, now: datetime) -> None:
-    """Counts one attempt; that a limit is reached is recorded, once in its window. Raises TooManyRequests, with the
-    seconds to wait, past the limit."""
-    values = (now, now + rate.window, rate.name, rate.hits, *audit.who())
-    row = await pool.fetchrow(HIT, f"{rate.name}:{who}", *values)
+    """Counts one attempt. Raises TooManyRequests, with the seconds to wait, past the limit."""
+    row = await _count(pool, rate, who, now)
     if row["hits"] > rate.hits:
         wait = max(1, round((row["resets_at"] - now).total_seconds()))
         raise TooManyRequests("too many attempts; wait before trying again", retry_after=wait)

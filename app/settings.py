@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app import branding
-from app.smtp_url import smtp_server
+from app.smtp_url import checked_sender, smtp_server
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 Words = Annotated[tuple[str, ...], NoDecode]
-ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,189}"
-SENDER = re.compile(rf"(?:{ADDRESS}|[^<>@\x00-\x1f\x7f\"\\]{{1,60}}<{ADDRESS}>)\Z")
 
 
 class SettingsError(Exception):
@@ -91,7 +86,9 @@ class Settings(BaseSettings):
     brand_accent: str | None = Field(None, description="The colour of buttons and links, such as #1f5c4d.")
     pool_size: int = Field(10, ge=1, le=200, description="Database connections of each of the two pools, per process.")
     auto_migrate: bool = Field(False, description="Apply migrations at start instead of refusing to start.")
-    log_level: str = Field("info", description="debug, info, warning or error.")
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)] = Field(
+        "info", description="debug, info, warning or error."
+    )
 
     @field_validator("public_url")
     @classmethod
@@ -129,9 +126,7 @@ class Settings(BaseSettings):
     def _sender(cls, sender: str | None, others: ValidationInfo) -> str | None:
         if sender is None and others.data.get("smtp_url") is not None:
             raise ValueError("must be set where GATEHOUSE_SMTP_URL is, such as: Gatehouse <no-reply@example.com>")
-        if sender is not None and not SENDER.match(sender):
-            raise ValueError("must be an address such as no-reply@example.com or Gatehouse <no-reply@example.com>")
-        return sender
+        return sender if sender is None else checked_sender(sender)
 
     @field_validator("sign_up")
     @classmethod
@@ -193,13 +188,6 @@ class Settings(BaseSettings):
             raise ValueError("must be a colour such as #1f5c4d")
         return colour.lower() if colour else None
 
-    @field_validator("log_level")
-    @classmethod
-    def _level(cls, level: str) -> str:
-        if level.lower() not in ("debug", "info", "warning", "error"):
-            raise ValueError("must be debug, info, warning or error")
-        return level.lower()
-
     @property
     def issuer(self) -> str:
         return self.public_url
@@ -243,43 +231,6 @@ class Settings(BaseSettings):
         if origin == self.public_url or origin in self.allowed_origins:
             return True
         return _is_loopback(self.public_url) and origin.startswith("http://") and _is_loopback(origin)
-
-
-MASK = "********"
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A setting for people's eyes: no secret is in it. `source`: environment, .env, default, start (an option), not set."""
-
-    setting: str
-    value: str
-    source: str
-    meaning: str
-
-
-def shown(running: Settings | None = None) -> list[Shown]:
-    """Every setting as the environment has it, faults and all; or as it is in a process that runs."""
-    file = dotenv_values(".env") if Path(".env").is_file() else {}
-    rows = []
-    for name, field in Settings.model_fields.items():
-        variable = f"GATEHOUSE_{name.upper()}"
-        source = "environment" if variable in os.environ else ".env" if variable in file else "default"
-        value: Any = os.environ.get(variable, file.get(variable))
-        if running is not None:
-            value = getattr(running, name)
-            source = "start" if source == "default" and (field.is_required() or value != field.default) else source
-        elif value is None:
-            value, source = (None, "not set") if field.is_required() else (field.default, source)
-        secret = SecretStr in (field.annotation, *getattr(field.annotation, "__args__", ()))
-        rows.append(Shown(variable, MASK if secret and value else _plain(value), source, field.description or ""))
-    return rows
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value))
-    return "" if value is None else str(value)
 
 
 def _is_loopback(url: str) -> bool:

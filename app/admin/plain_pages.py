@@ -15,7 +15,7 @@ from app.api_keys.callers import Callers
 from app.http import Endpoint, no_store
 from app.protocol.errors import OAuthError
 from app.protocol.params import Params
-from app.settings import shown as settings_shown
+from app.shown_settings import shown as settings_shown
 from app.world import World
 
 

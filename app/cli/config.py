@@ -7,7 +7,7 @@ from dataclasses import asdict
 import typer
 
 from app.cli.console import Json, show
-from app.settings import shown
+from app.shown_settings import shown
 
 commands = typer.Typer(name="config", help="The configuration.", no_args_is_help=True)
 

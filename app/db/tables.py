@@ -197,7 +197,9 @@ clients = Table(
     Column("metadata", JSONB, nullable=False),  # as registered, to be echoed
     moment("changed_at", nullable=True),  # of a document's client: what a consent was given to, as it is since then
     moment("fresh_until", nullable=True),  # of a document's client: when the document is due to be fetched again
-    Column("owner_id", Text, ForeignKey("users.id", ondelete="CASCADE")),  # in whose name client_credentials act
+    Column(
+        "owner_id", Text, ForeignKey("users.id", ondelete="CASCADE"), index=True
+    ),  # in whose name client_credentials act
     Column("registration_key", LargeBinary),  # public clients only: identical registrations are one client
     Column(
         "management_fingerprint", LargeBinary

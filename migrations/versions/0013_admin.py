@@ -29,6 +29,7 @@ def upgrade() -> None:
     op.create_index("ix_users_admins", "users", newest, postgresql_where=sa.text("is_admin"))
     op.create_index("ix_users_disabled", "users", newest, postgresql_where=sa.text("disabled_at IS NOT NULL"))
     newest = ["created_at", "client_id"]
+    op.create_index("ix_clients_owner_id", "clients", ["owner_id"])
     op.create_index("ix_clients_blocked", "clients", newest, postgresql_where=sa.text("blocked_at IS NOT NULL"))
     op.create_index(
         "ix_clients_client_id_prefix", "clients", ["client_id"], postgresql_ops={"client_id": "text_pattern_ops"}
@@ -51,7 +52,7 @@ def downgrade() -> None:
     op.drop_index("ix_api_keys_created_at_id", "api_keys")
     op.create_index("ix_connections_client_id", "connections", ["client_id"])
     op.drop_index("ix_connections_client_id_created_at_id", "connections")
-    for name in ("blocked", "client_id_prefix", "created_at_client_id", "kind_created_at_client_id", "name_prefix"):
+    for name in ("blocked", "client_id_prefix", "created_at_client_id", "kind_created_at_client_id", "name_prefix", "owner_id"):
         op.drop_index(f"ix_clients_{name}", "clients")
     for name in ("admins", "disabled", "email_prefix", "name_prefix"):
         op.drop_index(f"ix_users_{name}", "users")

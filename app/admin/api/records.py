@@ -22,7 +22,7 @@ from app.admin.log import store as log
 from app.admin.log.file import exported
 from app.admin.log.pages import moment
 from app.admin.overview import look
-from app.settings import shown
+from app.shown_settings import shown
 
 LEAN: dict[str, Any] = {"response_model_exclude_none": True}
 connections = APIRouter(prefix="/connections", tags=["Connections"])
