@@ -9,16 +9,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import structlog
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.gate.failed import failed
 from app.resources.model import PythonBackend, Resource
 from app.world import World
 
 BODY_BYTES = 4 * 1024 * 1024
 # The guard has looked at Host and Origin already, with the operator's lists.
 UNGUARDED = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+log = structlog.get_logger("gatehouse.gate")
 STATELESS = ("POST",)  # a stateless server has nothing to say unasked: GET would be an idle stream for ever
 
 
@@ -36,7 +39,20 @@ class Inner:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         inner = {**scope, "path": self._path, "raw_path": self._path.encode()}
-        await self._app(inner, receive, send)
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(inner, receive, noted)
+        except Exception as fault:
+            if begun:
+                raise
+            log.error("backend raised", path=scope["path"], exc_info=fault)
+            await failed(scope, "the server behind this address failed", 500)(scope, receive, send)
 
 
 @asynccontextmanager
