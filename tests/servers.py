@@ -110,8 +110,10 @@ async def as_json(scope: Scope, body: bytes, send: Send) -> None:
     await whole(send, json.dumps({"jsonrpc": "2.0", "id": called.get("id"), "result": {"echo": called}}).encode())
 
 
-async def whole(send: Send, body: bytes, kind: bytes = b"application/json", status: int = 200, **headers: str) -> None:
-    extra = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+async def whole(
+    send: Send, body: bytes, kind: bytes = b"application/json", status: int = 200, coding: str = ""
+) -> None:
+    extra = [(b"content-encoding", coding.encode())] if coding else []
     await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", kind), *extra]})
     await send({"type": "http.response.body", "body": body})
 
