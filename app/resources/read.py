@@ -119,6 +119,11 @@ def _resources(shapes: Mapping[str, ResourceShape], source: Source, issuer: str,
         if one.path.split("/")[1] in RESERVED:
             faults.append(((*keys, "path"), f"is {one.path}, which this server needs itself"))
         found.append(_resource(name, one, source, issuer, name == default, faults))
+    faults += [
+        (("resources", default, "scopes", word), "begins like a scope of another resource in an API key")
+        for word in (shapes[default].scopes if shapes else ())
+        if word.partition("/")[0] in shapes and "/" in word
+    ]
     return found
 
 

@@ -62,6 +62,7 @@ FAULTS = [
     (HEAD + 'url = "https://x"\nca_file = "none.pem"\n', 5, "which is no file"),
     (HEAD + "command = []\n", 4, "resources.one.command must not be empty"),
     (HEAD + 'command = ["x"]\nenv = { A = 5 }\n', 5, "resources.one.env.A"),
+    (HEAD + 'python = "a:b"\nscopes = { "one/x" = "x" }\n', 5, "begins like a scope of another resource"),
     (HEAD + 'python = "a:b"\nscopes = { openid = "x" }\n', 5, "has a meaning of its own here"),
     (HEAD + 'python = "a:b"\nscopes = { "a b" = "x" }\n', 5, "must be a word of letters"),
     (
