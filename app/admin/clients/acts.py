@@ -58,7 +58,7 @@ async def add(
 ) -> tuple[App, str | None]:
     """A client made by hand, and its secret unless it is a public one. Raises InvalidRedirectUri and its kin, InvalidScope."""
     if not set(scope) <= set(OFFERED):
-        raise InvalidScope(f"unknown scope; the scopes are {', '.join(OFFERED)}")
+        raise InvalidScope("unknown scope; the scopes are {scopes}", scopes=", ".join(OFFERED))
     if not name.strip():
         raise InvalidRequest(N_("give the app a name"))
     document: dict[str, object] = {"client_name": name, "redirect_uris": redirect_uris}
@@ -108,10 +108,10 @@ def _check(lifetimes: Lifetimes, settings: Settings) -> None:
     """An access token may not live longer than the settings say: revocations and retired keys are remembered for so long."""
     most = settings.access_token_lifetime
     if lifetimes.access_lifetime is not None and not 60 <= lifetimes.access_lifetime <= most:
-        raise InvalidRequest(f"access tokens may live from 60 to {most} seconds")
+        raise InvalidRequest("access tokens may live from 60 to {most} seconds", most=most)
     for seconds in (lifetimes.refresh_idle, lifetimes.refresh_absolute):
         if seconds is not None and not 300 <= seconds <= LONGEST:
-            raise InvalidRequest(f"refresh tokens may live from 300 to {LONGEST} seconds")
+            raise InvalidRequest("refresh tokens may live from 300 to {most} seconds", most=LONGEST)
 
 
 async def rotate_secret(world: World, client_id: str, now: datetime) -> str:
