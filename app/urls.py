@@ -47,27 +47,40 @@ from app.users.totp import pages as totp
 from app.world import World
 
 
-def url_table(world: World, mcp: ASGIApp, callers: Callers) -> Mapping[str, ASGIApp]:
-    """Every address but /api-keys and /admin/api, which FastAPI serves (`api_app`), and `patterns`. No CORS where people are."""
+def resource_table(world: World, guards: Mapping[str, ASGIApp]) -> Mapping[str, ASGIApp]:
+    """The addresses of each resource: its own, with and without a slash, and where clients look for what it says of itself
+    and of this server (RFC 9728 §3.1, RFC 8414 §3.1, OIDC Discovery §4)."""
     metadata = Door(world, cors=True, GET=well_known.authorization_server)
     openid = Door(world, cors=True, GET=well_known.openid_provider)
-    resource = Door(world, cors=True, GET=well_known.protected_resource)
+    table: dict[str, ASGIApp] = {}
+    for path, guard in guards.items():
+        table |= {
+            path: guard,
+            f"{path}/": guard,
+            f"/.well-known/oauth-protected-resource{path}": Door(world, cors=True, GET=well_known.resource_at(path)),
+            f"/.well-known/oauth-authorization-server{path}": metadata,
+            f"/.well-known/openid-configuration{path}": openid,
+            f"{path}/.well-known/openid-configuration": openid,
+        }
+    return table
+
+
+def url_table(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
+    """Every address but those of the resources, /api-keys and /admin/api, which FastAPI serves (`api_app`), and `patterns`. No
+    CORS where people are."""
+    metadata = Door(world, cors=True, GET=well_known.authorization_server)
+    openid = Door(world, cors=True, GET=well_known.openid_provider)
+    resource = Door(world, cors=True, GET=well_known.resource_at(None))
     page = page_refusal
     return {
-        "/mcp": mcp,
-        "/mcp/": mcp,
         "/token": Door(world, cors=True, POST=token),
         "/auth/token": Door(world, cors=True, POST=exchange),
         "/register": Door(world, cors=True, POST=register),
         "/revoke": Door(world, cors=True, POST=revoke),
         "/introspect": Door(world, POST=introspect),
         "/.well-known/oauth-authorization-server": metadata,
-        "/.well-known/oauth-authorization-server/mcp": metadata,
         "/.well-known/openid-configuration": openid,
-        "/.well-known/openid-configuration/mcp": openid,
-        "/mcp/.well-known/openid-configuration": openid,
         "/.well-known/oauth-protected-resource": resource,
-        "/.well-known/oauth-protected-resource/mcp": resource,
         "/.well-known/jwks.json": Door(world, cors=True, GET=well_known.jwks),
         "/userinfo": userinfo(world, callers),
         "/par": Door(world, cors=True, POST=push),

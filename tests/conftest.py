@@ -24,7 +24,8 @@ from app.db import embedded
 from app.db.migrate import upgrade
 from app.db.tables import metadata
 from app.gate import server
-from app.main import Build, create_app
+from app.gate.server import Build
+from app.main import create_app
 from app.settings import Settings
 from app.users import accounts, passwords
 from app.world import World
@@ -132,6 +133,8 @@ class House:
         """What an operator's command needs to find this database, and the mail server."""
         ours = {"DATABASE_URL": self.dsn, "PUBLIC_URL": self.url, "SECRET_KEY": SECRET_KEY}
         ours |= {"SIGN_UP": self.settings.sign_up}
+        if self.settings.resources_file is not None:
+            ours["RESOURCES_FILE"] = str(self.settings.resources_file)
         if self.settings.smtp_url is not None:
             ours |= {"SMTP_URL": self.settings.smtp_url.get_secret_value(), "MAIL_FROM": self.settings.mail_from or ""}
         return os.environ | {f"GATEHOUSE_{name}": value for name, value in ours.items()}

@@ -59,7 +59,7 @@ def test_every_page_is_among_them(house: House) -> None:
     house.add_user()
     visitor = http(headers={"Accept": "text/html"})
     shown = set()
-    exact = url_table(house.world, house.app, None)  # type: ignore[arg-type]
+    exact = url_table(house.world, None)  # type: ignore[arg-type]
     for path in [*exact, *(route.path for route in patterns(house.world, None))]:  # type: ignore[arg-type]
         answer = visitor.get(house.url + path)
         is_page = answer.headers.get("content-type", "").startswith("text/html")

@@ -15,7 +15,7 @@ from app.clients.store import add_static
 from app.language import N_
 from app.protocol.client_metadata import checked
 from app.protocol.errors import Conflict, InvalidRequest, InvalidScope, NotFound
-from app.protocol.scope import OFFERED
+from app.protocol.scope import ADMIN, Scope
 from app.settings import Settings
 from app.tokens.secrets import CLIENT_SECRET, fingerprint, new_id, new_secret
 from app.tokens.store import revoke
@@ -53,12 +53,18 @@ async def known(world: World, client_id: str, now: datetime) -> App:
     return found
 
 
+def offered(world: World) -> dict[str, Scope]:
+    """What a client may be given: those of other resources than the default after the resource's name."""
+    return {name: scope for name, scope in world.resources.words.items() if name != ADMIN}
+
+
 async def add(
     world: World, name: str, redirect_uris: list[str], scope: list[str], now: datetime, *, public: bool
 ) -> tuple[App, str | None]:
     """A client made by hand, and its secret unless it is a public one. Raises InvalidRedirectUri and its kin, InvalidScope."""
-    if not set(scope) <= set(OFFERED):
-        raise InvalidScope("unknown scope; the scopes are {scopes}", scopes=", ".join(OFFERED))
+    words = offered(world)
+    if not set(scope) <= words.keys():
+        raise InvalidScope("unknown scope; the scopes are {scopes}", scopes=", ".join(words))
     if not name.strip():
         raise InvalidRequest(N_("give the app a name"))
     document: dict[str, object] = {"client_name": name, "redirect_uris": redirect_uris}
