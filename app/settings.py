@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -222,3 +223,8 @@ def load(**given: Any) -> Settings:
             why = "is not set" if error["type"] == "missing" else error["msg"].removeprefix("Value error, ")
             lines.append(f"{name} {why}")
         raise SettingsError("\n".join(lines)) from None
+
+
+def inherited(*names: str) -> dict[str, str]:
+    """What a program that we start is to know of our environment."""
+    return {name: os.environ[name] for name in names if name in os.environ}
