@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import House, emptied
 from tests.stdio_house import Caller, script, speaking
 
-SCRIPT = '''
+SCRIPT = """
 TOOLS += [{"name": "headed", "inputSchema": {"type": "object", "properties": {"to": {"type": "string", "x-mcp-header": "To"}}}}]
 seen, waiting, asked_of_us = [], {}, []
 def call(asked, name, **arguments):
@@ -41,7 +41,7 @@ def call(asked, name, **arguments):
     elif name == "seen": text(asked, json.dumps(seen))
     elif name == "heard": text(asked, json.dumps(asked_of_us))
 def heard(asked): asked_of_us.append(asked)
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,10 @@ def test_progress_reaches_whom_it_is_for(shared: House, ada: Caller) -> None:
     """As events on the answer of the POST, with the caller's own token (MCP utilities "Progress")."""
     bob = Caller(shared, "bob@example.com")
     with ThreadPoolExecutor() as pool:
-        each = [pool.submit(who.call, "progress", 5, {"progressToken": "t"}, words=who.url + str(i)) for i, who in enumerate([ada, bob])]
+        each = [
+            pool.submit(who.call, "progress", 5, {"progressToken": "t"}, words=who.url + str(i))
+            for i, who in enumerate([ada, bob])
+        ]
         for i, future in enumerate(each):
             *progress, last = events(future.result())
             assert [one["params"] for one in progress] == [
@@ -224,7 +227,12 @@ def test_changes_are_told_to_those_who_listen(ada: Caller) -> None:
     """2026-07-28 subscriptions/listen: acknowledged, then told, once though it was said twice, and only what was wanted."""
     wanted = {"toolsListChanged": True, "promptsListChanged": True, "resourceSubscriptions": ["x:y"]}
     meta = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}
-    body = {"jsonrpc": "2.0", "id": 4, "method": "subscriptions/listen", "params": {"_meta": meta, "notifications": wanted}}
+    body = {
+        "jsonrpc": "2.0",
+        "id": 4,
+        "method": "subscriptions/listen",
+        "params": {"_meta": meta, "notifications": wanted},
+    }
     headers = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "subscriptions/listen"}
     with ada.http.stream("POST", ada.url, json=body, headers=headers) as response:
         lines = (json.loads(line[6:]) for line in response.iter_lines() if line.startswith("data: "))

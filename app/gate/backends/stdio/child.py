@@ -6,8 +6,9 @@ import asyncio
 import os
 import signal
 from asyncio import BaseTransport, ReadTransport, SubprocessTransport, WriteTransport
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 from typing import cast
 
 import structlog
@@ -18,9 +19,10 @@ from app.gate.backends.stdio.minded import Minded
 from app.gate.backends.stdio.said import Said
 
 LINE_BYTES = 16 * 1024 * 1024  # of one message
-IDLE_TALK, IDLE_TALK_AT_ONCE = 2 << 20, 64 << 20  # bytes a second, and at once, of what answers nobody
+IDLE_LINES, IDLE_LINES_AT_ONCE = 2_000, 8_000  # a second, and at once, that answer nobody
+IDLE_BYTES, IDLE_BYTES_AT_ONCE = 8 << 20, 128 << 20
+LONGEST_PAUSE = 10.0  # seconds
 COMPLAINTS = 5  # a second
-LEAST = 1024  # bytes that a line counts as at least
 GRACE = 2.0  # seconds to end by itself, and then to end when told
 LAST_WORDS = 0.5  # seconds in which what it said before it ended is still read
 log = structlog.get_logger("gatehouse.stdio")
@@ -39,7 +41,10 @@ class Child(asyncio.SubprocessProtocol):
         self._loop = asyncio.get_running_loop()
         self._lines = Lines(LINE_BYTES)
         self.complaints = Allowance(COMPLAINTS, 4 * COMPLAINTS)  # of ours in the log
-        self._talk = Allowance(IDLE_TALK, IDLE_TALK_AT_ONCE)
+        self._idle_lines = Allowance(IDLE_LINES, IDLE_LINES_AT_ONCE)
+        self._idle_bytes = Allowance(IDLE_BYTES, IDLE_BYTES_AT_ONCE)
+        self._unread: Iterator[bytes | TooLong] = iter(())
+        self._pausing = False
         self._exited = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
@@ -67,10 +72,12 @@ class Child(asyncio.SubprocessProtocol):
         self._input().write(line + b"\n")
         return True
 
-    def talked(self, size: int) -> None:
-        """A line that answered nobody. Whoever says too many of them is not read for a while."""
-        pause = self._talk.charge(max(size, LEAST), self._loop.time())
-        if pause:
+    def talked(self, size: int, lines: int = 1) -> None:
+        """What answered nobody. Whoever says too much of it is not read for a while."""
+        now = self._loop.time()
+        pause = max(self._idle_lines.charge(lines, now), self._idle_bytes.charge(size, now))
+        if pause and not self._pausing:
+            self._pausing = True
             self._pause(1, pause)
 
     async def end(self) -> None:
@@ -102,11 +109,13 @@ class Child(asyncio.SubprocessProtocol):
         self._said = Said(self._resource, self.pid)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
-        if fd == 1:
-            if self._gone is None:
-                return
-            for line in self._lines.fed(data):
-                self._heard(line)
+        if fd == 1 and self._gone is not None:
+            if self._lines.skips:
+                self.talked(len(data), 0)
+            self._unread = chain(self._unread, self._lines.fed(data))
+            self._read()
+        elif fd == 1:
+            pass  # nobody listens any more
         elif pause := self._said.heard(data, self._loop.time()):
             self._pause(fd, pause)
 
@@ -133,6 +142,13 @@ class Child(asyncio.SubprocessProtocol):
     def resume_writing(self) -> None:
         self._writable.set()
 
+    def _read(self) -> None:
+        for line in self._unread:
+            self._heard(line)
+            if self._pausing:
+                return  # the rest when it is over
+        self._unread = iter(())
+
     def _is_gone(self, why: str) -> None:
         gone, self._gone = self._gone, None
         if gone is not None:
@@ -146,10 +162,14 @@ class Child(asyncio.SubprocessProtocol):
         pipe = cast("ReadTransport", self._transport.get_pipe_transport(fd))
         if not pipe.is_closing():
             pipe.pause_reading()
-            self._loop.call_later(min(seconds, 10), self._resume, pipe)
+            self._loop.call_later(min(seconds, LONGEST_PAUSE), self._resume, fd, pipe)
 
-    def _resume(self, pipe: ReadTransport) -> None:
-        if not pipe.is_closing():
+    def _resume(self, fd: int, pipe: ReadTransport) -> None:
+        if fd == 1:
+            self._pausing = False
+            if self._gone is not None:
+                self._read()
+        if not pipe.is_closing() and not (fd == 1 and self._pausing):
             pipe.resume_reading()
 
     async def _has_exited(self, within: float) -> bool:

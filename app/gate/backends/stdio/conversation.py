@@ -20,7 +20,7 @@ from app.gate.backends.stdio.said import printable
 
 CALLS = 1000  # at once, of one process
 LONGEST = 10  # times the time limit, for a request that goes on showing progress
-SIGN_OF_LIFE = 5.0  # seconds in which a server that let a request time out has to say something
+SIGN_OF_LIFE = 2.0  # seconds in which a server that let a request time out has to say something
 CHANGED = {f"notifications/{name}/list_changed": name for name in ("tools", "prompts", "resources")}
 log = structlog.get_logger("gatehouse.stdio")
 
@@ -92,13 +92,12 @@ class Conversation:
         """A line of the server's output, whatever it is."""
         self._lines_heard += 1
         if isinstance(line, TooLong):
-            self._unreadable(line.head, line.tail, line.size, f"an answer of {line.size} bytes, which is too much")
+            self._unreadable(line.head, line.tail, 0, f"an answer of {line.size} bytes, which is too much")
             return
         try:
             message = from_json(line, allow_inf_nan=False)
         except ValueError:
-            if line.strip():
-                self._unreadable(line[:ENDS], line[-ENDS:], len(line), "an answer that is not valid JSON")
+            self._unreadable(line[:ENDS], line[-ENDS:], len(line), "an answer that is not valid JSON")
             return
         for one in message if isinstance(message, list) else [message]:
             if not isinstance(one, dict) or not self._routed(one):
@@ -173,7 +172,7 @@ class Conversation:
         if call is not None:
             del self.calls[call.number]
             call.answered(garbled(what))
-        if self.child.complaints.takes(1, self._loop.time()):
+        if head.strip() and self.child.complaints.takes(1, self._loop.time()):
             log.warning("not a message", resource=self._resource, pid=self.child.pid, size=size, line=printable(head))
 
     async def _own(self, method: str, params: Json) -> Json:
@@ -214,14 +213,15 @@ class Conversation:
             self._probe = asyncio.create_task(self._probed())
 
     async def _probed(self) -> None:
-        """Whoever lets a request time out, and then says nothing at all to a ping, hangs, and is ended: the next request
-        finds another."""
-        before = self._lines_heard
+        """Whoever let a request time out, and then says nothing at all, not to a ping either, hangs, and is ended: the next
+        request finds another. Not while somebody may still get an answer."""
         self._say({"jsonrpc": "2.0", "id": next(self._numbers), "method": "ping"})
-        await asyncio.sleep(SIGN_OF_LIFE)
-        if self._lines_heard == before and self.over is None:
-            log.warning("hangs", resource=self._resource, pid=self.child.pid)
-            self.child.give_up("hung, and was ended,")
+        asked_at, said = self._loop.time(), self._lines_heard
+        while self._lines_heard == said and self.over is None:
+            await asyncio.sleep(SIGN_OF_LIFE)
+            if self._lines_heard == said and (not self.calls or self._loop.time() - asked_at >= self._timeout):
+                log.warning("hangs", resource=self._resource, pid=self.child.pid)
+                self.child.give_up("hung, and was ended,")
 
 
 def _is_answer(message: Json) -> bool:

@@ -43,6 +43,11 @@ class Lines:
         if start < len(data):
             self._keep(data[start:])
 
+    @property
+    def skips(self) -> bool:
+        """Whether the line that has begun is already too long."""
+        return self._size > 0
+
     def forget(self) -> None:
         """What has begun and not ended."""
         self._rest, self._head, self._size = bytearray(), b"", 0

@@ -34,6 +34,7 @@ class Place:
     listeners: set[Listener] = field(default_factory=set)
     failures: int = 0
     not_before: float = 0.0
+    delay: float = 0.0  # that ends then
     refusal: str | None = None  # why it could not be started last time
     ending: asyncio.Task[None] | None = None  # of the one before
     started_at: float = 0.0
@@ -99,7 +100,7 @@ class Processes:
         return place.conversation
 
     def _starting(self, name: str, place: Place) -> asyncio.Task[None]:
-        wait = place.not_before - self._seconds()
+        wait = min(place.delay, place.not_before - self._seconds())  # clocks are set back, too
         if wait > 0 and place.refusal is not None:
             raise later(f"could not be started a moment ago: it {place.refusal}", wait)
         self._make_room()
@@ -172,7 +173,8 @@ class Processes:
 
     def _failed(self, place: Place, delays: tuple[float, ...]) -> None:
         place.failures, place.used_at = place.failures + 1, self._seconds()
-        place.not_before = self._seconds() + delays[min(place.failures, len(delays)) - 1]
+        place.delay = delays[min(place.failures, len(delays)) - 1]
+        place.not_before = self._seconds() + place.delay
 
     def _end(self, place: Place) -> None:
         conversation, place.conversation = place.conversation, None

@@ -26,17 +26,24 @@ class Said:
 
     def heard(self, data: bytes, now: float) -> float:
         """Returns the seconds that nothing more should be read."""
+        lines = data.count(b"\n")
         if self._logged.charge(0, now):
-            self._left_out += data.count(b"\n")
+            self._left_out += lines
             self._lines.forget()
+        elif lines > 2 * LINES_AT_ONCE:
+            self._left_out += lines - LINES_AT_ONCE
+            self._log_each(b"\n".join(data.split(b"\n", LINES_AT_ONCE)[:-1]) + b"\n", now)
         else:
-            for line in self._lines.fed(data):
-                self._log(line.head if isinstance(line, TooLong) else line, now)
+            self._log_each(data, now)
         return self._read.charge(len(data), now)
 
     def ended(self) -> None:
         if self._left_out:
             log.warning("left out of what it said", resource=self._resource, pid=self._pid, lines=self._left_out)
+
+    def _log_each(self, data: bytes, now: float) -> None:
+        for line in self._lines.fed(data):
+            self._log(line.head if isinstance(line, TooLong) else line, now)
 
     def _log(self, line: bytes, now: float) -> None:
         text = printable(line)
