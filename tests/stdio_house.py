@@ -125,9 +125,9 @@ class Caller:
 
 
 @contextmanager
-def speaking(dsn: str, command: tuple[str, ...], **options: Any) -> Iterator[House]:
+def speaking(dsn: str, command: tuple[str, ...], log_level: str = "error", **options: Any) -> Iterator[House]:
     """A house whose tools are this command's."""
-    house = House(dsn, build=build(CommandBackend(command, **options))).start()
+    house = House(dsn, build=build(CommandBackend(command, **options)), log_level=log_level).start()
     try:
         yield emptied(house)
     finally:

@@ -192,11 +192,9 @@ def test_a_cancelled_request_is_cancelled_at_the_server(shared: House, ada: Call
 def test_whoever_leaves_cancels(ada: Caller, era: str) -> None:
     """2026-07-28 "Cancellation": closing the response is cancellation; before, nobody could fetch the answer any more."""
     ada.http.timeout = 0.5
+    ask = ada.ask if era == "handshake" else ada.modern
     with pytest.raises(httpx2.ReadTimeout):
-        if era == "handshake":
-            ada.call("wait", who=era)
-        else:
-            ada.modern("tools/call", name="wait", arguments={"who": era})
+        ask("tools/call", name="wait", arguments={"who": era})
     ada.http.timeout = 20
     number = json.loads(ada.said("seen"))[-2]["id"]
     until_noticed(ada, "notifications/cancelled", number)

@@ -34,7 +34,7 @@ class Lines:
         """The lines that end in `data`, without their ends."""
         start = 0
         while (end := data.find(b"\n", start)) >= 0:
-            if self._rest or self._size:
+            if self._rest or self._size or end - start > self._most:
                 self._keep(data[start:end])
                 yield self._whole()
             else:
