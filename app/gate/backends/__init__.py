@@ -1,1 +1,1 @@
-"""What answers behind the guard: each kind of backend is one context manager that yields an ASGI app."""
+"""What may stand behind the guard: each kind is one async context manager that yields an ASGI app and ends what it started."""
