@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
+import json
 import sys
+import tempfile
 import textwrap
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx2
-from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.gate.backends.command import spoken_to
-from app.gate.tool import Tool
-from app.main import Build
-from app.resources.model import CommandBackend, Resource, Rules
-from app.world import World
 from tests.actors import http
 from tests.conftest import House, emptied
 
@@ -53,31 +47,6 @@ def script(folder: Path, source: str) -> tuple[str, ...]:
     path = folder / "server.py"
     path.write_text(PREFACE + textwrap.dedent(source) + "\nserve()\n")
     return (sys.executable, "-I", "-S", str(path))
-
-
-class Spoken:
-    """In the place of the built-in tools."""
-
-    def __init__(self, backend: CommandBackend, world: World) -> None:
-        self._resource = Resource("stdio", "/mcp", "A stdio server", "", {}, (), Rules(), backend)
-        self._world = world
-        self._app: ASGIApp | None = None
-
-    async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
-        assert self._app is not None
-        await self._app(scope, receive, send)
-
-    @asynccontextmanager
-    async def run(self) -> AsyncIterator[None]:
-        async with spoken_to(self._resource, self._world) as self._app:
-            yield
-
-
-def build(backend: CommandBackend) -> Build:
-    def built(world: World, tools: dict[str, Tool]) -> StreamableHTTPSessionManager:
-        return cast("StreamableHTTPSessionManager", Spoken(backend, world))
-
-    return built
 
 
 class Caller:
@@ -126,11 +95,20 @@ class Caller:
 
 @contextmanager
 def speaking(dsn: str, command: tuple[str, ...], log_level: str = "error", **options: Any) -> Iterator[House]:
-    """A house whose tools are this command's."""
-    house = House(dsn, build=build(CommandBackend(command, **options)), log_level=log_level).start()
-    try:
-        yield emptied(house)
-    finally:
-        with contextlib.suppress(Exception):
-            house.world.traces.has_room("nobody", house.clock())
-        house.stop()
+    """A house whose tools are this command's; `options` are keys of its resource in gatehouse.toml."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "gatehouse.toml"
+        keys = {"path": "/mcp", "title": "A stdio server", "command": list(command), **options}
+        lines = [f"{name} = {_toml(value)}" for name, value in keys.items()]
+        file.write_text("\n".join(["[resources.stdio]", *lines]))
+        house = House(dsn, log_level=log_level, resources_file=file).start()
+        try:
+            yield emptied(house)
+        finally:
+            house.stop()
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {_toml(one)}" for name, one in value.items()) + " }"
+    return json.dumps(value)

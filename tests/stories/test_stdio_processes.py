@@ -152,7 +152,7 @@ def test_a_server_that_ends_at_once_is_not_started_all_the_time(dsn: str, tmp_pa
         for starts, wait in ((1, 1), (2, 2), (3, 4)):
             refused = ada.call()
             assert refused.status_code == 502
-            words = "the server behind this resource ended with exit status 7 before it had answered"
+            words = "the server behind this address ended with exit status 7 before it had answered"
             assert refused.json()["error"]["message"] == words
             later = ada.call()
             assert (later.status_code, later.json()["error"]["code"]) == (503, -32000)
@@ -177,7 +177,7 @@ def test_a_server_that_never_gets_ready(dsn: str, tmp_path: Path) -> None:
     """The caller waits no longer than for anything else."""
     with speaking(dsn, script(tmp_path, "serve = lambda: time.sleep(3600)"), timeout=1) as house:
         response = Caller(house).call()
-        assert (response.status_code, response.json()["error"]["code"]) == (504, -32001)
+        assert (response.status_code, response.json()["error"]["code"]) == (504, -32000)
         assert "is still starting" in response.json()["error"]["message"]
 
 

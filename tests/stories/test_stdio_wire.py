@@ -19,7 +19,8 @@ seen, waiting, asked_of_us = [], {}, []
 def call(asked, name, **arguments):
     seen.append({"id": asked["id"], **asked["params"]})
     token = asked["params"].get("_meta", {}).get("progressToken")
-    if name == "echo": text(asked, arguments["words"])
+    if name in ("headed",): text(asked, "x")
+    elif name == "echo": text(asked, arguments["words"])
     elif name == "wait": waiting[arguments["who"]] = asked
     elif name == "release":
         for one in arguments["names"]: text(waiting.pop(one), one)
@@ -247,6 +248,50 @@ def test_changes_are_told_to_those_who_listen(ada: Caller) -> None:
         assert told["params"]["_meta"] == {"io.modelcontextprotocol/subscriptionId": 4}
 
 
+def test_changes_are_told_to_a_client_of_the_handshake_who_listens(ada: Caller) -> None:
+    """MCP 2025-11-25 "Listening for Messages from the Server": GET."""
+    ada.ask("initialize", protocolVersion="2025-11-25")
+    with ada.http.stream("GET", ada.url, headers={"Accept": "text/event-stream"}) as response:
+        assert response.headers["content-type"] == "text/event-stream"
+        lines = response.iter_lines()
+        next(lines)  # it is open
+        with httpx2.Client(headers=ada.headers) as other:
+            called = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "change", "arguments": {}}}
+            other.post(ada.url, json=called)
+        told = json.loads(next(line for line in lines if line.startswith("data: "))[6:])
+        assert told == {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
+    assert ada.http.get(ada.url, headers={"Accept": "application/json"}).status_code == 405
+    assert ada.http.delete(ada.url).status_code == 405
+
+
+def test_a_listener_whose_token_ends_is_told_no_more(
+    shared: House, ada: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream outlives no permission."""
+    monkeypatch.setattr("app.gate.backends.stdio.streams.SILENCE", 0.1)
+    ada.said("echo", words="x")
+    with ada.http.stream("GET", ada.url, headers={"Accept": "text/event-stream"}) as response:
+        lines = response.iter_lines()
+        next(lines)
+        (key,) = json.loads(shared.operator("api-key", "list", "--json"))
+        shared.operator("api-key", "revoke", key["id"])
+        shared.catch_up()
+        assert all(not line or line.startswith(":") for line in lines), "and then it ends"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"), [({}, 400), ({"Mcp-Param-To": "bob"}, 400), ({"Mcp-Param-To": "ada"}, 200)]
+)
+def test_mirrored_arguments_must_agree(ada: Caller, headers: dict[str, str], status: int) -> None:
+    """2026-07-28 "Custom Headers": of tools whose list has gone by."""
+    ada.modern("tools/list")
+    ada.http.headers.update(headers)
+    response = ada.modern("tools/call", name="headed", arguments={"to": "ada"})
+    assert response.status_code == status
+    if status == 400:
+        assert response.json()["error"]["code"] == -32020
+
+
 @pytest.mark.parametrize(
     ("changed", "code"),
     [
@@ -254,8 +299,9 @@ def test_changes_are_told_to_those_who_listen(ada: Caller) -> None:
         ({"id": 1.5}, -32600),
         ({"id": True}, -32600),
         ({"id": [1]}, -32600),
-        ({"params": [1]}, -32600),
-        ({"params": "x"}, -32600),
+        ({"params": [1]}, -32602),
+        ({"params": "x"}, -32602),
+        ({"method": "tools/list", "params": [1]}, -32602),
         ({"method": 7}, -32600),
         ({"method": None}, -32600),
         ({"jsonrpc": "1.0"}, -32600),

@@ -15,7 +15,7 @@ from starlette.types import Scope
 
 from app.gate.backends.stdio.call import Json
 from app.gate.backends.stdio.eras import HANDSHAKE
-from app.gate.backends.stdio.faults import INVALID_REQUEST, Fault
+from app.gate.backends.stdio.faults import INVALID_PARAMS, INVALID_REQUEST, Fault
 from app.protocol.types import Principal
 
 
@@ -68,7 +68,7 @@ def check(scope: Scope, request: Asked) -> None:
     if "id" in message and type(message["id"]) not in (int, str):
         raise Fault(INVALID_REQUEST, "the id of a request is a string or an integer", 400)
     if not isinstance(message.get("params", {}), dict):
-        raise Fault(INVALID_REQUEST, "the params of a request are an object", 400)
+        raise Fault(INVALID_PARAMS, "the params of a request are an object", 400)
     if request.modern and "id" in message:
         _check_envelope(scope, message)
 

@@ -14,13 +14,15 @@ from pydantic_core import from_json, to_json
 from app.gate.backends.stdio.call import Call, Json
 from app.gate.backends.stdio.child import Child
 from app.gate.backends.stdio.eras import ENVELOPE, HANDSHAKE, Learned, greeting, to_server
-from app.gate.backends.stdio.faults import METHOD_NOT_FOUND, Fault, garbled, gone, later, slow
+from app.gate.backends.stdio.faults import METHOD_NOT_FOUND, Fault, garbled, gone, later, slow, unreachable
+from app.gate.backends.stdio.headed import MARK, Headed
 from app.gate.backends.stdio.lines import ENDS, TooLong, answered_by
 from app.gate.backends.stdio.said import printable
 
 CALLS = 1000  # at once, of one process
 LONGEST = 10  # times the time limit, for a request that goes on showing progress
 SIGN_OF_LIFE = 2.0  # seconds in which a server that let a request time out has to say something
+TOO_MUCH, TOO_LARGE = "an answer that is larger than may be passed on", "backend_answer_too_large"
 CHANGED = {f"notifications/{name}/list_changed": name for name in ("tools", "prompts", "resources")}
 log = structlog.get_logger("gatehouse.stdio")
 
@@ -37,6 +39,7 @@ class Conversation:
         self._numbers = itertools.count(1)
         self._probe: asyncio.Task[None] | None = None
         self._lines_heard = 0
+        self.headed = Headed()
         self.calls: dict[int, Call] = {}
         self.over: Fault | None = None  # once it is: why
         self.child: Child
@@ -48,13 +51,13 @@ class Conversation:
         if isinstance(answer.get("result"), dict):
             self.learned = Learned.of(answer["result"], modern=False)
             if self.learned.version not in HANDSHAKE:
-                raise gone("speaks a version of MCP that is not known here")
+                raise unreachable("speaks a version of MCP that is not known here")
             await self.child.write(to_json({"jsonrpc": "2.0", "method": "notifications/initialized"}))
             return
         answer = await self._own("server/discover", {"_meta": ENVELOPE})
         result = answer.get("result")
         if not isinstance(result, dict) or LATEST_MODERN_VERSION not in (result.get("supportedVersions") or []):
-            raise gone("speaks no version of MCP that is known here")
+            raise unreachable("speaks no version of MCP that is known here")
         self.learned = Learned.of(result, modern=True)
         await self._listen()
 
@@ -92,7 +95,7 @@ class Conversation:
         """A line of the server's output, whatever it is."""
         self._lines_heard += 1
         if isinstance(line, TooLong):
-            self._unreadable(line.head, line.tail, 0, f"an answer of {line.size} bytes, which is too much")
+            self._unreadable(line.head, line.tail, 0, TOO_MUCH)
             return
         try:
             message = from_json(line, allow_inf_nan=False)
@@ -102,6 +105,8 @@ class Conversation:
         for one in message if isinstance(message, list) else [message]:
             if not isinstance(one, dict) or not self._routed(one):
                 self._unreadable(line[:ENDS], b"", len(line), "")
+        if MARK in line:
+            self.headed.learn(message)
 
     def ended(self, why: str) -> None:
         """Nothing more will come."""
@@ -171,7 +176,7 @@ class Conversation:
         call = self._call_of(answered_by(head, tail)) if what else None
         if call is not None:
             del self.calls[call.number]
-            call.answered(garbled(what))
+            call.answered(garbled(what, *([TOO_LARGE] if what is TOO_MUCH else [])))
         if head.strip() and self.child.complaints.takes(1, self._loop.time()):
             log.warning("not a message", resource=self._resource, pid=self.child.pid, size=size, line=printable(head))
 

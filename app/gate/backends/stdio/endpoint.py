@@ -15,7 +15,7 @@ from app.gate.backends.stdio import eras, streams
 from app.gate.backends.stdio.asked import Asked, asked, check
 from app.gate.backends.stdio.call import Call, Json
 from app.gate.backends.stdio.conversation import Conversation
-from app.gate.backends.stdio.faults import GONE, METHOD_NOT_FOUND, Fault
+from app.gate.backends.stdio.faults import BACKEND_FAULT, METHOD_NOT_FOUND, Fault
 from app.gate.backends.stdio.processes import Place, Processes
 from app.gate.backends.stdio.reply import Reply
 from app.protocol.types import Principal
@@ -70,7 +70,10 @@ class Endpoint:
             await reply.last({"jsonrpc": "2.0", "id": request.message["id"], "result": result}, 200, label)
         else:
             self._check_offered(request)
-            await self._passed_on(request, receive, reply)
+            conversation = await self._conversation(request.principal)
+            if request.modern:
+                conversation.headed.check(scope, request.message)
+            await self._passed_on(request, conversation, receive, reply)
 
     async def _ours(self, request: Asked) -> Json | None:
         """The result of what is answered without the server, which knows only of one client: us."""
@@ -92,8 +95,7 @@ class Endpoint:
         if shared or handshake or request.method.startswith(eras.REFUSED) or request.method == "server/discover":
             raise Fault(METHOD_NOT_FOUND, f"Method not found: {request.method}", 404 if request.modern else 200)
 
-    async def _passed_on(self, request: Asked, receive: Receive, reply: Reply) -> None:
-        conversation = await self._conversation(request.principal)
+    async def _passed_on(self, request: Asked, conversation: Conversation, receive: Receive, reply: Reply) -> None:
         origin = request.origin(request.message["id"])
         call = await conversation.ask(request.message, origin, modern=request.modern)
         try:
@@ -149,7 +151,7 @@ class Endpoint:
         if conversation is not None and len(found) == 1:
             reason = params.get("reason")
             conversation.cancel(found[0], reason if isinstance(reason, str) else "cancelled by the client")
-            found[0].answered(Fault(GONE, "the request was cancelled"))
+            found[0].answered(Fault(BACKEND_FAULT, "the request was cancelled"))
 
     async def _listen_as_before(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = asked(scope, {})

@@ -12,7 +12,7 @@ import structlog
 
 from app.gate.backends.stdio.child import Child
 from app.gate.backends.stdio.conversation import Conversation
-from app.gate.backends.stdio.faults import SUBJECT, Fault, gone, later, slow
+from app.gate.backends.stdio.faults import SUBJECT, Fault, later, slow, unreachable
 from app.gate.backends.stdio.listeners import Listener
 from app.gate.backends.stdio.minded import Minded
 from app.resources.model import CommandBackend
@@ -153,14 +153,14 @@ class Processes:
         try:
             await conversation.child.start(backend.command, self._env(name), backend.cwd)
         except (OSError, ValueError) as fault:
-            raise gone(f"cannot be started: {type(fault).__name__}") from None
+            raise unreachable(f"cannot be started: {type(fault).__name__}") from None
         try:
             async with asyncio.timeout(STARTING):
                 await conversation.begin()
         except BaseException as fault:
             self._let_end(conversation)
             if isinstance(fault, TimeoutError):
-                raise gone(f"was not ready within {STARTING:g} seconds") from None
+                raise unreachable(f"was not ready within {STARTING:g} seconds") from None
             raise
         return conversation
 
