@@ -11,11 +11,13 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 import structlog
 from starlette.types import ASGIApp
 
+from app import logs
 from app.api_keys.callers import Callers
 from app.edge import Edge
 from app.gate.guard import Guard
 from app.gate.stage import Opening
 from app.gate.stages import Stages
+from app.resources.served import Resources
 from app.settings import SettingsError
 from app.urls import resource_table, url_table
 from app.world import World
@@ -37,7 +39,7 @@ class House:
     async def open(self, app: ASGIApp) -> AsyncIterator[Edge]:
         """Everything that is served, as long as it is; `app` answers where nobody else does. Raises what the start of a
         backend raises."""
-        guards = await self._stages.open(self._world.resources)
+        guards = await self._opened(self._world.resources)
         await self._stages.serve(guards)
         self._edge = Edge(self._doors(guards), app, self._world)
         try:
@@ -51,7 +53,7 @@ class House:
         async with self._changing:
             try:
                 resources = self._world.listed.read()
-                guards = await self._stages.open(resources)
+                guards = await self._opened(resources)
             except SettingsError as fault:
                 log.error("resources not reloaded", faults=str(fault).splitlines())
                 return False
@@ -64,6 +66,11 @@ class House:
             log.info("resources reloaded", served=[one.path for one in resources])
             await self._stages.serve(guards)
             return True
+
+    async def _opened(self, resources: Resources) -> dict[str, Guard]:
+        guards = await self._stages.open(resources)
+        logs.configure(self._world.settings.log_level)  # once more: the SDK brings a handler of its own
+        return guards
 
     def _doors(self, guards: Mapping[str, Guard]) -> Mapping[str, ASGIApp]:
         return {**resource_table(self._world, guards), **url_table(self._world, self._callers)}

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import __version__, logs
+from app import __version__
 from app.admin.api.frame import unwell
 from app.admin.api.router import router as admin_api
 from app.api_keys.api import router as api_keys
@@ -111,7 +111,6 @@ class Gatehouse:
             scopes = {declared.name: declared.scope for declared in tools.values()}
             house = House(world, callers, lambda resource, world: server.running(self._build, world, tools), scopes)
             async with house.open(api_app(world, callers)) as edge:
-                logs.configure(self._settings.log_level)  # once more: the SDK brings a handler of its own
                 self._edge, self.house = edge, house
                 background = [asyncio.create_task(work) for work in self._background(world)]
                 # What is there now stays: the collector need not walk it again for every few hundred calls.
