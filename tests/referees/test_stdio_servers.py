@@ -17,9 +17,8 @@ from mcp.types import ListToolsResult, TextContent
 from tests.conftest import House
 from tests.referees import nodejs
 from tests.referees.node_process import WHY_NOT
-from tests.referees.test_typescript_sdk import EACH
+from tests.referees.test_typescript_sdk import EACH, signed_in
 from tests.referees.test_typescript_sdk import Client as TypeScriptClient
-from tests.referees.test_typescript_sdk import signed_in
 from tests.stdio_house import Caller, speaking
 
 pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
@@ -51,7 +50,9 @@ def folder(tmp_path: Path) -> Path:
 async def connected(stack: AsyncExitStack, caller: Caller, mode: str, **options: object) -> Client:
     http = await stack.enter_async_context(httpx2.AsyncClient(headers=caller.headers, timeout=30))
     client: AbstractAsyncContextManager[Client] = Client(
-        streamable_http_client(caller.url, http_client=http), mode=mode, **options  # type: ignore[arg-type]
+        streamable_http_client(caller.url, http_client=http),
+        mode=mode,
+        **options,  # type: ignore[arg-type]
     )
     return await stack.enter_async_context(client)
 
@@ -68,6 +69,7 @@ async def test_the_python_client_uses_everything(key: Caller, mode: str) -> None
     """Tools, resources, prompts, completion; an error of the server's own."""
     async with AsyncExitStack() as stack:
         client = await connected(stack, key, mode)
+        assert client.server_info is not None
         assert client.server_info.name == "mcp-servers/everything"
         listed: ListToolsResult = await client.list_tools()
         assert {"echo", "get-sum", "trigger-long-running-operation"} <= {tool.name for tool in listed.tools}
@@ -92,11 +94,11 @@ async def test_progress_comes_while_it_goes_on(key: Caller, mode: str) -> None:
         clients = {number: await connected(stack, key, mode) for number in heard}
 
         async def run(number: int) -> None:
-            async def progress(done: float, total: float | None, message: str | None) -> None:
-                heard[number].append(done)
+            async def heard_of(progress: float, total: float | None, message: str | None) -> None:
+                heard[number].append(progress)
 
             arguments = {"duration": 0.4, "steps": 2 + number}
-            await clients[number].call_tool("trigger-long-running-operation", arguments, progress_callback=progress)
+            await clients[number].call_tool("trigger-long-running-operation", arguments, progress_callback=heard_of)
 
         async with anyio.create_task_group() as tasks:
             for number in heard:
@@ -124,7 +126,10 @@ async def test_the_python_client_uses_files(dsn: str, folder: Path, mode: str) -
     with speaking(dsn, command, timeout=20, per_user=True) as house:
         async with AsyncExitStack() as stack:
             client = await connected(stack, Caller(house), mode)
-            assert words(await client.call_tool("read_text_file", {"path": str(folder / "hello.txt")})) == "hello from a file"
+            assert (
+                words(await client.call_tool("read_text_file", {"path": str(folder / "hello.txt")}))
+                == "hello from a file"
+            )
             await client.call_tool("write_file", {"path": str(folder / "new.txt"), "content": "written"})
             assert (folder / "new.txt").read_text() == "written"
             outside = await client.call_tool("read_text_file", {"path": str(folder.parent / "secret.txt")})

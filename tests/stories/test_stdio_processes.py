@@ -15,6 +15,9 @@ import pytest
 
 from app import logs
 from tests.stdio_house import Caller, script, speaking
+from tests.stories.test_starting import Start, free_port, start
+
+__all__ = ["start"]
 
 SCRIPT = """
 waiting = []
@@ -240,6 +243,34 @@ def test_who_crashed_leaves_nobody_behind(dsn: str, tmp_path: Path) -> None:
         assert grandchild.ends()
         assert json.loads(ada.said())[0] != server.pid
         assert not is_there(server.pid)
+
+
+def test_listeners_do_not_keep_a_server_from_stopping(
+    dsn: str, command: tuple[str, ...], start: Start, tmp_path: Path
+) -> None:
+    """Their streams end; without that, it would wait 25 seconds for them."""
+    with speaking(dsn, command) as house:
+        ada = Caller(house)
+        assert house.settings.resources_file is not None
+        port = free_port()
+        serve = start(
+            "serve",
+            GATEHOUSE_PORT=str(port),
+            GATEHOUSE_DATABASE_URL=dsn,
+            GATEHOUSE_PUBLIC_URL=f"http://localhost:{port}",
+            GATEHOUSE_SECRET_KEY=house.settings.secret_key[0].get_secret_value(),
+            GATEHOUSE_RESOURCES_FILE=str(house.settings.resources_file),
+        )
+        serve.until('"event":"open"')
+        ada.url = f"http://localhost:{port}/mcp"
+        child = Watched(ada.said("pid"))
+        with ada.http.stream("GET", ada.url, headers={"Accept": "text/event-stream"}) as response:
+            lines = response.iter_lines()
+            next(lines)
+            assert serve.end() == 0  # within 20 seconds
+            assert [line for line in lines if line] == []
+        assert child.ends(0)
+        assert '"level":"error"' not in serve.said
 
 
 ALONE = """

@@ -51,6 +51,10 @@ class Endpoint:
             except Fault as fault:
                 await _refused(fault, message, reply)
 
+    def drain(self) -> None:
+        """Whoever listens is let go, so that the server need not wait for them when it stops."""
+        self._processes.dismiss()
+
     async def _answer(self, scope: Scope, request: Asked, receive: Receive, reply: Reply) -> None:
         if request.is_response:
             await reply.bare(202)

@@ -75,12 +75,17 @@ class Processes:
             for task in starting:
                 task.cancel()
             await asyncio.gather(keeper, *starting, return_exceptions=True)
+            self.dismiss()
             for place in self.places.values():
-                for listener in place.listeners:
-                    listener.leave()
                 self._end(place)
             await asyncio.gather(*self._ending, return_exceptions=True)
             await self._minded.close()
+
+    def dismiss(self) -> None:
+        """Everybody who listens."""
+        for place in self.places.values():
+            for listener in place.listeners:
+                listener.leave()
 
     def place(self, name: str) -> Place:
         return self.places.setdefault(name, Place())
