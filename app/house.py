@@ -130,8 +130,8 @@ def on_leaving(told: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for heard_of, handler in before.items():
+            signal.signal(heard_of, handler)
 
 
 def _has_terminal() -> bool:
