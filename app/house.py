@@ -7,6 +7,8 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from types import FrameType
+from typing import Any
 
 import structlog
 from starlette.types import ASGIApp
@@ -67,6 +69,12 @@ class House:
             await self._stages.serve(guards)
             return True
 
+    def drain(self) -> None:
+        """Nobody need listen any longer: the server is about to wait for every request to end."""
+        for guard in self._stages.guards.values():
+            if hasattr(guard.stage.app, "drain"):
+                guard.stage.app.drain()
+
     async def _opened(self, resources: Resources) -> dict[str, Guard]:
         guards = await self._stages.open(resources)
         logs.configure(self._world.settings.log_level)  # once more: the SDK brings a handler of its own
@@ -103,6 +111,27 @@ def on_hangup(reload: Callable[[], Awaitable[object]]) -> Iterator[None]:
     finally:
         if listens:
             loop.remove_signal_handler(signal.SIGHUP)
+
+
+@contextmanager
+def on_leaving(told: Callable[[], None]) -> Iterator[None]:
+    """SIGTERM and SIGINT are told of before the server acts on them. Outside of the main thread nothing is heard."""
+    loop, before = asyncio.get_running_loop(), dict[int, Any]()
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(told)
+        handler = before.get(number)
+        if callable(handler):
+            handler(number, frame)
+
+    with suppress(ValueError):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before[number] = signal.signal(number, heard)
+    try:
+        yield
+    finally:
+        for heard_of, handler in before.items():
+            signal.signal(heard_of, handler)
 
 
 def _has_terminal() -> bool:

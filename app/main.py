@@ -23,7 +23,7 @@ from app.api_keys.callers import Callers
 from app.gate import server
 from app.gate.server import Build
 from app.gate.tool import load_tools
-from app.house import House, on_hangup
+from app.house import House, on_hangup, on_leaving
 from app.http import as_refusal, json_refusal
 from app.language import N_, chosen, speak
 from app.pages import page_refusal
@@ -117,7 +117,7 @@ class Gatehouse:
                 gc.collect()
                 gc.freeze()
                 try:
-                    with on_hangup(house.reload):
+                    with on_hangup(house.reload), on_leaving(house.drain):
                         yield
                 finally:
                     for task in background:
