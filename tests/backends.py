@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
@@ -18,6 +19,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from app.cli.running import OPTIONS, Server, claimed
+from app.gate.backends.credentials import UpstreamToken
 from app.gate.backends.url import proxied
 from app.http import new_request_id, request_id
 from app.protocol.types import Principal
@@ -100,20 +102,20 @@ async def silence() -> None:
 
 
 class Backend:
-    """Answers each request with `talk`. `ended` is called for when the other side closes while `talk` still goes on."""
+    """Answers each request with `talk`, which is ended when the other side closes."""
 
-    def __init__(self, talk: Talk) -> None:
+    def __init__(self, talk: Talk, tls: ssl.SSLContext | None = None) -> None:
         self.talk = talk
+        self._tls = tls
         self.received: list[Received] = []
         self.connections = 0
         self.gone = threading.Event()  # a caller closed while it was being answered
-        self.written = 0
         self._loop = asyncio.new_event_loop()
         ready: Future[int] = Future()
         self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
         self._thread.start()
         self.port = ready.result(10)
-        self.url = f"http://127.0.0.1:{self.port}/mcp"
+        self.url = f"http{'s' if tls else ''}://localhost:{self.port}/mcp"
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.cancel)
@@ -134,7 +136,7 @@ class Backend:
         await asyncio.gather(*others, return_exceptions=True)
 
     async def _serve(self, ready: Future[int]) -> None:
-        server = await asyncio.start_server(self._accepted, "127.0.0.1", 0, backlog=2000)
+        server = await asyncio.start_server(self._accepted, "127.0.0.1", 0, backlog=2000, ssl=self._tls)
         async with server:
             ready.set_result(server.sockets[0].getsockname()[1])
             await silence()
@@ -193,6 +195,7 @@ class Front:
 
     url: str
     house: House
+    born: int
     stopped: Callable[[], None]
     http: httpx2.Client = field(default_factory=http)
     errors: list[BaseException] = field(default_factory=list)
@@ -223,8 +226,8 @@ def sent(who: str, headers: dict[str, str]) -> dict[str, str]:
     return {"Authorization": f"Bearer {who}", "Accept": BOTH} | named
 
 
-def principal(who: str, app: str = "quill") -> Principal:
-    now = int(time.time())
+def principal(who: str, app: str, now: int) -> Principal:
+    """With a token that is good for an hour from `now`."""
     return Principal(
         subject=f"usr_{who}",
         client_id=app,
@@ -244,21 +247,23 @@ def resource(backend: UrlBackend, path: str = "/mcp", url: str = "http://localho
 
 
 @contextmanager
-def fronted(house: House, backend: UrlBackend, path: str = "/mcp") -> Iterator[Front]:
+def fronted(
+    house: House, backend: UrlBackend, path: str = "/mcp", upstream: UpstreamToken | None = None
+) -> Iterator[Front]:
     """The proxy in the house's own process, so that its clock, its keys and its revocations hold."""
     listener = claimed("127.0.0.1", 0)
-    front = Front(f"http://127.0.0.1:{listener.getsockname()[1]}{path}", house, lambda: None)
+    front = Front(f"http://127.0.0.1:{listener.getsockname()[1]}{path}", house, int(time.time()), lambda: None)
     ready = threading.Event()
     done: Future[None] = Future()
 
     async def serve() -> None:
-        async with proxied(resource(backend, path), house.world) as inner:
+        async with proxied(resource(backend, path), house.world, upstream) as inner:
 
             async def app(scope: Scope, receive: Receive, send: Send) -> None:
                 given = dict(scope["headers"])
                 request_id.set(new_request_id())
-                found = principal(given[b"authorization"].decode()[7:], given.get(b"x-app", b"quill").decode())
-                scope["state"] = {"principal": replace(found, issued_at=int(house.clock().timestamp()))}
+                who, name = given[b"authorization"].decode()[7:], given.get(b"x-app", b"quill").decode()
+                scope["state"] = {"principal": principal(who, name, front.born)}
                 try:
                     await inner(scope, receive, send)
                 except BaseException as fault:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
+import httpx2
 import pytest
 
 from app.resources.model import UrlBackend
@@ -19,8 +22,6 @@ Stand = Callable[..., tuple[Backend, Front]]
 @pytest.fixture
 def stand(house: House) -> Iterator[Stand]:
     """A backend that answers so, and the proxy in front of it."""
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
 
         def put_up(talk: Talk, **options: object) -> tuple[Backend, Front]:
@@ -45,7 +46,7 @@ def test_a_call_goes_through_and_comes_back(stand: Stand) -> None:
     assert (asked.method, asked.target) == ("POST", "/mcp")
     assert asked.header("mcp-protocol-version") == "2025-11-25"
     assert asked.message["params"]["name"] == "x"
-    assert asked.header("host") == f"127.0.0.1:{backend.port}"
+    assert asked.header("host") == f"localhost:{backend.port}"
 
 
 def test_credentials_and_hearsay_stop_here(stand: Stand) -> None:
@@ -126,8 +127,6 @@ def test_events_come_as_they_are_sent(stand: Stand) -> None:
 
 
 async def sleep_a_little() -> None:
-    import asyncio
-
     await asyncio.sleep(0.001)
 
 
@@ -144,8 +143,6 @@ def test_a_caller_who_leaves_ends_the_call(stand: Stand) -> None:
 
 
 def test_a_caller_who_leaves_before_anything_came_ends_it_too(stand: Stand) -> None:
-    import httpx2
-
     async def talk(asked: Received, wire: Wire) -> None:
         await silence()
 
@@ -168,8 +165,6 @@ def test_a_reader_who_is_slow_slows_the_backend(stand: Stand) -> None:
 
     async def talk(asked: Received, wire: Wire) -> None:
         nonlocal written
-        import asyncio
-
         await wire.stream()
         for _ in range(2000):
             wire.writer.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))

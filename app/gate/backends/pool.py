@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from app.gate.backends.faults import Busy, TimedOut, Unreachable
@@ -28,8 +29,8 @@ class Place:
     target: str
 
     @classmethod
-    def of(cls, url: str, ca_file: str | None) -> Place:
-        """Raises ValueError for another scheme, OSError when `ca_file` cannot be read."""
+    def of(cls, url: str, *ca_files: str | Path | None) -> Place:
+        """Raises ValueError for another scheme, OSError when one of `ca_files` cannot be read."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"not an http or https URL: {url}")
@@ -37,7 +38,7 @@ class Place:
         if parts.scheme == "https":
             tls = ssl.create_default_context()
             tls.set_alpn_protocols(["http/1.1"])
-            if ca_file is not None:
+            for ca_file in filter(None, ca_files):
                 tls.load_verify_locations(ca_file)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         port = parts.port or (443 if tls else 80)

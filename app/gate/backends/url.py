@@ -41,9 +41,10 @@ async def proxied(resource: Resource, world: World, upstream: UpstreamToken | No
     """
     backend = resource.backend
     assert isinstance(backend, UrlBackend)
-    pool = Pool(Place.of(backend.url, backend.ca_file), backend.timeout)
+    place = Place.of(backend.url, world.settings.ca_file, backend.ca_file)
+    pool = Pool(place, backend.timeout)
     watch = Watch(backend, pool, world)
-    app = Proxied(resource, backend, world, pool, watch, credentials.of(backend, world, upstream))
+    app = Proxied(resource, place, world, pool, watch, credentials.of(backend, world, upstream))
     try:
         yield app
     finally:
@@ -58,19 +59,20 @@ class Proxied:
     def __init__(
         self,
         resource: Resource,
-        backend: UrlBackend,
+        place: Place,
         world: World,
         pool: Pool,
         watch: Watch,
         sent: credentials.Credentials,
     ) -> None:
         self._name = resource.name
-        self._backend = backend
+        assert isinstance(resource.backend, UrlBackend)
+        self._largest = resource.backend.largest
         self._world = world
         self._pool = pool
         self._watch = watch
         self._credentials = sent
-        self._requests = passing.Requests(Place.of(backend.url, backend.ca_file))
+        self._requests = passing.Requests(place)
         self._sessions = SessionIds(world.secrets.mcp_sessions, resource.audience)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -110,6 +112,9 @@ class Proxied:
                 await self._stream(call, exchange, headers, send)
             else:
                 await self._whole(call, exchange, headers, send, had_session=session is not None)
+        except BackendFault:
+            exchange.connection.close()  # whoever talks nonsense is not asked a second time
+            raise
         finally:
             self._watch.end(exchange)
 
@@ -137,7 +142,7 @@ class Proxied:
     ) -> None:
         """Anything that is no stream."""
         connection = exchange.connection
-        status, body = connection.status, await answers.whole(connection, self._backend.largest)
+        status, body = connection.status, await answers.whole(connection, self._largest)
         if status >= 400:
             refusal = answers.refusal(call, status, body, had_session=had_session)
             if refusal is None:
