@@ -38,8 +38,9 @@ class Place:
         if parts.scheme == "https":
             tls = ssl.create_default_context()
             tls.set_alpn_protocols(["http/1.1"])
-            for ca_file in filter(None, ca_files):
-                tls.load_verify_locations(ca_file)
+            for ca_file in ca_files:
+                if ca_file is not None:
+                    tls.load_verify_locations(ca_file)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         port = parts.port or (443 if tls else 80)
         return cls(parts.hostname, port, tls, parts.netloc.rpartition("@")[2], target)
