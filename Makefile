@@ -34,14 +34,8 @@ referees: node ## other people's clients drive a real server: the MCP SDKs in Py
 node: .venv/ready-dev ## Node.js 22 and what runs on it, by hashes, for the two above; needs npm
 	@.venv/bin/python -m tests.referees.nodejs
 
-# Words of pages are marked _() or N_(); what is said with these errors is shown on pages too.
-SAID = $(foreach error,InvalidRequest InvalidClientDocument AccessDenied TooManyRequests NotFound TemporarilyUnavailable InvalidGrant,-k $(error))
-BABEL = .venv/bin/pybabel -q
-
-messages: .venv/ready-dev ## after a change of words: collect them, bring app/locales up to date, compile
-	$(BABEL) extract -F pyproject.toml -k N_ $(SAID) --no-location --sort-output --omit-header -o app/locales/gatehouse.pot .
-	$(BABEL) update -D gatehouse -d app/locales -i app/locales/gatehouse.pot --no-fuzzy-matching --ignore-obsolete
-	$(BABEL) compile -D gatehouse -d app/locales
+messages: .venv/ready-dev ## after a change of words: collect them, bring app/locales up to date, compile, say what is missing
+	.venv/bin/python -m tests.catalog
 
 wheel: .venv/ready-dev ## dist/gatehouse_mcp-*.whl
 	.venv/bin/python -m build --wheel --no-isolation

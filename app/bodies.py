@@ -25,7 +25,7 @@ class Bodies:
         """The whole body, counted while it arrives; `declared` is its Content-Length. Raises BodyTooLarge past `limit` bytes,
         BodyTooSlow past BODY_SECONDS, InvalidRequest when the caller goes away."""
         if declared.isdigit() and (len(declared) > 12 or int(declared) > limit):
-            raise BodyTooLarge(f"the body is larger than {limit} bytes")
+            raise BodyTooLarge("the body is larger than {limit} bytes", limit=limit)
         task = asyncio.current_task()
         assert task is not None
         self._awaited[task] = self._looks
@@ -68,5 +68,5 @@ def _counted(message: Message, size: int, limit: int) -> bytes:
         raise InvalidRequest("the request ended early")
     chunk: bytes = message.get("body", b"")
     if size + len(chunk) > limit:
-        raise BodyTooLarge(f"the body is larger than {limit} bytes")
+        raise BodyTooLarge("the body is larger than {limit} bytes", limit=limit)
     return chunk

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Iterable
-from contextvars import ContextVar
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import asyncpg
@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from app.asking import request_id as request_id
 from app.db.engine import is_unavailable
 from app.language import chosen, speak
 from app.protocol.errors import (
@@ -39,7 +40,6 @@ OPEN_CORS = {
 }
 CORS_HEADERS = "authorization, content-type, accept, dpop, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id"
 
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
 log = structlog.get_logger("gatehouse.http")
 
 
@@ -202,10 +202,16 @@ def client_address(request: Request, trusted: tuple[IPv4Network | IPv6Network, .
         hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()] + hops
     while len(hops) > 1 and _in(hops[-1], trusted):
         hops.pop()
+    return _shown(hops[-1]) or (request.client.host if request.client else "unknown")
+
+
+@lru_cache(maxsize=4096)
+def _shown(hop: str) -> str | None:
+    """None for what is no address. Remembered, since one request asks several times."""
     try:
-        address = ip_address(hops[-1])
+        address = ip_address(hop)
     except ValueError:
-        return request.client.host if request.client else "unknown"
+        return None
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped:
             return str(address.ipv4_mapped)

@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from functools import cache
 
 from app.paths import LOCALES
+from app.protocol.words import N_ as N_
 
 DOMAIN = "gatehouse"
 LANGUAGES = {"en": "English", "zh-Hans": "简体中文"}  # as `lang` says it, and in its own words
@@ -41,11 +42,6 @@ def ngettext(one: str, many: str, number: int) -> str:
 
 
 _ = gettext
-
-
-def N_(text: str) -> str:
-    """Marks words that are translated where they are shown, later."""
-    return text
 
 
 @cache

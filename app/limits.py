@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
+from app import audit
 from app.db.engine import HotPool
 from app.protocol.errors import TooManyRequests
 
@@ -40,12 +42,18 @@ EXPORT = Rate("export", 6, timedelta(minutes=10))  # per account: everything abo
 DEVICE_ACCOUNT = Rate("device-account", 10, timedelta(minutes=5))  # RFC 8628 §5.1: of 20^8 codes
 DEVICE_ADDRESS = Rate("device-address", 30, timedelta(minutes=5))
 
-HIT = """
+_reached = audit.noted(
+    "limit.reached", "$2, NULL, NULL, jsonb_build_object('limit', $4::text)", "counted WHERE hits = $5 + 1", 6
+)
+HIT = f"""
+WITH counted AS (
 INSERT INTO rate_counters AS c (key, hits, resets_at) VALUES ($1, 1, $3)
 ON CONFLICT (key) DO UPDATE SET
   hits = CASE WHEN c.resets_at <= $2 THEN 1 ELSE c.hits + 1 END,
   resets_at = CASE WHEN c.resets_at <= $2 THEN $3 ELSE c.resets_at END
 RETURNING hits, resets_at
+), noted AS ({_reached})
+SELECT hits, resets_at FROM counted
 """
 
 
@@ -60,8 +68,14 @@ RETURNING resets_at - $3 AS at
 
 async def counted(pool: HotPool, rate: Rate, who: str, now: datetime) -> int:
     """Counts one attempt, and says how many there were in this window; past the limit too."""
-    hits: int = (await pool.fetchrow(HIT, f"{rate.name}:{who}", now, now + rate.window))["hits"]
+    hits: int = (await _count(pool, rate, who, now))["hits"]
     return hits
+
+
+async def _count(pool: HotPool, rate: Rate, who: str, now: datetime) -> Any:
+    """The hits of this window and its end; that the limit is reached is recorded, once in the window."""
+    values = (now, now + rate.window, rate.name, rate.hits, *audit.who())
+    return await pool.fetchrow(HIT, f"{rate.name}:{who}", *values)
 
 
 async def turn(pool: HotPool, rate: Rate, who: str, now: datetime, gap: timedelta, patience: timedelta) -> timedelta:
@@ -77,7 +91,7 @@ async def turn(pool: HotPool, rate: Rate, who: str, now: datetime, gap: timedelt
 
 async def hit(pool: HotPool, rate: Rate, who: str, now: datetime) -> None:
     """Counts one attempt. Raises TooManyRequests, with the seconds to wait, past the limit."""
-    row = await pool.fetchrow(HIT, f"{rate.name}:{who}", now, now + rate.window)
+    row = await _count(pool, rate, who, now)
     if row["hits"] > rate.hits:
         wait = max(1, round((row["resets_at"] - now).total_seconds()))
         raise TooManyRequests("too many attempts; wait before trying again", retry_after=wait)

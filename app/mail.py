@@ -6,6 +6,7 @@ import asyncio
 import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.headerregistry import Address
@@ -105,6 +106,7 @@ class Post:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+            await asyncio.sleep(0)  # so that their connections are let go of
 
     async def deliver(self, letter: Letter) -> None:
         """Hands the letter to the server, and once more after a moment if that may help. Raises Undelivered."""
@@ -138,22 +140,27 @@ class Post:
             raise Undelivered("no server", "GATEHOUSE_SMTP_URL is not set", final=True)
         if self._tls is None and server.tls != "none":
             self._tls = await asyncio.to_thread(_trust, self._ca_file)
+        client = aiosmtplib.SMTP(
+            hostname=server.host,
+            port=server.port,
+            use_tls=server.tls == "implicit",
+            start_tls=server.tls == "starttls",
+            tls_context=self._tls,
+            username=server.user,
+            password=server.password,
+            local_hostname=urlsplit(self._issuer).hostname,
+            timeout=self._seconds,
+        )
         try:
             async with asyncio.timeout(self._seconds):
-                await aiosmtplib.send(
-                    message,
-                    hostname=server.host,
-                    port=server.port,
-                    use_tls=server.tls == "implicit",
-                    start_tls=server.tls == "starttls",
-                    tls_context=self._tls,
-                    username=server.user,
-                    password=server.password,
-                    local_hostname=urlsplit(self._issuer).hostname,
-                    timeout=self._seconds,
-                )
+                await client.connect()
+                await client.send_message(message)
+                with suppress(aiosmtplib.SMTPException):  # it has the letter, whatever becomes of the farewell
+                    await client.quit()
         except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as fault:
             raise _undelivered(fault) from fault
+        finally:
+            client.close()
 
 
 def written(letter: Letter, sender: str, issuer: str, now: datetime) -> EmailMessage:

@@ -4,57 +4,69 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from typing import Any
 
 from fastapi import FastAPI, Request
-from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import logs
+from app import __version__, logs
+from app.admin.api.frame import unwell
+from app.admin.api.router import router as admin_api
 from app.api_keys.api import router as api_keys
 from app.api_keys.callers import Callers
-from app.edge import Edge
 from app.gate import server
-from app.gate.guard import Guard
-from app.gate.tool import Tool, load_tools
+from app.gate.server import Build
+from app.gate.tool import load_tools
+from app.house import House, on_hangup
 from app.http import as_refusal, json_refusal
+from app.language import N_, chosen, speak
 from app.pages import page_refusal
 from app.protocol.errors import NotFound, OAuthError
 from app.settings import Settings, load
 from app.sweep import keep_sweeping
 from app.tokens.rotate import ensure_key
-from app.urls import patterns, url_table
+from app.urls import patterns
 from app.world import World, world_of
+
+NOTHING, WRONG_METHOD = N_("nothing is served at this address"), N_("this method is not allowed here")
 
 
 def api_app(world: World, callers: Callers) -> FastAPI:
     """The JSON API, the addresses with a name in them, and the answer to every address that nobody serves."""
-    app = FastAPI(title="Gatehouse", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="Gatehouse", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
     app.include_router(api_keys(world, callers))
-    app.router.routes.extend(patterns(world))
+    app.include_router(admin_api(world, callers))
+    app.router.routes.extend(patterns(world, callers))
 
     async def refused(request: Request, fault: Exception) -> Response:
         return json_refusal(as_refusal(fault), request, world)
 
     async def nothing_here(request: Request, fault: Exception) -> Response:
         status = fault.status_code if isinstance(fault, HTTPException) else 404
-        refusal = NotFound("nothing is served at this address" if status == 404 else "this method is not allowed here")
+        refusal = NotFound(NOTHING if status == 404 else WRONG_METHOD)
         wants_page = "text/html" in request.headers.get("accept", "")
+        if wants_page:
+            speak(chosen(request.headers.get("accept-language", "")) or "en")
         response = (page_refusal if wants_page else json_refusal)(refusal, request, world)
         response.status_code = status
         return response
 
+    async def unreadable(request: Request, fault: Exception) -> Response:
+        return json_refusal(unwell(fault.errors()[0]), request, world)  # type: ignore[attr-defined]
+
+    app.add_exception_handler(RequestValidationError, unreadable)
     app.add_exception_handler(OAuthError, refused)
     app.add_exception_handler(HTTPException, nothing_here)
     app.add_exception_handler(Exception, refused)
     return app
-
-
-Build = Callable[[World, dict[str, Tool]], StreamableHTTPSessionManager]
 
 
 class Gatehouse:
@@ -66,6 +78,7 @@ class Gatehouse:
         self._build = build
         self._edge: ASGIApp | None = None
         self.world: World | None = None  # while it runs
+        self.house: House | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -95,35 +108,35 @@ class Gatehouse:
             await world.live.load_keys()
             await world.live.catch_up()
             callers, tools = Callers(world), load_tools()
-            manager = self._build(world, tools)
-            logs.configure(self._settings.log_level)  # once more: the SDK brings a handler of its own
             scopes = {declared.name: declared.scope for declared in tools.values()}
-            guard = Guard(manager.handle_request, world, callers, scopes)
-            self._edge = Edge(url_table(world, guard, callers), api_app(world, callers), world)
-            background = [
-                asyncio.create_task(work)
-                for work in (
-                    world.live.follow(self._settings.dsn),
-                    world.last_used.keep_flushing(),
-                    world.tally.keep_flushing(),
-                    world.traces.keep_flushing(),
-                    keep_sweeping(world),
-                    world.bodies.keep_looking(),
-                )
-            ]
-            # What is there now stays: the collector need not walk it again for every few hundred calls.
-            gc.collect()
-            gc.freeze()
-            try:
-                async with manager.run():
-                    yield
-            finally:
-                for task in background:
-                    task.cancel()
-                await asyncio.gather(*background, return_exceptions=True)
-                for flush in (world.post.settle, world.last_used.flush, world.tally.flush, world.traces.flush):
-                    with suppress(Exception):
-                        await flush()
+            house = House(world, callers, lambda resource, world: server.running(self._build, world, tools), scopes)
+            async with house.open(api_app(world, callers)) as edge:
+                logs.configure(self._settings.log_level)  # once more: the SDK brings a handler of its own
+                self._edge, self.house = edge, house
+                background = [asyncio.create_task(work) for work in self._background(world)]
+                # What is there now stays: the collector need not walk it again for every few hundred calls.
+                gc.collect()
+                gc.freeze()
+                try:
+                    with on_hangup(house.reload):
+                        yield
+                finally:
+                    for task in background:
+                        task.cancel()
+                    await asyncio.gather(*background, return_exceptions=True)
+            for flush in (world.post.settle, world.last_used.flush, world.tally.flush, world.traces.flush):
+                with suppress(Exception):
+                    await flush()
+
+    def _background(self, world: World) -> list[Coroutine[Any, Any, None]]:
+        return [
+            world.live.follow(self._settings.dsn),
+            world.last_used.keep_flushing(),
+            world.tally.keep_flushing(),
+            world.traces.keep_flushing(),
+            keep_sweeping(world),
+            world.bodies.keep_looking(),
+        ]
 
 
 def create_app(

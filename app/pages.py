@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from app import __version__
+from app import __version__, branding
 from app.http import request_id
 from app.language import N_, _, gettext, ngettext, spoken
 from app.paths import TEMPLATES
@@ -54,7 +54,7 @@ def render(
     html = templates.get_template(template).render(
         lang=spoken.get(),
         version=__version__,
-        title_suffix="Gatehouse",
+        brand=branding.shown.get(),
         request_id=request_id.get(),
         csrf=csrf,
         **context,
@@ -63,7 +63,7 @@ def render(
 
 
 def error_page(
-    sentence: str,
+    words: str,
     *,
     status: int = 400,
     heading: str = "",
@@ -77,24 +77,41 @@ def error_page(
         "error.html",
         status=status,
         heading=heading or _(UNANSWERABLE),
-        sentence=sentence,
+        sentence=words,
         next_step=next_step,
         link=link,
         link_text=link_text,
-        error=error,
+        word=error,
     )
 
 
 def page_refusal(refusal: OAuthError, request: Request, world: World) -> Response:
     """The renderer of refusals for people."""
     note(error=refusal.error, description=refusal.description)
-    heading, described = _(refusal.heading or WORDS.get(refusal.status, UNANSWERABLE)), _(refusal.description)
-    # Words of the specification, such as redirect_uri, are left as they are.
-    first = described.split(" ", 1)[0]
-    sentence = (described if "_" in first else described[:1].upper() + described[1:]) + _(".")
+    heading = _(refusal.heading or WORDS.get(refusal.status, UNANSWERABLE))
     link, link_text = refusal.way_back or (("/", _("To the front page")) if refusal.status == 404 else (None, None))
     page = error_page(
-        sentence, status=refusal.status, heading=heading, link=link, link_text=link_text, error=refusal.error
+        sentence(refusal), status=refusal.status, heading=heading, link=link, link_text=link_text, error=refusal.error
     )
     page.headers.update(refusal.headers)
     return page
+
+
+def said(refusal: OAuthError) -> str:
+    """Its description in the reader's language, as far as we have it."""
+    values = {name: _value(value) for name, value in refusal.values.items()}
+    text = _(refusal.template)
+    return text.format(**values) if values else text
+
+
+def sentence(refusal: OAuthError) -> str:
+    """The same as a sentence by itself. Words of the specification, such as redirect_uri, are left as they are."""
+    words = said(refusal)
+    first = words.split(" ", 1)[0]
+    return (words if "_" in first else words[:1].upper() + words[1:]) + _(".")
+
+
+def _value(value: object) -> object:
+    if isinstance(value, OAuthError):
+        return said(value)
+    return _(value) if value and isinstance(value, str) else value

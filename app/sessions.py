@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app import asking, audit
 from app.db.tables import browser_sessions
 from app.flow import after
 from app.http import client_address
@@ -71,6 +72,7 @@ async def viewer(request: Request, world: World, now: datetime) -> Viewer | None
         await world.pool.execute(SEEN, key, now)
     note(user_id=row["user_id"])
     speak(row["language"])
+    asking.acting(asking.USER, row["user_id"])
     return Viewer(row["user_id"], row["email"], row["name"], row["is_admin"], row["id"], row["authenticated_at"])
 
 
@@ -87,6 +89,7 @@ async def start(
     `method` is what they proved who they are with, joined by `+`: password, link, passkey, totp, recovery, device.
     """
     await end(db, request, world)
+    asking.acting(asking.USER, user_id)
     secret = new_cookie()
     await db.execute(
         insert(browser_sessions).values(
@@ -108,12 +111,26 @@ async def start(
 async def end(db: AsyncConnection, request: Request, world: World) -> None:
     secret = cookie(request, world)
     if secret is not None:
-        await db.execute(delete(browser_sessions).where(browser_sessions.c.fingerprint == fingerprint(secret)))
+        c = browser_sessions.c
+        ended = delete(browser_sessions).where(c.fingerprint == fingerprint(secret)).returning(c.user_id, c.id)
+        row = (await db.execute(ended)).one_or_none()
+        if row is not None:
+            asking.acting(asking.USER, row.user_id)
+            await audit.record(db, "session.ended", world.now(), user_id=row.user_id, session=row.id)
 
 
 def form_token(secret: str, world: World) -> str:
     """The hidden field of every form: a MAC of this browser's cookie."""
     return b64(world.secrets.forms.mac(secret.encode()))
+
+
+def check_own_page(request: Request, world: World) -> None:
+    """That a request which a session's cookie lets in was not sent by a page of another site, as far as browsers tell.
+    Raises AccessDenied."""
+    if request.headers.get("origin", world.settings.issuer) != world.settings.issuer:
+        raise AccessDenied("the request was sent from another site")
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise AccessDenied("the request was sent from another site")
 
 
 def check_form(request: Request, world: World, fields: Params) -> str:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import re
+import os
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.smtp_url import smtp_server
+from app import branding
+from app.smtp_url import checked_sender, smtp_server
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 Words = Annotated[tuple[str, ...], NoDecode]
-ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,189}"
-SENDER = re.compile(rf"(?:{ADDRESS}|[^<>@\x00-\x1f\x7f\"\\]{{1,60}}<{ADDRESS}>)\Z")
 
 
 class SettingsError(Exception):
@@ -77,9 +77,18 @@ class Settings(BaseSettings):
         validate_default=True,
         description="Who may make an account: closed (nobody), invited, or open (needs mail).",
     )
+    resources_file: Path | None = Field(
+        None, description="What stands behind the guard; without: gatehouse.toml in the working or the data directory."
+    )
+    audit_days: int = Field(365, ge=0, description="Days that the audit log is kept; 0: for ever.")
+    brand_name: str = Field(branding.NAME, description="What pages and mails call this server.")
+    brand_logo: Path | None = Field(None, description="An SVG or PNG file, at most 100 KB, in place of the gate.")
+    brand_accent: str | None = Field(None, description="The colour of buttons and links, such as #1f5c4d.")
     pool_size: int = Field(10, ge=1, le=200, description="Database connections of each of the two pools, per process.")
     auto_migrate: bool = Field(False, description="Apply migrations at start instead of refusing to start.")
-    log_level: str = Field("info", description="debug, info, warning or error.")
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)] = Field(
+        "info", description="debug, info, warning or error."
+    )
 
     @field_validator("public_url")
     @classmethod
@@ -100,6 +109,11 @@ class Settings(BaseSettings):
             raise ValueError("must start with postgresql://")
         return url
 
+    @field_validator("smtp_url", "mail_from", mode="before")
+    @classmethod
+    def _empty_is_absent(cls, text: object) -> object:
+        return None if text == "" else text
+
     @field_validator("smtp_url")
     @classmethod
     def _smtp(cls, url: SecretStr | None) -> SecretStr | None:
@@ -112,9 +126,7 @@ class Settings(BaseSettings):
     def _sender(cls, sender: str | None, others: ValidationInfo) -> str | None:
         if sender is None and others.data.get("smtp_url") is not None:
             raise ValueError("must be set where GATEHOUSE_SMTP_URL is, such as: Gatehouse <no-reply@example.com>")
-        if sender is not None and not SENDER.match(sender):
-            raise ValueError("must be an address such as no-reply@example.com or Gatehouse <no-reply@example.com>")
-        return sender
+        return sender if sender is None else checked_sender(sender)
 
     @field_validator("sign_up")
     @classmethod
@@ -155,12 +167,26 @@ class Settings(BaseSettings):
                 raise ValueError("must not name this server itself")
         return issuers
 
-    @field_validator("log_level")
+    @field_validator("brand_name")
     @classmethod
-    def _level(cls, level: str) -> str:
-        if level.lower() not in ("debug", "info", "warning", "error"):
-            raise ValueError("must be debug, info, warning or error")
-        return level.lower()
+    def _brand_name(cls, name: str) -> str:
+        if fault := branding.name_fault(name):
+            raise ValueError(fault)
+        return name.strip()
+
+    @field_validator("brand_logo")
+    @classmethod
+    def _brand_logo(cls, path: Path | None) -> Path | None:
+        if path is not None and (fault := branding.logo_fault(path)):
+            raise ValueError(f"({path}) {fault}")
+        return path
+
+    @field_validator("brand_accent")
+    @classmethod
+    def _brand_accent(cls, colour: str | None) -> str | None:
+        if colour and not branding.ACCENT.match(colour):
+            raise ValueError("must be a colour such as #1f5c4d")
+        return colour.lower() if colour else None
 
     @property
     def issuer(self) -> str:
@@ -186,6 +212,10 @@ class Settings(BaseSettings):
     @property
     def dsn(self) -> str:
         return self.database_url.get_secret_value()
+
+    @property
+    def brand(self) -> branding.Brand:
+        return branding.brand(self.brand_name, self.brand_logo, self.brand_accent)
 
     def accepted_hosts(self) -> frozenset[str]:
         """Host values served at /mcp: the public one, what was added, and on a loopback issuer every name of loopback."""
@@ -222,3 +252,9 @@ def load(**given: Any) -> Settings:
             why = "is not set" if error["type"] == "missing" else error["msg"].removeprefix("Value error, ")
             lines.append(f"{name} {why}")
         raise SettingsError("\n".join(lines)) from None
+
+
+def environment() -> Mapping[str, str]:
+    """Every variable of the environment and of .env, in this order: where gatehouse.toml names its secrets."""
+    file = dotenv_values(".env") if Path(".env").is_file() else {}
+    return {name: value for name, value in file.items() if value is not None} | dict(os.environ)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 Tls = Literal["starttls", "implicit", "none"]
+ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,189}"
+SENDER = re.compile(rf"(?:{ADDRESS}|[^<>@\x00-\x1f\x7f\"\\]{{1,60}}<{ADDRESS}>)\Z")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -41,3 +44,10 @@ def smtp_server(url: str) -> SmtpServer:
     if user and secured == "none" and parts.hostname not in LOOPBACK:
         raise ValueError("would send the password in the clear: leave ?tls=none away")
     return SmtpServer(parts.hostname, port or (465 if secured == "implicit" else 587), secured, user, password)
+
+
+def checked_sender(sender: str) -> str:
+    """An address, or a name and an address in <> (RFC 5322 §3.4). Raises ValueError."""
+    if not SENDER.match(sender):
+        raise ValueError("must be an address such as no-reply@example.com or Gatehouse <no-reply@example.com>")
+    return sender

@@ -7,7 +7,9 @@ from datetime import datetime
 
 import structlog
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app import audit
 from app.db.engine import is_unavailable
 from app.tokens.rotate import rotate_if_due
 from app.traces.store import forget
@@ -16,8 +18,8 @@ from app.world import World
 EVERY_SECONDS = 60.0
 BATCH = 1000
 ONE_AT_A_TIME = 0x67617465 + 2
-# Table, and what may go: never a client with a connection, never a connection before its tokens are forgotten, never a
-# document's client that was removed, since its document would bring it back.
+# Table, and what may go: never a client with a connection or one that is blocked, never a connection before its tokens
+# are forgotten, never a document's client that was removed, since its document would bring it back.
 NOW = "CAST(:now AS timestamptz)"
 EXPIRED = {
     "codes": f"expires_at < {NOW} - interval '1 day'",
@@ -32,11 +34,12 @@ EXPIRED = {
     "connections": f"expires_at < {NOW} - interval '7 days' OR revoked_at < {NOW} - interval '7 days'",
     "tool_calls": f"day < ({NOW} - interval '400 days')::date",
     "signing_keys": f"verifies_until < {NOW} - interval '1 day'",
-    "clients": "kind <> 'static' AND ("
+    "clients": "kind <> 'static' AND blocked_at IS NULL AND ("
     f"(last_used_at IS NULL AND created_at < {NOW} - interval '1 day') OR last_used_at < {NOW} - interval '90 days') "
     "AND NOT EXISTS (SELECT FROM connections c WHERE c.client_id = clients.client_id) "
     "AND (kind <> 'document' OR revoked_at IS NULL)",
 }
+RECORDED = {"signing_keys": "kid", "clients": "client_id"}  # in the audit log, which is swept itself (audit_days)
 log = structlog.get_logger("gatehouse.sweep")
 
 
@@ -49,12 +52,30 @@ async def sweep(world: World, now: datetime) -> dict[str, int]:
             if not mine.scalar():
                 return gone
             batch = f"DELETE FROM {table} WHERE ctid IN (SELECT ctid FROM {table} WHERE {expired} LIMIT {BATCH})"
-            count = (await db.execute(text(batch), {"now": now})).rowcount
+            if table in RECORDED:
+                count = await _recorded(db, table, batch, now)
+            else:
+                count = (await db.execute(text(batch), {"now": now})).rowcount
         if count:
             gone[table] = count
     async with world.db.begin() as db:
-        forgotten = await forget(db, world.settings.trace_days, now)
-    return {**gone, "trace_steps": forgotten} if forgotten else gone
+        for table, forgotten in (
+            ("trace_steps", await forget(db, world.settings.trace_days, now)),
+            ("audit_events", await audit.forget(db, world.settings.audit_days, now)),
+        ):
+            if forgotten:
+                gone[table] = forgotten
+    return gone
+
+
+async def _recorded(db: AsyncConnection, table: str, batch: str, now: datetime) -> int:
+    """Keys by their names; of clients, which may be a thousand, how many."""
+    names = [row[0] for row in await db.execute(text(f"{batch} RETURNING {RECORDED[table]}"), {"now": now})]
+    if names and table == "signing_keys":
+        await audit.record(db, "signing_key.deleted", now, keys=names)
+    elif names:
+        await audit.record(db, "client.swept", now, count=len(names))
+    return len(names)
 
 
 async def keep_sweeping(world: World) -> None:

@@ -12,8 +12,20 @@ from starlette.types import ASGIApp
 from app import health, landing
 from app.account import api_keys, apps, browsers, leave, profile, usage
 from app.account.export.page import export
+from app.admin import plain_pages
+from app.admin.api_keys import pages as admin_keys
+from app.admin.attempts import pages as admin_attempts
+from app.admin.clients import pages as admin_clients
+from app.admin.connections import pages as admin_connections
+from app.admin.entry import refused
+from app.admin.frame import deed
+from app.admin.frame import page as admin_page
+from app.admin.log import pages as admin_log
+from app.admin.overview import pages as admin_overview
+from app.admin.users import pages as admin_users
 from app.api_keys.callers import Callers
 from app.api_keys.exchange import exchange
+from app.branding import LOGO_CSP
 from app.clients.registration import manage
 from app.clients.registration.register import register
 from app.http import Door, Endpoint
@@ -29,6 +41,7 @@ from app.oauth.token import token
 from app.oauth.userinfo import userinfo
 from app.pages import page_refusal
 from app.paths import TEMPLATES
+from app.protocol.errors import NotFound
 from app.users import by_mail, links, login, new_email, second, security, sign_in_link, sign_up
 from app.users.invitations import pages as invitations
 from app.users.passkeys import pages as passkeys
@@ -37,27 +50,40 @@ from app.users.totp import pages as totp
 from app.world import World
 
 
-def url_table(world: World, mcp: ASGIApp, callers: Callers) -> Mapping[str, ASGIApp]:
-    """Every address but /api-keys, which FastAPI serves (`api_app`), and `patterns`. No CORS where people are."""
+def resource_table(world: World, guards: Mapping[str, ASGIApp]) -> Mapping[str, ASGIApp]:
+    """The addresses of each resource: its own, with and without a slash, and where clients look for what it says of itself
+    and of this server (RFC 9728 §3.1, RFC 8414 §3.1, OIDC Discovery §4)."""
     metadata = Door(world, cors=True, GET=well_known.authorization_server)
     openid = Door(world, cors=True, GET=well_known.openid_provider)
-    resource = Door(world, cors=True, GET=well_known.protected_resource)
+    table: dict[str, ASGIApp] = {}
+    for path, guard in guards.items():
+        table |= {
+            path: guard,
+            f"{path}/": guard,
+            f"/.well-known/oauth-protected-resource{path}": Door(world, cors=True, GET=well_known.resource_at(path)),
+            f"/.well-known/oauth-authorization-server{path}": metadata,
+            f"/.well-known/openid-configuration{path}": openid,
+            f"{path}/.well-known/openid-configuration": openid,
+        }
+    return table
+
+
+def url_table(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
+    """Every address but those of the resources, /api-keys and /admin/api, which FastAPI serves (`api_app`), and `patterns`. No
+    CORS where people are."""
+    metadata = Door(world, cors=True, GET=well_known.authorization_server)
+    openid = Door(world, cors=True, GET=well_known.openid_provider)
+    resource = Door(world, cors=True, GET=well_known.resource_at(None))
     page = page_refusal
     return {
-        "/mcp": mcp,
-        "/mcp/": mcp,
         "/token": Door(world, cors=True, POST=token),
         "/auth/token": Door(world, cors=True, POST=exchange),
         "/register": Door(world, cors=True, POST=register),
         "/revoke": Door(world, cors=True, POST=revoke),
         "/introspect": Door(world, POST=introspect),
         "/.well-known/oauth-authorization-server": metadata,
-        "/.well-known/oauth-authorization-server/mcp": metadata,
         "/.well-known/openid-configuration": openid,
-        "/.well-known/openid-configuration/mcp": openid,
-        "/mcp/.well-known/openid-configuration": openid,
         "/.well-known/oauth-protected-resource": resource,
-        "/.well-known/oauth-protected-resource/mcp": resource,
         "/.well-known/jwks.json": Door(world, cors=True, GET=well_known.jwks),
         "/userinfo": userinfo(world, callers),
         "/par": Door(world, cors=True, POST=push),
@@ -105,19 +131,75 @@ def url_table(world: World, mcp: ASGIApp, callers: Callers) -> Mapping[str, ASGI
         "/account/email": Door(world, page, GET=new_email.show_email, POST=new_email.ask_for_email),
         "/account/email/verify": Door(world, page, GET=new_email.show_verify, POST=new_email.verify),
         "/": Door(world, page, GET=landing.landing),
+        **admin_table(world),
+        "/static/follow.js": Door(world, GET=_static("follow.js", "text/javascript")),
         "/static/gatehouse.css": Door(world, GET=_static("gatehouse.css", "text/css")),
         "/static/copy.js": Door(world, GET=_static("copy.js", "text/javascript")),
         "/static/passkeys.js": Door(world, GET=_static("passkeys.js", "text/javascript")),
+        "/static/logo": Door(world, GET=_logo),
+        "/static/brand.css": Door(world, GET=_brand_css),
         "/static/icon.svg": Door(world, GET=_static("icon.svg", "image/svg+xml")),
         "/healthz": Door(world, GET=health.healthz),
         "/readyz": Door(world, GET=health.readyz),
     }
 
 
-def patterns(world: World) -> list[Route]:
-    """The addresses with a name in them, which no exact path finds."""
+def patterns(world: World, callers: Callers) -> list[Route]:
+    """The addresses with a name in them, which no exact path finds, and those that need the FastAPI app."""
     client = Door(world, manage.refused, cors=True, GET=manage.read, PUT=manage.replace, DELETE=manage.end)
-    return [Route("/register/{client_id}", client)]
+    one = {
+        "/admin/users/{user_id}": Door(world, refused, GET=admin_page(admin_users.somebody)),
+        "/admin/clients/{client}": Door(world, refused, GET=admin_page(admin_clients.one)),
+        "/admin/attempts/{attempt}": Door(world, refused, GET=admin_page(admin_attempts.attempt)),
+        "/docs": Door(world, refused, GET=admin_page(plain_pages.docs)),
+        "/openapi.json": Door(world, refused, GET=plain_pages.openapi(callers)),
+    }
+    user, app = admin_users, admin_clients
+    deeds = {
+        "/admin/users/{user_id}/disable": deed(user.disable, user.somebody),
+        "/admin/users/{user_id}/enable": deed(user.enable, user.somebody),
+        "/admin/users/{user_id}/promote": deed(user.promote, user.somebody),
+        "/admin/users/{user_id}/demote": deed(user.demote, user.somebody),
+        "/admin/users/{user_id}/sign-out": deed(user.sign_out, user.somebody),
+        "/admin/users/{user_id}/disconnect": deed(user.disconnect, user.somebody),
+        "/admin/users/{user_id}/password-link": deed(user.give_link, user.somebody),
+        "/admin/users/{user_id}/delete": deed(user.delete, user.somebody),
+        "/admin/clients/{client}/block": deed(app.block, app.one),
+        "/admin/clients/{client}/unblock": deed(app.unblock, app.one),
+        "/admin/clients/{client}/lifetimes": deed(app.set_lifetimes, app.one),
+        "/admin/clients/{client}/secret": deed(app.rotate_secret, app.one),
+        "/admin/clients/{client}/disconnect": deed(app.disconnect, app.one),
+        "/admin/clients/{client}/remove": deed(app.remove, app.one),
+    }
+    named = one | {path: Door(world, refused, POST=perform) for path, perform in deeds.items()}
+    return [Route("/register/{client_id}", client), *(Route(path, door) for path, door in named.items())]
+
+
+def admin_table(world: World) -> Mapping[str, ASGIApp]:
+    """What admins have, and others are told nothing of."""
+    pages = {
+        "/admin": admin_page(admin_overview.overview),
+        "/admin/users": admin_page(admin_users.everybody),
+        "/admin/clients": admin_page(admin_clients.apps),
+        "/admin/clients/new": admin_page(admin_clients.new),
+        "/admin/connections": admin_page(admin_connections.connections),
+        "/admin/api-keys": admin_page(admin_keys.keys),
+        "/admin/attempts": admin_page(admin_attempts.attempts),
+        "/admin/signing-keys": admin_page(plain_pages.keys),
+        "/admin/audit": admin_page(admin_log.events),
+        "/admin/audit/file": admin_page(admin_log.file),
+        "/admin/settings": admin_page(plain_pages.settings),
+    }
+    deeds = {
+        "/admin/backup": deed(admin_overview.confirm_backup, admin_overview.overview),
+        "/admin/users/add": deed(admin_users.add, admin_users.everybody),
+        "/admin/clients/new/add": deed(admin_clients.add, admin_clients.new),
+        "/admin/connections/revoke": deed(admin_connections.revoke, admin_connections.connections),
+        "/admin/api-keys/revoke": deed(admin_keys.revoke, admin_keys.keys),
+        "/admin/signing-keys/rotate": deed(plain_pages.rotate, plain_pages.keys),
+    }
+    doors = {path: Door(world, refused, GET=show) for path, show in pages.items()}
+    return doors | {path: Door(world, refused, POST=perform) for path, perform in deeds.items()}
 
 
 def _static(name: str, media_type: str) -> Endpoint:
@@ -125,3 +207,18 @@ def _static(name: str, media_type: str) -> Endpoint:
         return FileResponse(TEMPLATES / name, media_type=media_type, headers={"Cache-Control": "public, max-age=3600"})
 
     return file
+
+
+async def _logo(request: Request, world: World) -> Response:
+    brand = world.settings.brand
+    if brand.logo is None:
+        raise NotFound("this server has no logo of its own")
+    headers = {"Content-Security-Policy": LOGO_CSP, "Cache-Control": "public, max-age=3600"}
+    return Response(brand.logo, media_type=brand.logo_type, headers=headers)
+
+
+async def _brand_css(request: Request, world: World) -> Response:
+    css = world.settings.brand.css
+    if css is None:
+        raise NotFound("this server has no colour of its own")
+    return Response(css, media_type="text/css", headers={"Cache-Control": "public, max-age=3600"})

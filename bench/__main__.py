@@ -132,12 +132,9 @@ def measure_logins(place: Path, plan: Plan, dsn: str, postmaster: int, chosen: c
     cores.pin([postmaster, *proc.children(postmaster)], wide.postgres)
     with gatehouse(place, "logins", dsn, wide) as server, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
 
-        def cpu_seconds() -> float:
-            return proc.server_seconds(server.pid) or 0.0
-
         async def run() -> Logins:
             async with prepared(dsn, server.port) as stage:
-                return await logins.measure(stage, plan.rounds, plan.seconds * 2, cpu_seconds)
+                return await logins.measure(stage, plan.rounds, plan.seconds * 2, server.pid)
 
         return runner.run(run())
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count, repeat
 
 from app import sessions
 from app.users import passwords, store
 from app.users.accounts import create
+from bench import proc
 from bench.jobs import MODERN, call, form, same, tokens
 from bench.load import BadAnswer, Measured, content_length, drive
 from bench.scene import Scene
@@ -39,6 +40,7 @@ class Logins:
     login: list[float] = field(default_factory=list)  # p50, beside the flood
     login_p99: list[float] = field(default_factory=list)
     server_ms: list[float] = field(default_factory=list)  # processor time a login, where nothing else is asked
+    loop_ms: list[float] = field(default_factory=list)  # the loop's part of it, which calls have to wait for
 
     @property
     def lost_percent(self) -> float:
@@ -49,7 +51,8 @@ class Logins:
     def __str__(self) -> str:
         middle = statistics.median
         return (
-            f"Logins: {PER_SECOND} a second on two cores cost {middle(self.server_ms):.0f} ms of processors each. A flooded server "
+            f"Logins: {PER_SECOND} a second on two cores cost {middle(self.server_ms):.1f} ms of processors each, "
+            f"{middle(self.loop_ms):.1f} of them in the loop. A flooded server "
             f"answers {middle(self.flooded):.0f} calls a second without and {middle(self.flooded_beside):.0f} with them, a login then "
             f"takes {middle(self.login):.0f} ms (p99 {middle(self.login_p99):.0f}). Of {STEADY} calls a second each takes "
             f"{middle(self.steady):.2f} ms without (p99 {middle(self.steady_p99):.1f}) and {middle(self.steady_beside):.2f} with them "
@@ -57,7 +60,7 @@ class Logins:
         )
 
 
-async def measure(scene: Scene, rounds: int, seconds: float, cpu_seconds: Callable[[], float]) -> Logins:
+async def measure(scene: Scene, rounds: int, seconds: float, pid: int) -> Logins:
     """Rounds of calls alone and beside logins, one right after the other. Raises BadAnswer, also when a login is turned away."""
     found, logins = Logins(), requests(scene, await people(scene))
     token = (await tokens(scene, 1))[0]["access_token"]
@@ -67,9 +70,11 @@ async def measure(scene: Scene, rounds: int, seconds: float, cpu_seconds: Callab
     await drive(flood, port, seconds=1, most=MOST)  # warm
     await paced(logins, port, 10, 1, 303)
     for _ in range(rounds):
-        before = cpu_seconds()
+        before = proc.server_seconds(pid), proc.loop_seconds(pid)
         quiet = await paced(logins, port, PER_SECOND, seconds, 303)
-        found.server_ms.append((cpu_seconds() - before) / quiet.count * 1000)
+        after = proc.server_seconds(pid), proc.loop_seconds(pid)
+        for figures, was, now in zip((found.server_ms, found.loop_ms), before, after, strict=True):
+            figures.append(((now or 0) - (was or 0)) / quiet.count * 1000)
         alone = await drive(flood, port, seconds=seconds, most=MOST)
         calls, login = await asyncio.gather(
             drive(flood, port, seconds=seconds, most=MOST), paced(logins, port, PER_SECOND, seconds, 303)
@@ -118,6 +123,8 @@ async def paced(sent: Iterator[bytes], port: int, per_second: float, seconds: fl
     idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def one(request: bytes, due: float) -> None:
+        while idle and idle[-1][0].at_eof():  # the server has closed it, unused for long
+            idle.pop()[1].close()
         reader, writer = idle.pop() if idle else await asyncio.open_connection("127.0.0.1", port)
         writer.write(request)
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_SECONDS)

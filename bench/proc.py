@@ -19,6 +19,14 @@ def server_seconds(pid: int) -> float | None:
     return (int(fields[UTIME]) + int(fields[STIME])) * TICK
 
 
+def loop_seconds(pid: int) -> float | None:
+    """The same of its first thread alone, where the loop runs."""
+    if not HAVE_PROC:
+        return None
+    fields = _fields(f"{pid}/task/{pid}")
+    return (int(fields[UTIME]) + int(fields[STIME])) * TICK
+
+
 def cluster_seconds(postmaster: int) -> float | None:
     """The same of a whole Postgres: the postmaster, every backend and worker, and those that have ended already."""
     if not HAVE_PROC:
@@ -56,5 +64,5 @@ def resident_mib(pid: int) -> float | None:
     return None
 
 
-def _fields(pid: int) -> list[str]:
+def _fields(pid: int | str) -> list[str]:
     return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()

@@ -13,8 +13,8 @@ from app import sessions
 from app.api_keys import keys, store
 from app.api_keys.callers import Callers
 from app.http import json_body, no_store
-from app.protocol.errors import AccessDenied, InsufficientScope, InvalidRequest, InvalidScope, NotFound, NoToken
-from app.protocol.scope import API_KEYS, DEFAULT, expanded
+from app.protocol.errors import InsufficientScope, InvalidRequest, InvalidScope, NotFound, NoToken, SignInAgain
+from app.protocol.scope import ADMIN, API_KEYS, expanded
 from app.world import World
 
 
@@ -23,16 +23,18 @@ class NewKey(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
     name: str
-    scopes: list[str] = Field(default_factory=lambda: list(DEFAULT), max_length=20)
+    scopes: list[str] | None = Field(None, max_length=20)
     expiresIn: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose keys these are; `reach` is what a key may at most be given, None for everything."""
+    """Whose keys these are; `reach` is what a key may at most be given, None for everything of theirs."""
 
     user_id: str
     reach: frozenset[str] | None
+    is_admin: bool
+    is_recent: bool
 
 
 def router(world: World, callers: Callers) -> APIRouter:
@@ -54,9 +56,11 @@ def router(world: World, callers: Callers) -> APIRouter:
         except ValidationError as fault:
             error = fault.errors()[0]
             raise InvalidRequest(f"{'.'.join(map(str, error['loc'])) or 'the body'}: {error['msg']}") from fault
-        name, scope = keys.checked_name(wish.name), keys.checked_scope(wish.scopes)
-        if owner.reach is not None and not owner.reach.issuperset(expanded(frozenset(scope))):
+        name, scope = keys.checked_name(wish.name), _scope(wish, owner, world)
+        if owner.reach is not None and not owner.reach.issuperset(expanded(frozenset(scope), world.resources.words)):
             raise InvalidScope("a key cannot reach further than the token that makes it")
+        if ADMIN in scope and not owner.is_recent:
+            raise SignInAgain("sign in again before you make a key with the scope admin")
         expires_at = now + keys.duration(wish.expiresIn) if wish.expiresIn is not None else None
         async with world.db.begin() as db:
             key, secret = await keys.create(db, owner.user_id, name, scope, expires_at, now)
@@ -88,12 +92,16 @@ async def _owner(request: Request, world: World, callers: Callers) -> Owner:
         callers.note(principal, now)
         if API_KEYS not in principal.scope:
             raise InsufficientScope("this token may not manage API keys", frozenset({API_KEYS}))
-        return Owner(principal.subject, principal.scope)
-    if request.headers.get("origin", world.settings.issuer) != world.settings.issuer:
-        raise AccessDenied("the request was sent from another site")
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise AccessDenied("the request was sent from another site")
+        is_admin = ADMIN in principal.scope and await store.is_admin(world.pool, principal.subject)
+        return Owner(principal.subject, principal.scope, is_admin, is_recent=True)
+    sessions.check_own_page(request, world)
     viewer = await sessions.viewer(request, world, now)
     if viewer is None:
         raise NoToken("sign in, or send a token with scope api_keys")
-    return Owner(viewer.user_id, None)
+    return Owner(viewer.user_id, None, viewer.is_admin, sessions.is_recent(viewer, now))
+
+
+def _scope(wish: NewKey, owner: Owner, world: World) -> tuple[str, ...]:
+    """Raises InvalidScope."""
+    words = list(world.resources.default.default) if wish.scopes is None else wish.scopes
+    return keys.checked_scope(words, world.resources, is_admin=owner.is_admin)

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import audit
 from app.api_keys import store
 from app.protocol.errors import InvalidRequest, InvalidScope
-from app.protocol.scope import SCOPES
+from app.protocol.scope import ADMIN
+from app.resources.served import Resources
 from app.tokens.secrets import API_KEY, fingerprint, new_id, new_secret
 from app.tokens.store import revoke
 
@@ -33,17 +34,19 @@ def checked_name(name: str) -> str:
     """Raises InvalidRequest."""
     shown = "".join(c for c in name if c.isprintable()).strip()
     if not shown or len(shown) > LONGEST_NAME:
-        raise InvalidRequest(f"name must have 1 to {LONGEST_NAME} visible characters")
+        raise InvalidRequest("name must have 1 to {most} visible characters", most=LONGEST_NAME)
     return shown
 
 
-def checked_scope(words: list[str]) -> tuple[str, ...]:
-    """Raises InvalidScope for none, or for a word we do not know: unlike an app, a person can correct it."""
+def checked_scope(words: list[str], resources: Resources, *, is_admin: bool = False) -> tuple[str, ...]:
+    """Raises InvalidScope for none, or for a word we do not know: unlike an app, a person can correct it. For who is no
+    admin the scope `admin` is such a word."""
+    known = [word for word in resources.words if is_admin or word != ADMIN]
     if not words:
         raise InvalidScope("choose at least one scope")
-    unknown = [word for word in words if word not in SCOPES]
+    unknown = [word for word in words if word not in known]
     if unknown:
-        raise InvalidScope(f"unknown scope; the scopes are {', '.join(SCOPES)}")
+        raise InvalidScope("unknown scope; the scopes are {scopes}", scopes=", ".join(known))
     return tuple(dict.fromkeys(words))
 
 

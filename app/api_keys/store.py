@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import insert, or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app import audit
 from app.db.engine import HotPool
 from app.db.tables import api_keys
 from app.paging import PAGE, Place
@@ -30,10 +32,18 @@ class ApiKey:
 
 
 USABLE = """
-SELECT k.id, k.user_id, k.scope, k.expires_at FROM api_keys k JOIN users u ON u.id = k.user_id
+SELECT k.id, k.user_id, k.scope, k.expires_at, k.last_used_at FROM api_keys k JOIN users u ON u.id = k.user_id
 WHERE k.fingerprint = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)
   AND u.disabled_at IS NULL
 """
+# The first of a day, in UTC, as far as the last use is written: some more within the first two seconds.
+_exchanged = audit.noted(
+    "token.issued",
+    f"$2, user_id, id, {audit.grant('api_key')}",
+    f"k WHERE last_used_at IS NULL OR {audit.another_day('last_used_at', '$2')}",
+    3,
+)
+EXCHANGED = f"WITH k AS ({USABLE}), noted AS ({_exchanged}) SELECT * FROM k"
 SHOWN = [api_keys.c[name] for name in ApiKey.__slots__]
 
 
@@ -41,7 +51,17 @@ async def usable(
     pool: HotPool, key: bytes, resource: str, now: datetime
 ) -> tuple[Authorization, datetime | None] | None:
     """What the key authorizes and until when; None for an unknown, expired or revoked one alike."""
-    row = await pool.fetchrow(USABLE, key, now)
+    return _authorized(await pool.fetchrow(USABLE, key, now), resource)
+
+
+async def exchanged(
+    pool: HotPool, key: bytes, resource: str, now: datetime
+) -> tuple[Authorization, datetime | None] | None:
+    """The same, with a line in the audit log that a token was made of it."""
+    return _authorized(await pool.fetchrow(EXCHANGED, key, now, *audit.who()), resource)
+
+
+def _authorized(row: Any, resource: str) -> tuple[Authorization, datetime | None] | None:
     if row is None:
         return None
     authorization = Authorization(
@@ -53,6 +73,27 @@ async def usable(
         key_id=row["id"],
     )
     return authorization, row["expires_at"]
+
+
+WHY_UNUSABLE = """
+SELECT k.id, k.user_id, CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked' WHEN k.expires_at <= $2 THEN 'expired'
+  ELSE 'its owner is disabled' END AS why
+FROM api_keys k WHERE k.fingerprint = $1
+"""
+
+
+async def why_unusable(pool: HotPool, key: bytes, now: datetime) -> tuple[str, str, str] | None:
+    """The id, the owner and the reason, for the audit log only; None when there was never such a key."""
+    row = await pool.fetchrow(WHY_UNUSABLE, key, now)
+    return None if row is None else (row["id"], row["user_id"], row["why"])
+
+
+IS_ADMIN = "SELECT is_admin AND disabled_at IS NULL FROM users WHERE id = $1"
+
+
+async def is_admin(pool: HotPool, user_id: str) -> bool:
+    """Whether a token of this user with the scope `admin` opens anything: asked each time, so that it ends at once."""
+    return bool(await pool.fetchval(IS_ADMIN, user_id))
 
 
 async def add_key(db: AsyncConnection, key: ApiKey, fingerprint: bytes) -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from app.cli import (
     api_key,
+    audit,
     client,
     config,
     connection,
@@ -18,6 +19,7 @@ from app.cli import (
     key,
     mail,
     migrate,
+    resource,
     serve,
     token,
     trace,
@@ -34,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for room in (user, api_key, client, connection, identity, key, mail):
+for room in (user, api_key, client, connection, identity, key, mail, resource, audit):
     app.add_typer(room.commands)
 app.command("up")(up.up)
 app.command("serve")(serve.serve)

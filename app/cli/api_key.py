@@ -9,8 +9,9 @@ import typer
 
 from app.api_keys import keys, store
 from app.cli.console import Json, Quiet, Refused, say, show
-from app.cli.operating import operate
+from app.cli.operating import operate, the_resources
 from app.protocol.errors import OAuthError
+from app.protocol.scope import ADMIN
 from app.users.store import by_email, everybody
 from app.world import World
 
@@ -29,7 +30,7 @@ def add(
     """Make a key and print it, this once."""
     try:
         life = keys.duration(expires) if expires else None
-        title, words = keys.checked_name(name), keys.checked_scope(scope.split())
+        title, words = keys.checked_name(name), keys.checked_scope(scope.split(), the_resources(), is_admin=True)
     except OAuthError as refusal:
         raise Refused(refusal.description, 2) from None
 
@@ -37,13 +38,13 @@ def add(
         now = world.now()
         async with world.db.begin() as db:
             owner = await by_email(db, user.strip().lower())
-            if owner is None:
+            if owner is None or (ADMIN in words and not owner.is_admin):
                 return None
             return await keys.create(db, owner.id, title, words, now + life if life else None, now)
 
     made = operate(work)
     if made is None:
-        raise Refused(f"{user} has no account")
+        raise Refused(f"{user} has no account" if ADMIN not in words else f"{user} is no admin")
     key, secret = made
     if quiet:
         print(secret)

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 Json = Annotated[bool, typer.Option("--json", help="For programs: JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Only the secret itself, for $(…).")]
@@ -40,7 +41,7 @@ def show(rows: Sequence[dict[str, Any]], *, as_json: bool, empty: str) -> None:
     else:
         table = Table(*plain[0], box=None, header_style="bold", pad_edge=False)
         for row in plain:
-            table.add_row(*("" if value is None else str(value) for value in row.values()))
+            table.add_row(*(Text("" if value is None else str(value)) for value in row.values()))  # names have brackets
         Console(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 200).print(table)
 
 

@@ -8,21 +8,11 @@ import typer
 
 from app.cli.console import Json, say, show
 from app.cli.operating import operate
-from app.tokens.keyring import KeyRing, SigningKey
+from app.tokens.keyring import SigningKey
 from app.tokens.rotate import rotate
 from app.world import World
 
 commands = typer.Typer(name="key", help="The keys that sign tokens.", no_args_is_help=True)
-
-
-def state(key: SigningKey, ring: KeyRing, world: World) -> str:
-    """Where a key is on its way: upcoming, signing, verifying, gone."""
-    now = world.now()
-    if key.signs_from > now:
-        return "upcoming"
-    if key.kid == ring.signer(now, key.algorithm).kid:
-        return "signing"
-    return "verifying" if key.verifies_until and key.verifies_until > now else "gone"
 
 
 @commands.command("list")
@@ -36,7 +26,7 @@ def list_keys(as_json: Json = False) -> None:
             {
                 "kid": key.kid,
                 "algorithm": key.algorithm,
-                "state": state(key, ring, world),
+                "state": ring.state(key, world.now()),
                 "created": key.created_at,
                 "signs from": key.signs_from,
                 "verifies until": key.verifies_until,

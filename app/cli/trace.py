@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -95,23 +97,38 @@ def _show_one(identifier: str, *, as_json: bool) -> None:
 
 def _follow(client: str, *, as_json: bool) -> None:
     async def work(world: World) -> None:
+        stop = _until_interrupted()
         kept = await store.since(world.pool, world.now() - GAP)
         shown = {step.id for step in kept}
         states = {attempt.id: verdict(attempt, world.now()).state for attempt in attempts(kept)}
         if not as_json:
             say("What clients do is shown here as it happens. Ctrl-C ends this.")
-        while True:
+        while not stop.is_set():
             now = world.now()
             found = {step.id: step for step in kept if step.at > now - 2 * GAP}
             found |= {step.id: step for step in await store.since(world.pool, now - LATE)}
             kept = sorted(found.values(), key=lambda step: (step.at, step.id))
             _tell_news(kept, shown, states, client, now, as_json=as_json)
-            await asyncio.sleep(POLL_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), POLL_SECONDS)
 
     try:
         operate(work)
     except KeyboardInterrupt:
         return
+
+
+def _until_interrupted() -> asyncio.Event:
+    """Set by the first Ctrl-C. Cancelling the task, as asyncio does by itself, is lost in Python 3.11 when it meets
+    `wait_for` at the moment that its result comes; a second Ctrl-C interrupts in any case."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def interrupted() -> None:
+        stop.set()
+        loop.remove_signal_handler(signal.SIGINT)
+
+    loop.add_signal_handler(signal.SIGINT, interrupted)
+    return stop
 
 
 def _tell_news(

@@ -111,7 +111,8 @@ def enable(email: Email) -> None:
     async def work(world: World) -> str | None:
         async with world.db.begin() as db:
             user_id = await store.set_disabled(db, address, None)
-            await audit.record(db, "user.enabled", world.now(), user_id=user_id)
+            if user_id is not None:
+                await audit.record(db, "user.enabled", world.now(), user_id=user_id)
             return user_id
 
     if operate(work) is None:

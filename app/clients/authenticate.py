@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import hmac
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import unquote_plus
 
 from starlette.requests import Request
 
+from app import asking, audit
 from app.clients import find
 from app.clients.assertion import JWT_BEARER, claimed_client_id, prove
 from app.http import client_address
@@ -51,13 +53,24 @@ async def authenticated_client(request: Request, params: Params, world: World) -
     note(client_name=client.client_name if client else None)
     if client is None:
         raise InvalidClient("this client is not registered here", tried_basic=credentials.basic)
+    try:
+        await _prove(client, credentials, world.settings.issuer + request.url.path, world, now)
+    except InvalidClient:
+        if world.traces.is_news(f"client refused {client.client_id} {address}", now):
+            await audit.add(world.pool, "client.refused", now, client_id=client.client_id, method=credentials.method)
+        raise
+    asking.acting(asking.CLIENT, client.client_id)
+    return client
+
+
+async def _prove(client: Client, credentials: Credentials, audience: str, world: World, now: datetime) -> None:
+    """Raises InvalidClient."""
     if client.token_endpoint_auth_method == "private_key_jwt":
         if credentials.assertion is None or credentials.secret is not None:
             raise InvalidClient("this client authenticates with a client_assertion")
-        await prove(client, credentials.assertion, world.settings.issuer + request.url.path, world, now)
+        await prove(client, credentials.assertion, audience, world, now)
     elif credentials.assertion is not None or not _proven(client, credentials):
         raise InvalidClient("client authentication failed", tried_basic=credentials.basic)
-    return client
 
 
 def names_a_client(request: Request, params: Params) -> bool:

@@ -9,10 +9,11 @@ import structlog
 
 from app.clients import store
 from app.clients.pinned import COPY_OF, pinned
+from app.language import N_
 from app.limits import Rate, hit
 from app.outside.fetch import Unfetchable
 from app.protocol import client_document as documents
-from app.protocol.errors import InvalidClientDocument, OAuthError
+from app.protocol.errors import ClientBlocked, InvalidClientDocument, OAuthError
 from app.protocol.types import Client
 from app.traces.recording import note
 from app.world import World
@@ -24,15 +25,15 @@ log = structlog.get_logger("gatehouse.clients")
 async def client(world: World, client_id: str, address: str, now: datetime, *, fresh: bool = True) -> Client | None:
     """The client, or None. For a document's client, `fresh` asks for the document anew when it is due; else the copy will do.
 
-    Raises InvalidClientDocument when a document cannot be had or is not valid, TooManyRequests.
+    Raises InvalidClientDocument when a document cannot be had or is not valid, ClientBlocked, TooManyRequests.
     """
     if not documents.is_url(client_id):
-        return await store.client(world.pool, client_id) if len(client_id) <= 200 else None
+        return _welcome(await store.client(world.pool, client_id)) if len(client_id) <= 200 else None
     fault = documents.fault(client_id) or _unwelcome(client_id, world)
     if fault:
         note(document="unwelcome", document_why=fault)
-        raise InvalidClientDocument(f"the client_id {fault}")
-    known = await store.client(world.pool, client_id)
+        raise InvalidClientDocument("the client_id {fault}", fault=fault)
+    known = _welcome(await store.client(world.pool, client_id))
     if known is not None and not (fresh and _is_due(known, now)):
         return known
     why = world.outside.faults.lately(client_id, now)
@@ -42,12 +43,19 @@ async def client(world: World, client_id: str, address: str, now: datetime, *, f
     return await _fetched(world, client_id, known, now)
 
 
+def _welcome(known: Client | None) -> Client | None:
+    if known is not None and known.blocked:
+        note(fault="blocked", client_name=known.client_name)
+        raise ClientBlocked("the operator of this server has blocked this app")
+    return known
+
+
 def _unwelcome(url: str, world: World) -> str | None:
     settings = world.settings
     if settings.client_documents == "off":
-        return "is a URL, and this server takes registered clients only"
+        return N_("is a URL, and this server takes registered clients only")
     if settings.client_documents == "listed" and documents.host_of(url) not in settings.client_document_hosts:
-        return "is on a host that this server's operator has not listed"
+        return N_("is on a host that this server's operator has not listed")
     return None
 
 
@@ -76,12 +84,16 @@ async def _fetched(world: World, url: str, known: Client | None, now: datetime) 
         copy = pinned(url) if world.settings.pinned_documents else None
         if copy is None:
             note(document="unread", document_why=why)
-            raise InvalidClientDocument(f"the app's document at {url} could not be read: {why}") from fault
+            raise InvalidClientDocument(
+                "the app's document at {url} could not be read: {why}", url=url, why=why
+            ) from fault
         note(document="shipped copy", document_why=why, document_as_of=copy.as_of)
         metadata, kept = documents.checked_document(copy.document, url) | {COPY_OF: copy.as_of}, documents.LEAST
     except OAuthError as fault:  # never kept: a document that is put right helps at once
         note(document="invalid", document_why=fault.description)
-        raise InvalidClientDocument(f"the app's document at {url} is not valid: {fault.description}") from fault
+        raise InvalidClientDocument(
+            "the app's document at {url} is not valid: {fault}", url=url, fault=fault
+        ) from fault
     return await _kept(world, url, metadata, known, now, now + kept)
 
 

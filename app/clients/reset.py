@@ -36,10 +36,17 @@ def reset(redirects: Iterable[str], registered_name: str | None, user_agent: str
     return Reset(entry["client"], _filled(entry["steps"], mcp_url))
 
 
-def known(mcp_url: str) -> list[Reset]:
+def known(mcp_url: str, language: str = "en") -> list[Reset]:
     """Every app whose steps are written down, by name."""
     found = [Reset(entry["client"], _filled(entry["steps"], mcp_url)) for entry in _said()["clients"]]
-    return sorted(found, key=lambda one: str(one.client).lower())
+    told = [Reset(one.client, steps_in(language, one, mcp_url)) for one in found]
+    return sorted(told, key=lambda one: str(one.client).lower())
+
+
+def steps_in(language: str, advice: Reset, mcp_url: str) -> tuple[str, ...]:
+    """The same steps in the language of the page; the trace, which the operator reads, has the English ones."""
+    translated = _translated(language).get(advice.client or "otherwise")
+    return _filled(translated, mcp_url) if translated else advice.steps
 
 
 def _first(kind: str, values: list[str]) -> dict[str, Any] | None:
@@ -67,3 +74,11 @@ def _filled(steps: list[str], mcp_url: str) -> tuple[str, ...]:
 def _said() -> dict[str, Any]:
     said: dict[str, Any] = json.loads(RESET_STEPS.read_text())
     return said
+
+
+@cache
+def _translated(language: str) -> dict[str, list[str]]:
+    """By the app's name in `reset_steps.json`; nothing for English."""
+    path = RESET_STEPS.with_name(f"reset_steps.{language}.json")
+    translated: dict[str, list[str]] = json.loads(path.read_text()) if path.is_file() else {}
+    return translated

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app import audit
 from app.db.engine import HotPool
 from app.db.tables import clients, users
 from app.protocol.types import Client
@@ -17,6 +18,7 @@ from app.protocol.types import Client
 COPIED = ("client_name", "redirect_uris", "grant_types", "token_endpoint_auth_method")  # from the metadata
 COLUMNS = """client_id, client_name, redirect_uris, grant_types, token_endpoint_auth_method, secret_fingerprint, scope,
   kind, fresh_until, introspects, (SELECT u.id FROM users u WHERE u.id = owner_id AND u.disabled_at IS NULL) AS owner_id,
+  blocked_at IS NOT NULL AS blocked, access_lifetime, refresh_idle, refresh_absolute,
   metadata @> '{"require_pushed_authorization_requests": true}' AS requires_pushed,
   metadata @> '{"dpop_bound_access_tokens": true}' AS dpop_bound, metadata->>'gatehouse_copy_of' AS copy_of,
   CASE WHEN token_endpoint_auth_method = 'private_key_jwt'
@@ -46,12 +48,23 @@ def _client(row: Any) -> Client:
         dpop_bound=row["dpop_bound"],
         owner_id=row["owner_id"],
         introspects=row["introspects"],
+        blocked=row["blocked"],
+        access_lifetime=row["access_lifetime"],
+        refresh_idle=row["refresh_idle"],
+        refresh_absolute=row["refresh_absolute"],
     )
 
 
+_kept = audit.noted(
+    "client.document_read",
+    "$8, NULL, client_id, jsonb_build_object('name', client_name, 'new', is_new)",
+    "kept WHERE changed_at = $8",
+    10,
+)
 # What a consent was given to is the name, the redirects, the method and the keys: when one of them changes, the clock of
 # `changed_at` starts anew and older consents no longer count (CIMD draft §6.3). A removed client stays removed.
 KEEP_DOCUMENT = f"""
+WITH kept AS (
 INSERT INTO clients AS c (client_id, kind, client_name, redirect_uris, grant_types, token_endpoint_auth_method, scope,
                           metadata, created_at, changed_at, fresh_until)
 VALUES ($1, 'document', $2, $3, $4, $5, $6, $7, $8, $8, $9)
@@ -65,7 +78,9 @@ ON CONFLICT (client_id) DO UPDATE SET
                       excluded.metadata->'jwks', excluded.metadata->'jwks_uri')
     THEN excluded.changed_at ELSE c.changed_at END
 WHERE c.revoked_at IS NULL
-RETURNING {COLUMNS}
+RETURNING {COLUMNS}, changed_at, xmax = 0 AS is_new
+), noted AS ({_kept})
+SELECT * FROM kept
 """
 
 
@@ -84,6 +99,7 @@ async def keep_document(
         json.dumps(metadata),
         now,
         fresh_until,
+        *audit.who(),
     )
     return None if row is None else _client(row)
 

@@ -9,18 +9,22 @@ from typing import Any
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app import audit
 from app.db.engine import HotPool
 from app.db.tables import codes, connections
 from app.protocol.scope import IDENTITY
 from app.protocol.types import Authorization, Person, SignIn
 
+_opened = audit.noted(
+    "token.issued", f"$6, user_id, client_id, {audit.grant('authorization_code', '$5::text')}", "spent", 11
+)
 # Everything is checked in the WHERE, so a refusal leaves the code as it was; of many at once, one finds it unconsumed.
-REDEEM_CODE = """
+REDEEM_CODE = f"""
 WITH spent AS (
   UPDATE codes c SET consumed_at = $6, connection_id = $5
   FROM users u
   WHERE c.fingerprint = $1 AND c.client_id = $2 AND c.code_challenge = $3 AND ($4::text IS NULL OR c.redirect_uri = $4)
-    AND (c.dpop_jkt IS NULL OR c.dpop_jkt = $8)
+    AND (c.dpop_jkt IS NULL OR c.dpop_jkt = $8) AND ($10::text IS NULL OR c.resource = $10)
     AND c.consumed_at IS NULL AND c.expires_at > $6 AND u.id = c.user_id AND u.disabled_at IS NULL
   RETURNING c.user_id, c.client_id, c.redirect_host, c.resource, c.scope, c.nonce, c.authenticated_at, u.email, u.name,
     u.email_verified_at IS NOT NULL AS email_verified
@@ -28,7 +32,7 @@ WITH spent AS (
   INSERT INTO connections (id, user_id, client_id, redirect_host, resource, scope, refresh_counter,
                            created_at, refreshed_at, last_used_at, expires_at, authenticated_at, dpop_jkt)
   SELECT $5, user_id, client_id, redirect_host, resource, scope, 0, $6, $6, $6, $7, authenticated_at, $9::text FROM spent
-)
+), noted AS ({_opened})
 SELECT user_id, client_id, resource, scope, nonce, authenticated_at, email, name, email_verified FROM spent
 """
 
@@ -44,12 +48,14 @@ async def redeem_code(
     expires_at: datetime,
     jkt: str | None,
     bound_to: str | None,
+    audience: str | None,
 ) -> Authorization | None:
     """Consumes the code and opens the connection it stands for, at once or not at all. None: see `replayed`.
 
-    `jkt` is the key that is presented, `bound_to` the one that every refresh is to present.
+    `jkt` is the key that is presented, `bound_to` the one that every refresh is to present;
+    `audience` the resource that the request insists on (RFC 8707 §2.2).
     """
-    values = (code_challenge, redirect_uri, connection_id, now, expires_at, jkt, bound_to)
+    values = (code_challenge, redirect_uri, connection_id, now, expires_at, jkt, bound_to, audience, *audit.who())
     row = await pool.fetchrow(REDEEM_CODE, key, client_id, *values)
     return None if row is None else authorization_of(row, connection_id, 0, "authorization_code")
 
@@ -68,15 +74,22 @@ async def replayed(db: AsyncConnection, key: bytes, client_id: str, code_challen
     return (await db.execute(found)).scalar()
 
 
+OTHER_RESOURCE = "the code is for another resource"
 WHY_NOT_REDEEMED = """
-SELECT client_id, redirect_uri, code_challenge, expires_at, consumed_at FROM codes WHERE fingerprint = $1
+SELECT client_id, redirect_uri, code_challenge, resource, expires_at, consumed_at FROM codes WHERE fingerprint = $1
 """
 
 
 async def why_not_redeemed(
-    pool: HotPool, key: bytes, client_id: str, code_challenge: str, redirect_uri: str | None, now: datetime
+    pool: HotPool,
+    key: bytes,
+    client_id: str,
+    code_challenge: str,
+    redirect_uri: str | None,
+    audience: str | None,
+    now: datetime,
 ) -> list[str]:
-    """For the operator's trace only: whoever presents a code is not told what is wrong with it."""
+    """For the operator's trace: whoever presents a code is not told what is wrong with it, but for OTHER_RESOURCE alone."""
     row = await pool.fetchrow(WHY_NOT_REDEEMED, key)
     if row is None:
         return ["the code is unknown"]
@@ -86,13 +99,23 @@ async def why_not_redeemed(
         "the code was given to another client": row["client_id"] != client_id,
         "the code_verifier does not fit": row["code_challenge"] != code_challenge,
         "the redirect_uri is not that of the authorization request": redirect_uri not in (None, row["redirect_uri"]),
+        OTHER_RESOURCE: audience not in (None, row["resource"]),
     }
     return [reason for reason, holds in reasons.items() if holds] or ["the user was disabled"]
 
 
+# Every statement within REFRESH sees the row as it was: so the log has the first refresh of a day, in UTC, and no client can
+# fill it by refreshing on and on.
+_moved_on = audit.noted(
+    "token.issued",
+    f"$4, user_id, client_id, {audit.grant('refresh_token', '$1::text')}",
+    f"moved WHERE {audit.another_day('(SELECT refreshed_at FROM connections WHERE id = $1)', '$4')}",
+    10,
+)
 # Counter n in hand: n is the present token and becomes n + 1; or n is the one before it, its successor has not been used
 # and the grace is not over, and the same successor is given again (parallel processes, lost answers). Else no row.
-REFRESH = """
+REFRESH = f"""
+WITH moved AS (
 UPDATE connections c SET
   refresh_counter = $2 + 1,
   refreshed_at = CASE WHEN c.refresh_counter = $2 THEN $4 ELSE c.refreshed_at END,
@@ -101,9 +124,11 @@ FROM users u
 WHERE c.id = $1 AND c.client_id = $3 AND c.revoked_at IS NULL AND u.id = c.user_id AND u.disabled_at IS NULL
   AND (c.refresh_counter = $2 OR (c.refresh_counter = $2 + 1 AND c.refreshed_at > $5))
   AND c.expires_at > $4 AND c.refreshed_at > $6 AND c.scope @> $7::text[]
-  AND (c.dpop_jkt IS NULL OR c.dpop_jkt = $8)
+  AND (c.dpop_jkt IS NULL OR c.dpop_jkt = $8) AND ($9::text IS NULL OR c.resource = $9)
 RETURNING c.user_id, c.client_id, c.resource, c.scope, c.refresh_counter, c.authenticated_at, u.email, u.name,
   u.email_verified_at IS NOT NULL AS email_verified
+), noted AS ({_moved_on})
+SELECT * FROM moved
 """
 
 
@@ -114,6 +139,7 @@ async def refresh(
     client_id: str,
     scope: tuple[str, ...],
     jkt: str | None,
+    audience: str | None,
     now: datetime,
     *,
     grace: timedelta,
@@ -124,7 +150,8 @@ async def refresh(
     Of `openid`, `profile` and `email` what was not given is left out: clients repeat here what they asked for first.
     """
     tools = [word for word in scope if word not in IDENTITY]
-    row = await pool.fetchrow(REFRESH, connection_id, counter, client_id, now, now - grace, now - idle, tools, jkt)
+    values = (now, now - grace, now - idle, tools, jkt, audience, *audit.who())
+    row = await pool.fetchrow(REFRESH, connection_id, counter, client_id, *values)
     if row is None:
         return None
     return authorization_of(row, connection_id, row["refresh_counter"], "refresh_token", scope)
@@ -168,14 +195,16 @@ async def refreshable(
     return Refreshable(row["user_id"], row["email"], tuple(row["scope"]), row["refreshed_at"], row["ends_at"])
 
 
-async def live_scope(db: AsyncConnection, connection_id: str, counter: int, client_id: str) -> frozenset[str] | None:
-    """What the user allowed, if this token could be refreshed at all."""
+async def held(
+    db: AsyncConnection, connection_id: str, counter: int, client_id: str
+) -> tuple[frozenset[str], str] | None:
+    """What the user allowed and at which resource, if this token could be refreshed at all."""
     c = connections.c
-    found = select(c.scope).where(
+    found = select(c.scope, c.resource).where(
         c.id == connection_id, c.client_id == client_id, c.refresh_counter == counter, c.revoked_at.is_(None)
     )
-    held = (await db.execute(found)).scalar()
-    return None if held is None else frozenset(held)
+    row = (await db.execute(found)).one_or_none()
+    return None if row is None else (frozenset(row.scope), row.resource)
 
 
 async def belongs_to(db: AsyncConnection, connection_id: str, client_id: str) -> bool:

@@ -55,7 +55,13 @@ users = Table(
     moment("disabled_at", nullable=True),
     Column("language", Text),  # as `lang` says it; absent: what the browser asks for
     moment("email_verified_at", nullable=True),  # when a link that went there by mail was used
+    Index("ix_users_created_at_id", "created_at", "id"),
+    Index("ix_users_email_prefix", "email", postgresql_ops={"email": "text_pattern_ops"}),
 )
+PREFIX = {"lowered": "text_pattern_ops"}
+Index("ix_users_name_prefix", func.lower(users.c.name).label("lowered"), postgresql_ops=PREFIX)
+Index("ix_users_admins", users.c.created_at, users.c.id, postgresql_where=users.c.is_admin)
+Index("ix_users_disabled", users.c.created_at, users.c.id, postgresql_where=users.c.disabled_at.is_not(None))
 
 passwords = Table(
     "passwords",
@@ -191,7 +197,9 @@ clients = Table(
     Column("metadata", JSONB, nullable=False),  # as registered, to be echoed
     moment("changed_at", nullable=True),  # of a document's client: what a consent was given to, as it is since then
     moment("fresh_until", nullable=True),  # of a document's client: when the document is due to be fetched again
-    Column("owner_id", Text, ForeignKey("users.id", ondelete="CASCADE")),  # in whose name client_credentials act
+    Column(
+        "owner_id", Text, ForeignKey("users.id", ondelete="CASCADE"), index=True
+    ),  # in whose name client_credentials act
     Column("registration_key", LargeBinary),  # public clients only: identical registrations are one client
     Column(
         "management_fingerprint", LargeBinary
@@ -200,7 +208,16 @@ clients = Table(
     moment("created_at"),
     moment("last_used_at", nullable=True),
     moment("revoked_at", nullable=True),
+    moment("blocked_at", nullable=True),  # by an admin, who may let it in again
+    Column("access_lifetime", Integer),  # seconds, as the next two; absent: as the settings say
+    Column("refresh_idle", Integer),
+    Column("refresh_absolute", Integer),
+    Index("ix_clients_created_at_client_id", "created_at", "client_id"),
+    Index("ix_clients_kind_created_at_client_id", "kind", "created_at", "client_id"),
+    Index("ix_clients_blocked", "created_at", "client_id", postgresql_where=text("blocked_at IS NOT NULL")),
+    Index("ix_clients_client_id_prefix", "client_id", postgresql_ops={"client_id": "text_pattern_ops"}),
 )
+Index("ix_clients_name_prefix", func.lower(clients.c.client_name).label("lowered"), postgresql_ops=PREFIX)
 Index(
     "uq_clients_registration_key",
     clients.c.registration_key,
@@ -273,7 +290,7 @@ connections = Table(
     metadata,
     Column("id", Text, primary_key=True),
     owner(),
-    Column("client_id", Text, ForeignKey("clients.client_id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("client_id", Text, ForeignKey("clients.client_id", ondelete="CASCADE"), nullable=False),
     Column("redirect_host", Text, nullable=False),
     Column("resource", Text, nullable=False),
     Column("scope", ARRAY(Text), nullable=False),
@@ -289,6 +306,8 @@ connections = Table(
         "dpop_jkt", Text
     ),  # the key that must come with every refresh, of a public client's connection (RFC 9449 §5)
     Index("ix_connections_user_id_created_at_id", "user_id", "created_at", "id"),
+    Index("ix_connections_client_id_created_at_id", "client_id", "created_at", "id"),
+    Index("ix_connections_created_at_id", "created_at", "id"),
     postgresql_with={"fillfactor": "80"},  # room for the refresh to stay on its page
 )
 
@@ -306,6 +325,7 @@ api_keys = Table(
     moment("revoked_at", nullable=True),
     moment("rotated_at", nullable=True),  # another key has taken its place; it may live on for a while
     Index("ix_api_keys_user_id_created_at_id", "user_id", "created_at", "id"),
+    Index("ix_api_keys_created_at_id", "created_at", "id", postgresql_where=text("revoked_at IS NULL")),
 )
 
 # Signing and revocation ------------------------------------------------------------------------------------------------
@@ -335,6 +355,7 @@ revocations = Table(
 
 # Records and counters ---------------------------------------------------------------------------------------------------
 
+# It only grows: a trigger of migration 0012 refuses the rest.
 audit_events = Table(
     "audit_events",
     metadata,
@@ -344,8 +365,12 @@ audit_events = Table(
     Column("user_id", Text),
     Column("client_id", Text),
     Column("address", Text),
+    Column("actor", Text),  # who did it: user, client, operator, system, nobody (app/asking.py)
+    Column("actor_id", Text),
+    Column("request_id", Text),
     Column("detail", JSONB, nullable=False),
     Index("ix_audit_events_user_id_id", "user_id", "id"),
+    Index("ix_audit_events_client_id_id", "client_id", "id"),
 )
 
 # How often each declared tool was called (app/tally.py), by UTC day; `client_id` is an app's or an API key's. Only `calls`
@@ -360,6 +385,14 @@ tool_calls = Table(
     Column("calls", BigInteger, nullable=False),
     postgresql_with={"fillfactor": "80"},
 )
+Index("ix_audit_events_at", audit_events.c.at, postgresql_using="brin")
+Index(  # of tokens there are so many that the newest are found without it, and a code exchange need not pay for it
+    "ix_audit_events_event_id",
+    audit_events.c.event,
+    audit_events.c.id,
+    postgresql_where=audit_events.c.event != "token.issued",
+)
+Index("ix_audit_events_by_user", audit_events.c.actor_id, audit_events.c.id, postgresql_where=text("actor = 'user'"))
 
 # What may be used once: the `jti` of an assertion or proof, as long as it would be accepted (RFC 7523 §3, RFC 9449 §11.1).
 used_once = Table(
@@ -385,7 +418,7 @@ trace_steps = Table(
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("at", DateTime(timezone=True), nullable=False, index=True),
-    Column("request_id", Text, nullable=False),
+    Column("request_id", Text, nullable=False, index=True),
     Column("what", Text, nullable=False),
     Column("method", Text, nullable=False),
     Column("path", Text, nullable=False),

@@ -8,10 +8,23 @@ from typing import NamedTuple
 from starlette.types import Scope
 
 Header = tuple[bytes, bytes]
+# Credentials; what is said of the body as it came; and the codings of answers, which the guard may have to read.
 STOPPED = frozenset(
-    {b"authorization", b"dpop", b"cookie", b"content-length", b"transfer-encoding", b"mcp-protocol-version"}
+    {
+        b"authorization",
+        b"proxy-authorization",
+        b"dpop",
+        b"cookie",
+        b"content-length",
+        b"transfer-encoding",
+        b"content-encoding",
+        b"content-type",
+        b"accept-encoding",
+        b"mcp-protocol-version",
+    }
 )
-WANTED = STOPPED | {b"host", b"origin"}
+WANTED = STOPPED | {b"host", b"origin", b"mcp-method", b"mcp-name"}
+JSON = b"application/json"
 BLANKS = frozenset({b" ", b"\t"})
 
 
@@ -21,9 +34,16 @@ class Sorted(NamedTuple):
     wanted: defaultdict[bytes, list[bytes]]
     inner: list[Header]
 
-    def passed_on(self, length: int) -> list[Header]:
-        """With the length of what is passed on, and the protocol version once: real clients send `2025-11-25, 2025-11-25`."""
-        first = [(b"content-length", b"%d" % length)]  # in front: what is asked for most is found soonest
+    def passed_on(self, length: int | None) -> list[Header]:
+        """With the length of what is passed on, if anything is, its type without a charset in which it could be read otherwise,
+        and the protocol version once: real clients send `2025-11-25, 2025-11-25`."""
+        first: list[Header] = []
+        if length is not None:
+            first.append((b"content-length", b"%d" % length))  # in front: what is asked for most is found soonest
+            kinds = self.wanted.get(b"content-type")
+            if kinds:
+                kind = kinds[0] if kinds[0] == JSON else kinds[0].split(b";")[0].strip().lower()
+                first.append((b"content-type", kind))
         versions = self.wanted.get(b"mcp-protocol-version")
         if versions:
             version = versions[0]

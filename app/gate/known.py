@@ -14,6 +14,7 @@ from starlette.types import Scope
 from app.api_keys.callers import Callers
 from app.protocol.errors import NoToken
 from app.protocol.types import Principal
+from app.resources.model import Resource
 from app.world import World
 
 REMEMBERED = 10_000  # tokens; some 10 MB
@@ -32,11 +33,12 @@ class Known:
 
 
 class Acquaintances:
-    """Once per process. Kept by a digest of the Authorization header, so that no token lies in memory."""
+    """Once per resource and process. Kept by a digest of the Authorization header, so that no token lies in memory."""
 
-    def __init__(self, world: World, callers: Callers) -> None:
+    def __init__(self, world: World, callers: Callers, resource: Resource) -> None:
         self._world = world
         self._callers = callers
+        self._resource = resource
         self._revocations = world.live.revocations
         self._staleness = world.settings.revocation_staleness
         self._met: dict[bytes, Known] = {}
@@ -45,13 +47,13 @@ class Acquaintances:
         """Who sends this request. `wanted` are its headers. Raises what `Callers.principal` raises."""
         credentials = wanted.get(b"authorization", [])
         if len(credentials) != 1:
-            await self._callers.recognised(credentials, now)
+            await self._callers.recognised(credentials, self._resource, now)
             raise NoToken("a bearer token is needed here")
         digest, moment = blake2b(credentials[0], digest_size=32).digest(), now.timestamp()
         known = self._met.get(digest)
         if known is None or not self._revocations.clear(known.principal, moment, self._staleness):
             self._met.pop(digest, None)
-            known = self._introduced(await self._callers.recognised(credentials, now))
+            known = self._introduced(await self._callers.recognised(credentials, self._resource, now))
             while len(self._met) >= REMEMBERED:
                 del self._met[next(iter(self._met))]  # the one that has been here longest
             self._met[digest] = known
@@ -71,7 +73,7 @@ class Acquaintances:
             client_id=principal.client_id,
             scopes=sorted(principal.scope),
             expires_at=principal.expires_at,
-            resource=self._world.settings.resource,
+            resource=self._resource.audience,
             subject=principal.subject,
             claims={"iss": self._world.settings.issuer, "via": principal.via},
         )

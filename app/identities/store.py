@@ -10,6 +10,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app import audit
 from app.db.engine import HotPool
 from app.db.tables import identities, users
 
@@ -28,15 +29,17 @@ WHERE i.issuer = $1 AND i.subject = $2
 """
 # Found by e-mail once, and by issuer and subject ever after: an address may be given to somebody else one day, and that
 # one has another subject. Hence the account of an address that a subject of this issuer has already is left alone, too.
-BIND = """
+_bound = audit.noted(
+    "identity.bound", "$4, user_id, $5, jsonb_build_object('issuer', $1::text, 'subject', $2::text)", "bound", 6
+)
+BIND = f"""
 WITH bound AS (
   INSERT INTO identities (issuer, subject, user_id, created_at)
   SELECT $1, $2, u.id, $4 FROM users u WHERE u.email = $3 AND u.disabled_at IS NULL
   ON CONFLICT DO NOTHING
   RETURNING user_id
 )
-INSERT INTO audit_events (at, event, user_id, client_id, detail)
-SELECT $4, 'identity.bound', user_id, $5, jsonb_build_object('issuer', $1, 'subject', $2) FROM bound
+{_bound}
 """
 
 
@@ -48,7 +51,7 @@ async def known(pool: HotPool, issuer: str, subject: str) -> Known | None:
 async def bind(pool: HotPool, issuer: str, subject: str, email: str, client_id: str, now: datetime) -> Known | None:
     """The account of this address from now on means this subject; None when there is no such account, when it is disabled,
     or when it has another subject of this issuer. Whoever comes second, of several at once, is told what the first did."""
-    await pool.execute(BIND, issuer, subject, email, now, client_id)
+    await pool.execute(BIND, issuer, subject, email, now, client_id, *audit.who())
     return await known(pool, issuer, subject)
 
 

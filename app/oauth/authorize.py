@@ -11,13 +11,14 @@ from app import sessions
 from app.clients import find
 from app.flow import opened, pulled, sealed, step
 from app.http import client_address, form, see_other
+from app.language import _
 from app.oauth import noted, store
 from app.oauth.unknown_client import unknown_client
 from app.oauth.validate import validate
-from app.pages import error_page
+from app.pages import error_page, said
 from app.protocol import redirect_uri as uris
 from app.protocol.errors import InvalidRequest, OAuthError
-from app.protocol.next_step import AskConsent, Login, Refuse, next_step
+from app.protocol.next_step import AskConsent, Login, Refuse, next_step, within_reach
 from app.protocol.params import Params, parse
 from app.protocol.pending import REQUEST_URI, Pending
 from app.protocol.types import Client, Viewer
@@ -42,7 +43,7 @@ async def authorize(request: Request, world: World) -> Response:
     try:
         if client.requires_pushed:
             raise InvalidRequest("this app registered to push its requests first")
-        pending = validate(params, client, redirect_uri, world.settings, now)
+        pending = validate(params, client, redirect_uri, world.resources, now)
     except OAuthError as refusal:
         return await _refused(request, world, refusal, redirect_uri, _state(params))
     return await _proceed(request, world, pending, now)
@@ -96,6 +97,7 @@ def identified(params: Params, client: Client) -> str:
 
 async def _proceed(request: Request, world: World, pending: Pending, now: datetime) -> Response:
     viewer = await sessions.viewer(request, world, now)
+    pending = within_reach(pending, viewer)
     consent = await store.consent(world.pool, viewer.user_id, pending) if viewer else None
     match next_step(pending, viewer, consent, now):
         case Login():
@@ -138,10 +140,10 @@ async def _refused(
     if uris.is_local(redirect_uri) or await sessions.viewer(request, world, world.now()):
         return response
     return error_page(
-        f"The app's request has a fault: {description} ({error}).",
-        next_step="This is for the developer of the app to mend.",
+        _("The app's request has a fault: {description} ({error}).").format(description=said(refusal), error=error),
+        next_step=_("This is for the developer of the app to mend."),
         link=response.headers["Location"],
-        link_text=f"Return to {uris.shown_host(redirect_uri)}",
+        link_text=_("Return to {app}").format(app=uris.shown_host(redirect_uri)),
     )
 
 

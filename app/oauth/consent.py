@@ -12,16 +12,17 @@ from app import audit, sessions
 from app.clients import store as clients
 from app.flow import opened, sealed, step
 from app.http import form, see_other
+from app.language import _
 from app.oauth import store
 from app.oauth.authorize import answer
 from app.pages import render
 from app.protocol import redirect_uri as uris
 from app.protocol.client_document import host_of
 from app.protocol.errors import AccessDenied, InvalidRequest
-from app.protocol.next_step import AskConsent, next_step
+from app.protocol.next_step import AskConsent, next_step, within_reach
 from app.protocol.params import parse
 from app.protocol.pending import Pending
-from app.protocol.scope import KNOWN, SCOPES
+from app.protocol.scope import IDENTITY
 from app.protocol.types import Viewer
 from app.traces.recording import note
 from app.world import World
@@ -33,13 +34,18 @@ async def show_consent(request: Request, world: World) -> Response:
     req = parse(request.scope["query_string"]).get("req")
     pending = opened(req, world, now)
     viewer = await sessions.viewer(request, world, now)
+    pending = within_reach(pending, viewer)
     consent = await store.consent(world.pool, viewer.user_id, pending) if viewer else None
     secret = sessions.cookie(request, world)
     if viewer is None or secret is None or not isinstance(next_step(pending, viewer, consent, now), AskConsent):
         return see_other(step("/authorize/continue", req or ""))
     client = await clients.client(world.pool, pending.client_id)
-    if client is None:
-        raise InvalidRequest("this app was removed")
+    if client is None or client.blocked:
+        raise InvalidRequest("this app was removed" if client is None else "this app was blocked")
+    resource = world.resources.at(pending.resource)
+    if resource is None:
+        raise InvalidRequest("what this app asks for is not served here any more")
+    scopes = {**IDENTITY, **resource.scopes}
     return render(
         "consent.html",
         csrf=sessions.form_token(secret, world),
@@ -48,8 +54,9 @@ async def show_consent(request: Request, world: World) -> Response:
         client_host=host_of(client.client_id) if client.kind == "document" else None,
         redirect_host=_place(pending.redirect_uri),
         redirect_is_local=uris.is_local(pending.redirect_uri),
-        scopes=[KNOWN[name] for name in pending.scope],
-        resource=pending.resource if SCOPES.keys() & set(pending.scope) else None,
+        scopes=[scopes[name] for name in pending.scope if name in scopes],
+        resource=pending.resource if resource.scopes.keys() & set(pending.scope) else None,
+        title=resource.title if len(world.resources) > 1 else None,
         account=viewer.email,
         already=sorted(consent.scope) if consent else [],
     )
@@ -64,6 +71,7 @@ async def decide(request: Request, world: World) -> Response:
     viewer = await sessions.viewer(request, world, now)
     if viewer is None:
         return see_other(step("/authorize/continue", sealed(pending, world)))
+    pending = within_reach(pending, viewer)
     decision = fields.required("decision")
     note(decision=decision[:20])
     if decision not in ("allow", "deny"):
@@ -102,4 +110,4 @@ def _place(redirect_uri: str) -> str:
     """Where the answer goes, as a person would say it."""
     if urlsplit(redirect_uri).scheme in ("http", "https"):
         return uris.shown_host(redirect_uri)
-    return f"{uris.shown_host(redirect_uri)} (an app on this computer)"
+    return _("{place} (an app on this computer)").format(place=uris.shown_host(redirect_uri))

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.clients import lifetimes
 from app.clients.authenticate import authenticated_client
 from app.connections.store import refreshable
 from app.http import form, no_store
@@ -25,7 +26,7 @@ async def introspect(request: Request, world: World) -> Response:
 
     * only a client that proves itself may ask; a public one (`none`) is refused with 401 `invalid_client` (§2.1);
     * a client learns about its own tokens;
-    * an API that the operator marked (`gatehouse client add --introspect`) learns about every access token for the
+    * an API that the operator marked (`gatehouse client add --introspect`) learns about every access token for a
       resource of this server, whoever's it is, since callers bring it those. It learns of no refresh token: nobody
       may bring it one.
 
@@ -46,9 +47,9 @@ async def introspect(request: Request, world: World) -> Response:
 
 
 async def _access_token(world: World, client: Client, token: str, now: datetime) -> dict[str, Any]:
-    issuer, resource = world.settings.issuer, world.settings.resource
+    issuer = world.settings.issuer
     try:
-        principal = await world.live.verified(token, issuer, resource, now)
+        principal = await world.live.verified(token, issuer, world.resources.audiences, now)
     except InvalidToken:
         return INACTIVE
     if not client.introspects and principal.client_id != client.client_id:
@@ -66,7 +67,7 @@ async def _access_token(world: World, client: Client, token: str, now: datetime)
         "exp": principal.expires_at,
         "iat": principal.issued_at,
         "sub": principal.subject,
-        "aud": resource,
+        "aud": principal.resource,
         "iss": issuer,
         "jti": principal.token_id,
     }
@@ -82,7 +83,7 @@ async def _refresh_token(world: World, client: Client, token: RefreshToken, now:
         client.client_id,
         now,
         grace=timedelta(seconds=settings.refresh_grace),
-        idle=timedelta(seconds=settings.refresh_idle),
+        idle=lifetimes.idle(client, settings),
     )
     if found is None:
         return INACTIVE

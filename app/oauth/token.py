@@ -8,7 +8,9 @@ from datetime import datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import dpop
+from app import asking, audit, dpop
+from app.api_keys.refused import refused
+from app.clients import lifetimes
 from app.clients.authenticate import authenticated_client
 from app.http import client_address, form, no_store
 from app.limits import BAD_KEY, hit
@@ -22,6 +24,9 @@ from app.traces.recording import note
 from app.world import World
 
 ONCE = frozenset({"authorization_code", DEVICE_CODE})  # grants that a person stands behind each time
+
+RECORDED = frozenset({"authorization_code", "refresh_token", "device_code"})  # by the statement that redeems them
+ROUTINE = frozenset({"api_key", "client_credentials"})
 
 
 async def token(request: Request, world: World) -> Response:
@@ -45,21 +50,37 @@ async def token(request: Request, world: World) -> Response:
         authorization = replace(await redeem(world, client, params, jkt, now), jkt=jkt)
     except UnknownApiKey:
         await hit(world.pool, BAD_KEY, client_address(request, world.settings.trusted_proxies), now)
+        await refused(world, params.get("subject_token") or "", now, guess=True)
         raise
+    await _record(world, authorization, now)
     if client is not SCRIPT:
         world.last_used.saw("clients", client.client_id, now)
     _note(world, authorization, grant_type, now)
-    return _answer(world, authorization, now)
+    return _answer(world, authorization, lifetimes.access(client, world.settings), now)
 
 
-def _answer(world: World, authorization: Authorization, now: datetime) -> Response:
+def _answer(world: World, authorization: Authorization, lifetime: int, now: datetime) -> Response:
+    """`lifetime` in seconds."""
     settings = world.settings
-    lifetime = settings.access_token_lifetime
     answer = issue(authorization, world.live.ring, world.secrets, settings.issuer, now=now, lifetime=lifetime)
     response = no_store(answer)
     if authorization.jkt is not None and settings.dpop_nonces:  # the next one is known unasked (RFC 9449 §8.2)
         response.headers["DPoP-Nonce"] = dpop.nonce(world, now)
     return response
+
+
+async def _record(world: World, authorization: Authorization, now: datetime) -> None:
+    """In the audit log, for the grants that write nothing else, or not in one statement with it. That a program gets
+    its next token is routine: it is recorded once in six hours and process, so that none can fill the log."""
+    via, user_id, client_id = authorization.via, authorization.subject, authorization.client_id
+    if via in RECORDED:
+        return
+    if via == "api_key":  # a script, which is no client, acts in its user's name
+        asking.acting(asking.USER, user_id)
+    if via in ROUTINE and not world.traces.is_news(f"issued {via} {client_id}", now):
+        return
+    scope = " ".join(authorization.scope)
+    await audit.add(world.pool, "token.issued", now, user_id=user_id, client_id=client_id, grant=via, scope=scope)
 
 
 def _note(world: World, authorization: Authorization, grant_type: str, now: datetime) -> None:

@@ -8,9 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.clients import reset, store
+from app.language import spoken
 from app.pages import render
 from app.protocol.errors import InvalidRequest
 from app.traces.recording import note
+from app.when import day
 from app.world import World
 
 NOT_HERE = InvalidRequest("this app is not registered here, or was removed")
@@ -28,7 +30,7 @@ async def unknown_client(request: Request, world: World, client_id: str, redirec
             removed = await store.removed(db, client_id)
     name = removed.client_name if removed else None
     asked = [*redirect_uris, *(removed.redirect_uris if removed else ())]
-    mcp_url = world.settings.resource
+    mcp_url = world.resources.default.audience
     advice = reset.reset(asked, name, request.headers.get("user-agent", ""), mcp_url)
     note(
         error=NOT_HERE.error,
@@ -42,9 +44,9 @@ async def unknown_client(request: Request, world: World, client_id: str, redirec
         "unknown_client.html",
         status=NOT_HERE.status,
         client=advice.client,
-        steps=advice.steps,
+        steps=reset.steps_in(spoken.get(), advice, mcp_url),
         has_name=any("NAME" in step for step in advice.steps),
         name=name,
-        removed_on=f"{removed.removed_at:%d %B %Y}".lstrip("0") if removed else None,
-        others=() if advice.client else reset.known(mcp_url),
+        removed=day(removed.removed_at) if removed else None,
+        others=() if advice.client else reset.known(mcp_url, spoken.get()),
     )

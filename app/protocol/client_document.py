@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from app.protocol.client_metadata import checked
 from app.protocol.errors import InvalidClientMetadata
+from app.protocol.words import N_
 
 LIMIT = 5 * 1024  # bytes, §6.6
 MAX_URL = 500
@@ -26,16 +27,16 @@ def is_url(client_id: str) -> bool:
 def fault(url: str) -> str | None:
     """Why this URL cannot be a client_id, or None (§3)."""
     if len(url) > MAX_URL or URL.match(url) is None:
-        return "must be an https URL with a path, without credentials, fragment or unusual characters"
+        return N_("must be an https URL with a path, without credentials, fragment or unusual characters")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        return "is not a URL"
+        return N_("is not a URL")
     if not parts.hostname or (port is not None and port == 0):
-        return "names no host"
+        return N_("names no host")
     if any(segment.lower().replace("%2e", ".") in (".", "..") for segment in parts.path.split("/")):
-        return "has a dot segment in its path"
+        return N_("has a dot segment in its path")
     return None
 
 
@@ -57,7 +58,7 @@ def checked_document(document: object, url: str) -> dict[str, Any]:
         raise InvalidClientMetadata("the document has no client_name or no redirect_uris")
     for name in SECRETS:
         if name in document:
-            raise InvalidClientMetadata(f"the document has a {name}")
+            raise InvalidClientMetadata("the document has a {name}", name=name)
     has_keys = "jwks" in document or "jwks_uri" in document
     method = document.get("token_endpoint_auth_method") or ("private_key_jwt" if has_keys else "none")
     if method not in ("none", "private_key_jwt"):

@@ -68,18 +68,20 @@ def checked(document: object) -> dict[str, Any]:
     else:
         metadata["redirect_uris"] = []
     if method not in AUTH_METHODS:
-        raise InvalidClientMetadata(f"token_endpoint_auth_method must be one of {', '.join(AUTH_METHODS)}")
+        raise InvalidClientMetadata(
+            "{name} must be one of {values}", name="token_endpoint_auth_method", values=", ".join(AUTH_METHODS)
+        )
     if method == "private_key_jwt":
         _check_keys(metadata)
     if not isinstance(metadata.get("scope", ""), str):
         raise InvalidClientMetadata("scope must be a string of words")
     for name in SWITCHES:
         if not isinstance(metadata.get(name, False), bool):
-            raise InvalidClientMetadata(f"{name} must be true or false")
+            raise InvalidClientMetadata("{name} must be true or false", name=name)
     for name in LINKS:
         link = metadata.get(name, "https://")
         if not isinstance(link, str) or len(link) > MAX_TEXT or not link.startswith(("https://", "http://")):
-            raise InvalidClientMetadata(f"{name} must be a web address")
+            raise InvalidClientMetadata("{name} must be a web address", name=name)
     return metadata
 
 
@@ -127,12 +129,14 @@ def _redirect_uris(uris: object) -> list[str]:
     if not isinstance(uris, list) or not uris or not all(isinstance(uri, str) for uri in uris):
         raise InvalidRedirectUri("redirect_uris must be a list with at least one URI")
     if len(uris) > MAX_REDIRECT_URIS:
-        raise InvalidRedirectUri(f"redirect_uris has more than {MAX_REDIRECT_URIS} entries")
+        raise InvalidRedirectUri("redirect_uris has more than {most} entries", most=MAX_REDIRECT_URIS)
     for uri in uris:
         why = redirect_uri.fault(uri)
         if why:
             shown = uri if len(uri) <= 100 else uri[:100] + "..."
-            raise InvalidRedirectUri(f"{shown} {why}; use https, http on loopback, or the scheme of an app")
+            raise InvalidRedirectUri(
+                "{uri} {why}; use https, http on loopback, or the scheme of an app", uri=shown, why=why
+            )
     return uris
 
 
@@ -157,7 +161,9 @@ def _grant_types(asked: object) -> list[str]:
     if "authorization_code" in asked or not asked:
         return [*GRANT_TYPES, *extra]
     if not extra:
-        raise InvalidClientMetadata(f"grant_types must contain authorization_code or {' or '.join(ON_REQUEST)}")
+        raise InvalidClientMetadata(
+            "grant_types must contain one of {values}", values=", ".join(("authorization_code", *ON_REQUEST))
+        )
     return ["refresh_token"] * (extra != [JWT_BEARER]) + extra
 
 
@@ -165,7 +171,7 @@ def _for_public(grant_types: list[str]) -> list[str]:
     """What is left for a client that anybody can pretend to be. Dropped rather than refused: a document lists all it can."""
     left = [word for word in grant_types if word not in PROVEN]
     if not left:
-        raise InvalidClientMetadata(f"{' '.join(grant_types)} is for clients that authenticate themselves")
+        raise InvalidClientMetadata("{grant} is for clients that authenticate themselves", grant=" ".join(grant_types))
     return left
 
 

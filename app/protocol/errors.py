@@ -6,17 +6,23 @@ from typing import ClassVar
 
 
 class OAuthError(Exception):
-    """A refusal in the specification's own word; `description` is sent, `cause` is only logged."""
+    """A refusal in the specification's own word; `description` is sent, `cause` is only logged.
+
+    The `values` of a template, such as `{name} is missing`, stay apart from it, so that pages can say it in other
+    languages; one may be another refusal.
+    """
 
     error: ClassVar[str] = "server_error"
     status: int = 500
     heading: str = ""  # for people, where the status says too little
     way_back: tuple[str, str] | None = None  # for people: an address, and what its link says
 
-    def __init__(self, description: str, *, retry_after: int | None = None) -> None:
-        super().__init__(description)
+    def __init__(self, template: str, *, retry_after: int | None = None, **values: object) -> None:
+        self.template, self.values = template, values
+        said = template.format(**values) if values else template
+        super().__init__(said)
         # RFC 6749 §5.2: error_description is %x20-21 / %x23-5B / %x5D-7E.
-        self.description = "".join(c if " " <= c <= "~" and c not in '"\\' else "?" for c in description)
+        self.description = "".join(c if " " <= c <= "~" and c not in '"\\' else "?" for c in said)
         self.retry_after = retry_after
 
     @property
@@ -57,6 +63,10 @@ class InvalidGrant(OAuthError):
 
 class UnauthorizedClient(OAuthError):
     error, status = "unauthorized_client", 400
+
+
+class ClientBlocked(UnauthorizedClient):
+    """Not `invalid_client`: on that clients register anew, and this one would only be told the same."""
 
 
 class UnsupportedGrantType(OAuthError):
@@ -185,3 +195,15 @@ class InsufficientScope(OAuthError):
 
 class NotFound(OAuthError):
     error, status = "not_found", 404
+
+
+class Conflict(OAuthError):
+    """What was asked for does not go with how things stand, such as the last admin's end."""
+
+    error, status = "conflict", 409
+
+
+class SignInAgain(OAuthError):
+    """RFC 9470 §3: the sign-in is too old for what is asked for."""
+
+    error, status = "insufficient_user_authentication", 403

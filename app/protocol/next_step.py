@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from app.protocol import redirect_uri
-from app.protocol.errors import ConsentRequired, LoginRequired, OAuthError
+from app.protocol.errors import ConsentRequired, InvalidScope, LoginRequired, OAuthError
 from app.protocol.pending import Pending
+from app.protocol.scope import ADMIN
 from app.protocol.types import Consent, Viewer
 
 LOCAL_CONSENT = timedelta(days=30)  # RFC 8252 §8.6: any program here can pose as a local client, so ask again
@@ -38,11 +39,20 @@ class Refuse:
 Step = Login | AskConsent | Issue | Refuse
 
 
+def within_reach(pending: Pending, viewer: Viewer | None) -> Pending:
+    """Without what this viewer cannot give: only admins have the scope `admin` to give."""
+    if viewer is None or viewer.is_admin or ADMIN not in pending.scope:
+        return pending
+    return replace(pending, scope=tuple(word for word in pending.scope if word != ADMIN))
+
+
 def next_step(pending: Pending, viewer: Viewer | None, consent: Consent | None, now: datetime) -> Step:
     """The next step for this request, this viewer and what the viewer allowed before."""
     silent = "none" in pending.prompt
     if viewer is None or _must_sign_in_again(pending, viewer, now):
         return Refuse(LoginRequired("nobody is signed in")) if silent else Login()
+    if not pending.scope:
+        return Refuse(InvalidScope("the user has none of these scopes to give"))
     if pending.approved_by == viewer.session_id:
         return Issue()
     if "consent" in pending.prompt or "select_account" in pending.prompt or not _covered(pending, consent, now):

@@ -27,7 +27,7 @@ class Params:
         """The one value, or None. Raises InvalidRequest when it came twice or carries control characters."""
         value = self.verbatim(name)
         if value is not None and CONTROL.search(value):
-            raise InvalidRequest(f"{name} contains control characters")
+            raise InvalidRequest("{name} contains control characters", name=name)
         return value
 
     def verbatim(self, name: str) -> str | None:
@@ -36,7 +36,7 @@ class Params:
         if values is None:
             return None
         if len(values) > 1:
-            raise InvalidRequest(f"{name} is included more than once")
+            raise InvalidRequest("{name} is included more than once", name=name)
         return values[0]
 
     def all(self, name: str) -> list[str]:
@@ -46,7 +46,7 @@ class Params:
     def required(self, name: str) -> str:
         value = self.get(name)
         if value is None:
-            raise InvalidRequest(f"{name} is missing")
+            raise InvalidRequest("{name} is missing", name=name)
         return value
 
     def encoded(self) -> str:

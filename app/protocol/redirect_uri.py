@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import urlencode, urlsplit
 
+from app.protocol.words import N_
+
 LOOPBACK = re.compile(r"http://(127\.0\.0\.1|\[::1\]|localhost)(?::([0-9]{1,5}))?(/[^#]*|\?[^#]*)?\Z")
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*\Z")
 PRINTABLE = re.compile(r"[!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]+\Z")  # RFC 3986's characters, without `\ " < > ^ ` { | }`
@@ -36,25 +38,25 @@ NEVER = frozenset(
 def fault(uri: str) -> str | None:
     """Why this URI may not be registered, or None. Plain http is for loopback only; private-use schemes are apps (RFC 8252 §7.1)."""
     if len(uri) > MAX_LENGTH:
-        return f"is longer than {MAX_LENGTH} characters"
+        return N_("is longer than 1000 characters")  # MAX_LENGTH
     if PRINTABLE.match(uri) is None:
-        return "has characters that a URI does not have"
+        return N_("has characters that a URI does not have")
     if "#" in uri:
-        return "has a fragment"  # OAuth 2.1 §2.3
+        return N_("has a fragment")  # OAuth 2.1 §2.3
     try:
         parts = urlsplit(uri)
         port = parts.port
     except ValueError:
-        return "is not a URI"
+        return N_("is not a URI")
     if uri.startswith("http:"):
-        return None if LOOPBACK.match(uri) and _port_in_range(port) else "is plain http and not on loopback"
+        return None if LOOPBACK.match(uri) and _port_in_range(port) else N_("is plain http and not on loopback")
     if uri.startswith("https:"):
         if not uri.startswith("https://") or not parts.hostname or "@" in parts.netloc or not _port_in_range(port):
-            return "is not an https URL with a host and without credentials"
+            return N_("is not an https URL with a host and without credentials")
         return None
     scheme = uri.split(":", 1)[0] if ":" in uri else ""
     if SCHEME.match(scheme) is None or scheme in NEVER or len(uri) == len(scheme) + 1:
-        return "has a scheme that is not allowed"
+        return N_("has a scheme that is not allowed")
     return None
 
 

@@ -27,6 +27,10 @@ class Client:
     dpop_bound: bool = False  # RFC 9449 §5.2: it wants no bearer tokens
     owner_id: str | None = None  # in whose name client_credentials act; absent too when that account is disabled
     introspects: bool = False  # an API of ours: the operator lets it ask about the tokens it receives
+    blocked: bool = False  # an admin lets it do nothing for the time being
+    access_lifetime: int | None = None  # seconds; these three in place of what the settings say
+    refresh_idle: int | None = None
+    refresh_absolute: int | None = None
 
     @property
     def is_public(self) -> bool:
@@ -109,7 +113,8 @@ class Authorization:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who a verified token stands for. `handles` are the names under which it can be revoked; times in seconds since 1970.
+    """Who a verified token stands for, at `resource`. `handles` are the names under which it can be revoked; times in
+    seconds since 1970.
 
     `revocable_since` is when the token was issued, or the one that it was exchanged for: a revocation since then is meant for
     both.
@@ -126,3 +131,4 @@ class Principal:
     connection_id: str | None
     revocable_since: int
     jkt: str | None = None
+    resource: str = ""

@@ -46,9 +46,12 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class PythonBackend:
-    """`target` is "package.module:attribute": an MCPServer, a FastMCP or any ASGI app, served in this process."""
+    """`target` is "package.module:attribute": an MCPServer, a FastMCP or any ASGI app, served in this process; `folder` is
+    where it is looked for too, and `inner_path` what an ASGI app is to take for its path, where that is not the resource's."""
 
     target: str
+    folder: str | None = None
+    inner_path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +96,20 @@ class CallRate:
 
 @dataclass(frozen=True, slots=True)
 class ToolRule:
-    """What a call of one tool needs. `hidden`: who may not call it does not see it listed; `price` in credits."""
+    """What a call of one tool needs. `allowed`: by anybody at all; what is not is never listed.
+    `hidden`: nor is it to those whose scope does not suffice. `price` in credits."""
 
     needs: frozenset[str] = frozenset()
     allowed: bool = True
-    hidden: bool = True
+    hidden: bool = False
     rate: CallRate | None = None
     price: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`baseline` is what every message needs; `tools` maps names, and patterns with `*`, to their rule, the first that fits
-    counts; `others` is the rule of the tools that nothing fits."""
+    """`baseline` is what every message needs. `tools` maps names, and patterns with `*`, to their rule: the name itself counts
+    before the first pattern that fits, and `others` is the rule of the tools that neither does."""
 
     baseline: frozenset[str] = frozenset()
     tools: Mapping[str, ToolRule] = field(default_factory=dict)

@@ -67,6 +67,14 @@ class KeyRing:
             raise LookupError("no signing key")
         return max(ready, key=lambda key: key.signs_from)
 
+    def state(self, key: SigningKey, now: datetime) -> str:
+        """Where a key is on its way: upcoming, signing, verifying, gone."""
+        if key.signs_from > now:
+            return "upcoming"
+        if key.kid == self.signer(now, key.algorithm).kid:
+            return "signing"
+        return "verifying" if key.verifies_until and key.verifies_until > now else "gone"
+
     def verifier(self, kid: str, now: datetime) -> ec.EllipticCurvePublicKey | None:
         """For access tokens only: a key that signs id_tokens is none."""
         for key in self.keys:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app import audit
 from app.tokens import store
 from app.tokens.keyring import ALGORITHMS, PUBLISHED_BEFORE, KeyRing, SigningKey, new_key
 from app.tokens.secrets import Purpose
@@ -28,7 +29,7 @@ async def rotate(
     async with engine.begin() as db:
         await store.lock_keys(db)
         for key in keys:
-            await store.add_key(db, key, purpose, lifetime=lifetime)
+            await _publish(db, key, purpose, now, lifetime=lifetime)
     return keys
 
 
@@ -57,7 +58,15 @@ async def _add_where(
         async with engine.begin() as db:
             await store.lock_keys(db)
             if not _is_fresh(await store.keyring(db, purpose), algorithm, older_than):
-                await store.add_key(db, key, purpose, lifetime=lifetime)
+                await _publish(db, key, purpose, now, lifetime=lifetime)
+
+
+async def _publish(
+    db: AsyncConnection, key: SigningKey, purpose: Purpose, now: datetime, *, lifetime: timedelta
+) -> None:
+    await store.add_key(db, key, purpose, lifetime=lifetime)
+    signs_from = key.signs_from.isoformat(timespec="seconds")
+    await audit.record(db, "signing_key.published", now, key=key.kid, algorithm=key.algorithm, signs_from=signs_from)
 
 
 def _is_fresh(ring: KeyRing, algorithm: str, older_than: datetime | None) -> bool:

@@ -89,14 +89,32 @@ FROM trace_steps s LEFT JOIN clients c ON c.client_id = s.client_id LEFT JOIN us
 """
 
 
-async def since(pool: HotPool, start: datetime, until: datetime | None = None) -> list[Step]:
-    """The steps from `start` on, in order; of more than MOST_READ the newest."""
+async def since(pool: HotPool, start: datetime, until: datetime | None = None, *, most: int = MOST_READ) -> list[Step]:
+    """The steps from `start` on, in order; of more than `most` the newest."""
     newest = (
         f"{SHOWN} WHERE s.at >= $1 AND ($2::timestamptz IS NULL OR s.at <= $2) ORDER BY s.at DESC, s.id DESC LIMIT $3"
     )
-    rows = await pool.fetch(newest, start, until, MOST_READ)
+    rows = await pool.fetch(newest, start, until, most)
     # A batch whose answer was lost is written twice; a request is one step all the same.
     return list({row["request_id"]: _step(row) for row in reversed(rows)}.values())
+
+
+async def around(
+    pool: HotPool, at: datetime, before: datetime, after: datetime, *, most: int, later: int
+) -> list[Step]:
+    """The steps from `before` to `after`, in order: the last `most` until `at`, and the first `later` behind it."""
+    rows = await pool.fetch(
+        f"({SHOWN} WHERE s.at >= $2 AND s.at <= $1 ORDER BY s.at DESC, s.id DESC LIMIT $4) UNION ALL "
+        f"({SHOWN} WHERE s.at > $1 AND s.at <= $3 ORDER BY s.at, s.id LIMIT $5)",
+        at,
+        before,
+        after,
+        most,
+        later,
+    )
+    return list(
+        {row["request_id"]: _step(row) for row in sorted(rows, key=lambda row: (row["at"], row["id"]))}.values()
+    )
 
 
 async def time_of(pool: HotPool, request_id: str) -> datetime | None:

@@ -19,6 +19,11 @@ def verdict(attempt: Attempt, now: datetime) -> Verdict:
     step = _decisive(attempt)
     if step is None:
         return _only_looked(attempt, now)
+    if step.fact("fault") == "blocked":
+        name = step.client_name or step.client_id
+        return Verdict(
+            FAILED, f"{name} is blocked by an admin of this server.", "To let it in: /admin/clients, Unblock."
+        )
     return documents.with_copy(attempt, JUDGES[step.what](attempt, step, now))
 
 

@@ -92,6 +92,7 @@ async def new_link(db: AsyncConnection, purpose: str, user_id: str | None, now: 
     """The code of a link for `setup` or `password` that a person hands over; it works once, for LINK_LIFETIME."""
     code = new_secret(LINK)
     await store.add_link(db, fingerprint(code), store.Link(purpose, user_id), now, now + LINK_LIFETIME)
+    await audit.record(db, "link.made", now, user_id=user_id, purpose=purpose)
     return code
 
 
@@ -99,4 +100,5 @@ async def mailed_link(db: AsyncConnection, link: store.Link, now: datetime) -> s
     """The code of a link that goes by mail, and nowhere else: whoever uses it has opened that mailbox."""
     code = new_secret(LINK)
     await store.add_link(db, fingerprint(code), link, now, now + MAILED[link.purpose])
+    await audit.record(db, "link.made", now, user_id=link.user_id, purpose=link.purpose)
     return code

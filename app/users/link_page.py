@@ -13,6 +13,7 @@ from app.language import _
 from app.limits import ONE_TIME_LINK, hit
 from app.pages import error_page, render
 from app.protocol.params import Params, parse
+from app.traces.recording import note
 from app.users.passwords import Judged
 from app.world import World
 
@@ -61,6 +62,7 @@ def faults_of(judged: Judged, **others: str | None) -> dict[str, str]:
 def gone(world: World, *, ask: str | None = None) -> Response:
     """`ask` is the page where a new one is asked for, if people can do so themselves."""
     heading = _("This link does not work any more")
+    note(error="link_over", description="the link was used already, or is too old")
     if ask is not None and world.settings.can_mail:
         return error_page(
             _("It was used already, it is too old, or it belongs to something that has changed since."),

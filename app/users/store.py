@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app import audit
 from app.db.engine import HotPool
 from app.db.tables import browser_sessions, clients, codes, device_codes, one_time_links, passwords, users
 
@@ -179,7 +180,10 @@ async def consume_link(db: AsyncConnection, key: bytes, purpose: str, now: datet
     """For the one request that uses it; None for everybody else."""
     used = text(f"UPDATE one_time_links l SET used_at = :now WHERE {WORKS} RETURNING {LINK}")
     row = (await db.execute(used, {"key": key, "purpose": purpose, "now": now})).one_or_none()
-    return None if row is None else Link(*row)
+    if row is None:
+        return None
+    await audit.record(db, "link.used", now, user_id=row.user_id, purpose=purpose)
+    return Link(*row)
 
 
 async def end_links(db: AsyncConnection, user_id: str) -> None:

@@ -16,9 +16,10 @@ from tests.conftest import House
 Sits = Callable[..., Person]
 
 
-# For a package, not a session: as long as it runs, its event loop keeps other tests of the worker from having theirs.
+# For a package, not a session: as long as it runs, its event loop keeps others of this thread from running, so the database
+# has been migrated before.
 @pytest.fixture(scope="package")
-def chromium() -> Iterator[Chromium]:
+def chromium(dsn: str) -> Iterator[Chromium]:
     if program.WHY_NOT:
         pytest.skip(program.WHY_NOT)
     with program.started() as running:
@@ -26,15 +27,19 @@ def chromium() -> Iterator[Chromium]:
 
 
 @pytest.fixture
-def sits(chromium: Chromium, house: House) -> Iterator[Sits]:
-    """Somebody sits down at a browser that has never been here: `sits(locale="zh-CN")`. At the end it has done nothing wrong."""
+def sits(chromium: Chromium, request: pytest.FixtureRequest) -> Iterator[Sits]:
+    """Somebody sits down at a browser that has never been here: `sits(locale="zh-CN")`. At the end it has done nothing wrong.
+
+    With `mails` at the house that sends mail.
+    """
     seen = []
     with ExitStack() as stack:
 
-        def down(**options: Any) -> Person:
+        def down(*, mails: bool = False, **options: Any) -> Person:
+            house: House = request.getfixturevalue("mailing" if mails else "house")
             page, watch = stack.enter_context(program.opened(chromium, house.url, **options))
             seen.append(watch)
-            return Person(house, page, watch)
+            return Person(house, page, watch, request.getfixturevalue("mailboxes") if mails else None)
 
         yield down
     assert not [fault for watch in seen for fault in watch.faults]

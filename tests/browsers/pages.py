@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
 
 from app.clients import store as clients
+from app.clients.remove import remove
 from app.protocol import client_metadata
 from app.users import accounts
 from tests import actors, factors
 from tests.actors import App, Device
-from tests.browsers.people import ADA, Bring, Person, connected
+from tests.browsers import mail_pages
+from tests.browsers.people import ADA, Person, Place, connected
 
 LONG = "The Extraordinarily Long-Winded Notes and Calendar Assistant of " + "Westmoreland" * 3
 DOCUMENT = "https://notes.example/app.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """`path` is where one ends up, as the URL table has it."""
-
-    path: str
-    bring: Bring
 
 
 def at(path: str) -> Place:
@@ -48,10 +42,9 @@ def login_refused(person: Person) -> None:
 
 
 def login_too_often(person: Person) -> None:
-    visitor = actors.Browser(person.house.url)
-    for _ in range(9):
-        visitor.sign_in(password="wrong")
-    person.opens("/login").signs_in()
+    login_refused(person)
+    person.house.sql("UPDATE rate_counters SET hits = 1000")
+    person.signs_in()
 
 
 def an_app(person: Person, **metadata: object) -> App:
@@ -176,6 +169,26 @@ def second_step(person: Person) -> None:
     person.opens("/login").signs_in()
 
 
+def second_step_refused(person: Person) -> None:
+    second_step(person)
+    person.sends("/login/second", code="000000")
+
+
+def totp_refused(person: Person) -> None:
+    person.is_signed_in().opens(factors.TOTP).sends(factors.TOTP, code="000000")
+
+
+def recovery_codes(person: Person) -> None:
+    link = person.is_signed_in().opens(factors.TOTP).page.locator("a[href^='otpauth:']").get_attribute("href")
+    key = parse_qs(urlsplit(link or "").query)["secret"][0]
+    person.sends(factors.TOTP, code=factors.Phone(person.house, key, []).code())
+
+
+def security_in_use(person: Person) -> None:
+    recovery_codes(person)
+    person.opens("/account/security")
+
+
 def device_refused(person: Person) -> None:
     person.is_signed_in().opens("/device").sends("/device", user_code="BBBB-BBBB")
 
@@ -204,7 +217,13 @@ def device_decided_before(person: Person) -> None:
 def removed_app(person: Person) -> None:
     app = an_app(person, client_name="Claude Code")
     person.house.add_user()
-    person.house.operator("client", "revoke", app.client_id)
+    house = person.house
+
+    async def removed() -> None:
+        async with house.world.db.begin() as db:
+            await remove(db, app.client_id, house.world.now(), lifetime=house.world.token_lifetime)
+
+    house.wait_for(removed())
     person.opens(app.authorize_url())
 
 
@@ -272,7 +291,11 @@ PAGES = {
     "security": signed_in("/account/security"),
     "codes from a phone": signed_in("/account/security/totp"),
     "passkeys": signed_in("/account/security/passkeys"),
+    "codes from a phone, wrong": Place("/account/security/totp", totp_refused),
+    "recovery codes": Place("/account/security/totp", recovery_codes),
+    "security in use": Place("/account/security", security_in_use),
     "second step": Place("/login/second", second_step),
+    "second step refused": Place("/login/second", second_step_refused),
     "password forgotten": at("/password/forgot"),
     "sign-in link": at("/login/link"),
     "sign-in link, old": at("/login/link/open"),
@@ -291,4 +314,5 @@ PAGES = {
     "app with a faulty request": Place("/authorize", refused_request),
     "sign-in that took too long": Place("/login", expired_sign_in),
     "nothing there": at("/nothing"),
+    **mail_pages.PAGES,
 }

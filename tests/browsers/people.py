@@ -11,6 +11,7 @@ from tests import actors
 from tests.actors import PASSWORD, App
 from tests.browsers.chromium import Watch
 from tests.conftest import House
+from tests.mailbox import Mailboxes
 
 ADA = "ada@example.com"
 OVERFLOWS = "document.documentElement.scrollWidth > window.innerWidth"
@@ -23,6 +24,12 @@ class Person:
     house: House
     page: Page
     watch: Watch
+    mailboxes: Mailboxes | None = None
+
+    def letter(self, to: str = ADA) -> str:
+        """The link in the one letter that has come."""
+        assert self.mailboxes is not None
+        return self.mailboxes.one(self.house, to).link
 
     def opens(self, url: str) -> Person:
         """An address, or a path of the house."""
@@ -37,7 +44,7 @@ class Person:
     def sends(self, path: str, **fields: str) -> Person:
         """Fills in the form that goes to this path and presses its button."""
         self.types(**fields)
-        return self.presses(self.page.locator(f"form[action='{path}'] button").last)
+        return self.presses(self.page.locator(f"form[action='{path}'] button:visible").last)
 
     def presses(self, button: Locator) -> Person:
         """And waits for the page, or the app, that it leads to."""
@@ -51,7 +58,8 @@ class Person:
     def is_signed_in(self, email: str = ADA, *, admin: bool = False) -> Person:
         """By a cookie that another door has given, which takes less time than the form."""
         self.house.add_user(email, admin=admin)
-        visitor = actors.Browser(self.house.url)
+        agent = str(self.page.evaluate("navigator.userAgent"))
+        visitor = actors.Browser(self.house.url, headers={"User-Agent": agent})
         visitor.sign_in(email=email)
         for name, value in visitor.http.cookies.items():
             self.page.context.add_cookies([{"name": name, "value": value, "url": self.house.url}])
@@ -90,3 +98,12 @@ def connected(house: House, name: str = "Quill", email: str = ADA, **asked: str)
 
 
 Bring = Callable[[Person], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """`path` is where one ends up, as the URL table has it."""
+
+    path: str
+    bring: Bring
+    mails: bool = False  # whether the server has to send mail

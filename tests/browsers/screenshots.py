@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import re
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +19,22 @@ from app.language import LANGUAGES
 from tests.browsers import chromium
 from tests.browsers.pages import PAGES
 from tests.browsers.people import Person
-from tests.conftest import EMPTIED, House, database
+from tests.conftest import House, database, emptied, with_mail
+from tests.mailbox import Mailboxes
 
 SIZES: dict[str, Any] = {"phone": chromium.PHONE, "desktop": chromium.DESKTOP}
 LOCALES = {"en": "en-GB", "zh-Hans": "zh-CN"}
 SCHEMES: tuple[Any, ...] = ("light", "dark")
 
 
-def taken(house: House, browser: Browser, name: str, language: str, folder: Path) -> list[Path]:
+def taken(
+    house: House, mailboxes: Mailboxes | None, browser: Browser, name: str, language: str, folder: Path
+) -> list[Path]:
     """One page in one language, four times."""
-    house.clock.ahead *= 0
-    house.sql(EMPTIED)
-    house.catch_up()
+    emptied(house)
     paths = []
     with chromium.opened(browser, house.url, locale=LOCALES[language], reduced_motion="reduce") as (page, watch):
-        PAGES[name].bring(Person(house, page, watch))
+        PAGES[name].bring(Person(house, page, watch, mailboxes))
         for size, viewport in SIZES.items():
             page.set_viewport_size(viewport)
             for scheme in SCHEMES:
@@ -59,11 +61,14 @@ def main(folder: Path, words: str) -> None:
         sys.exit(chromium.WHY_NOT)
     folder.mkdir(parents=True, exist_ok=True)
     shots: dict[str, list[Path]] = {}
-    with database() as dsn, chromium.started() as browser:
-        house = House(dsn).start()
+    with database() as dsn, chromium.started() as browser, closing(Mailboxes()) as mailboxes:
+        houses = {False: House(dsn).start(), True: with_mail(dsn, mailboxes).start()}
         for name in (name for name in PAGES if words in name):
-            shots[name] = [path for one in LANGUAGES for path in taken(house, browser, name, one, folder)]
-        house.stop()
+            house = houses[PAGES[name].mails]
+            mailboxes.letters.clear()
+            shots[name] = [path for one in LANGUAGES for path in taken(house, mailboxes, browser, name, one, folder)]
+        for house in houses.values():
+            house.stop()
     (folder / "index.html").write_text(index(shots))
     print(f"{sum(map(len, shots.values()))} pictures of {len(shots)} pages: {folder / 'index.html'}")
 

@@ -35,7 +35,8 @@ PASSED_THROUGH = {"/authorize/continue"}
 @EACH
 def test_a_page_is_whole_on_the_narrowest_phone(sits: Sits, name: str) -> None:
     """No sideways scrolling at 360 pixels, one h1, headings in order, a title of its own, a known language, under 50 KB."""
-    person, place = sits(viewport=NARROW), PAGES[name]
+    place = PAGES[name]
+    person = sits(mails=place.mails, viewport=NARROW)
     place.bring(person)
     page = person.page
     assert urlsplit(page.url).path == place.path
@@ -56,7 +57,7 @@ def test_every_page_is_among_them(house: House) -> None:
     house.add_user()
     visitor = http(headers={"Accept": "text/html"})
     shown = set()
-    for path in url_table(house.world, house.app, None):  # type: ignore[arg-type]
+    for path in url_table(house.world, None):  # type: ignore[arg-type]
         answer = visitor.get(house.url + path)
         is_page = answer.headers.get("content-type", "").startswith("text/html")
         if is_page or answer.status_code in (302, 303):
@@ -68,7 +69,7 @@ def test_every_page_is_among_them(house: House) -> None:
 @EACH
 def test_a_page_speaks_chinese(sits: Sits, name: str) -> None:
     """Its title and its headings do, whatever names are in them; and it still fits a narrow phone."""
-    person = sits(viewport=NARROW, locale="zh-CN")
+    person = sits(mails=PAGES[name].mails, viewport=NARROW, locale="zh-CN")
     PAGES[name].bring(person)
     page = person.page
     assert page.locator("html").get_attribute("lang") == "zh-Hans"

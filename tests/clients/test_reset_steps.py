@@ -95,7 +95,7 @@ def test_a_removed_app_is_known_by_its_name_and_told_the_day(house: House) -> No
     (removed_at,) = house.sql("SELECT to_char(revoked_at AT TIME ZONE 'UTC', 'FMDD FMMonth YYYY') FROM clients")[0]
     text = http().get(app.authorize_url()).text
     assert "<bdi>Claude Code (gatehouse)</bdi></strong> was removed from this server on" in text
-    assert f"on {removed_at}." in text
+    assert f">{removed_at}</time>." in text
     assert "What to do in Claude Code</h2>" in text
     assert "claude mcp logout NAME" in text
 

@@ -38,6 +38,14 @@ FORMS = [
     "/consent",
     "/setup",
     "/password",
+    "/password/forgot",
+    "/login/link",
+    "/login/link/open",
+    "/sign-up",
+    "/sign-up/verify",
+    "/invitation",
+    "/account/email",
+    "/account/email/verify",
     "/logout",
     "/account/api-keys",
     "/account/connections/revoke",
@@ -50,7 +58,25 @@ FORMS = [
     "/account/delete",
 ]
 JSON = ["/register", "/auth/token", "/api-keys"]
-PAGES = ["/authorize", "/authorize/continue", "/device", "/login", "/consent", "/setup", "/password", "/account", "/"]
+PAGES = [
+    "/authorize",
+    "/authorize/continue",
+    "/device",
+    "/login",
+    "/login/link",
+    "/login/link/open",
+    "/consent",
+    "/setup",
+    "/password",
+    "/password/forgot",
+    "/sign-up",
+    "/sign-up/verify",
+    "/invitation",
+    "/account",
+    "/account/email",
+    "/account/email/verify",
+    "/",
+]
 FIELDS = [
     "client_id",
     "redirect_uri",

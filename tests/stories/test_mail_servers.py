@@ -209,7 +209,7 @@ def test_the_url_of_a_mail_server(url: str, host: str, port: int, tls: str) -> N
 
 @pytest.mark.parametrize(
     "url",
-    ["", "mail.example.com", "http://mail.example.com", "smtp://", "smtp://h:99999", "smtp://user@h", "smtp://h/path",
+    ["mail.example.com", "http://mail.example.com", "smtp://", "smtp://h:99999", "smtp://user@h", "smtp://h/path",
      "smtp://h?tls=maybe", "smtps://h?tls=none", "smtp://user:hunter2@h?tls=none", "smtp://h?x=1", "smtp://[::1"],
 )  # fmt: skip
 def test_what_is_no_mail_server_is_said_at_start_without_the_password(url: str) -> None:
@@ -224,6 +224,7 @@ def test_settings_that_cannot_work_are_refused_at_start() -> None:
     assert "GATEHOUSE_SIGN_UP cannot be open without mail" in _fault(sign_up="open")
     for sender in ("Gatehouse", "a@b@c", "x\nBcc: e@e <a@b.c>", "a@b.c, d@e.f", "<a@b.c", '"q" <a@b.c>'):
         assert "GATEHOUSE_MAIL_FROM must be an address" in _fault(smtp_url=SecretStr("smtp://h"), mail_from=sender)
+    assert load(**GIVEN, smtp_url="", mail_from="").smtp_url is None, "as docker compose passes on what is not set"
     fine = cast(SimpleNamespace, load(**GIVEN, smtp_url=SecretStr("smtp://h"), mail_from="a@b.c", sign_up="open"))
     assert fine.can_mail
 

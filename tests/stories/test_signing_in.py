@@ -112,7 +112,23 @@ def test_cookies_keep_to_themselves(house: House, browser: Browser) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/login", "/account", "/authorize", "/consent", "/setup", "/password", "/nothing"]
+    "path",
+    [
+        "/",
+        "/login",
+        "/account",
+        "/authorize",
+        "/consent",
+        "/setup",
+        "/password",
+        "/nothing",
+        "/password/forgot",
+        "/login/link",
+        "/login/link/open",
+        "/sign-up",
+        "/invitation",
+        "/account/email",
+    ],
 )
 def test_every_page_is_framed_by_nobody_and_kept_by_nobody(house: House, path: str) -> None:
     response = http(follow_redirects=True).get(house.url + path, headers={"Accept": "text/html"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import string
+import sys
 import threading
 import time
 import unicodedata
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.users.passwords import LONGEST, Judged, fault, judge
-from app.users.strength import COMMON, SAID, plain
+from app.users.strength import COMMON, SAID, _guessed, plain
 
 ABOUT = ["https://mcp.example.com", "ada@example.com", "Ada Lovelace"]
 
@@ -60,14 +61,14 @@ def test_a_password_of_256_characters_is_judged_in_20_milliseconds() -> None:
     judge("warm up the dictionaries", ABOUT)
     shuffle = random.Random(1)
     alphabets = ["4@8({[<36910|!$5+7%2", string.printable[:94], "i", "1", "17|", "il1", "a", "ab", "0123456789/-.", "é"]
-    for alphabet in alphabets:
-        password = "".join(shuffle.choice(alphabet) for _ in range(LONGEST))
+    typed = ["".join(shuffle.choice(alphabet) for _ in range(LONGEST)) for alphabet in alphabets]
+    for password in [*typed, alphabets[0] * 13, (alphabets[0] * 13)[3:259]]:
         times = []
         for _ in range(5):
             began = time.thread_time()
             judge(password, ABOUT)
             times.append(time.thread_time() - began)
-        assert min(times) < 0.02, alphabet
+        assert min(times) < 0.02, password
 
 
 @settings(max_examples=200, deadline=None)
@@ -84,17 +85,20 @@ def test_what_is_known_of_one_does_not_count_for_another() -> None:
     """zxcvbn keeps what it is told in a global, and this runs in several threads."""
     wrong: list[str] = []
 
-    def judge_often(name: str, password: str) -> None:
-        for _ in range(30):
-            if judge(password, [name]).fault is not None:
+    def ask_often(known: str, password: str) -> None:
+        for _ in range(1000):
+            if _guessed(password, [known])[0] < 4:
                 wrong.append(password)
 
-    pairs = [("rhinoceros", "quiet lamp upstairs"), ("upstairs lamp quiet", "rhinoceros tea bucket")]
-    threads = [threading.Thread(target=judge_often, args=pair) for pair in pairs]
+    pairs = [("zanzibarquokka", "four words make one"), ("rhinoceros", "zanzibarquokka!")]
+    threads = [threading.Thread(target=ask_often, args=pair) for pair in pairs]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    sys.setswitchinterval(interval)
     assert wrong == []
 
 

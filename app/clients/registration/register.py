@@ -41,7 +41,6 @@ async def register(request: Request, world: World) -> Response:
         metadata,
         fingerprint(secret) if secret else None,
         fingerprint(management) if management else None,
-        address,
         settings.max_unused_clients,
         now,
     )

@@ -10,29 +10,30 @@ from typing import Any
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app import audit
 from app.clients.store import COPIED
 from app.db.engine import HotPool
 from app.db.tables import clients, consents
 from app.protocol.client_metadata import registration_key
 
+_registered = audit.noted(
+    "client.registered", "$10, NULL, client_id, jsonb_build_object('name', client_name)", "added", 13
+)
 # One statement: is there room among those that nobody used, the client (an identical public one is found rather than
 # added), and the line in the audit log.
-REGISTER = """
+REGISTER = f"""
 WITH room AS (
   SELECT FROM (SELECT count(*) AS unused FROM (
-    SELECT FROM clients WHERE last_used_at IS NULL AND kind = 'dynamic' LIMIT $12) u) n
-  WHERE $12 = 0 OR unused < $12
+    SELECT FROM clients WHERE last_used_at IS NULL AND kind = 'dynamic' LIMIT $11) u) n
+  WHERE $11 = 0 OR unused < $11
 ), added AS (
   INSERT INTO clients (client_id, kind, client_name, redirect_uris, grant_types, token_endpoint_auth_method,
                        secret_fingerprint, scope, metadata, registration_key, created_at, management_fingerprint)
-  SELECT $1, 'dynamic', $2, $3, $4, $5, $6, $7, $8, $9, $10, $13 FROM room
+  SELECT $1, 'dynamic', $2, $3, $4, $5, $6, $7, $8, $9, $10, $12 FROM room
   ON CONFLICT (registration_key) WHERE revoked_at IS NULL
   DO UPDATE SET registration_key = excluded.registration_key
   RETURNING client_id, client_name, created_at
-), noted AS (
-  INSERT INTO audit_events (at, event, client_id, address, detail)
-  SELECT $10, 'client.registered', client_id, $11, jsonb_build_object('name', client_name) FROM added
-)
+), noted AS ({_registered})
 SELECT client_id, created_at FROM added
 """
 
@@ -43,7 +44,6 @@ async def register(
     metadata: dict[str, Any],
     secret: bytes | None,
     management: bytes | None,
-    address: str,
     max_unused: int,
     now: datetime,
 ) -> tuple[str, datetime] | None:
@@ -63,9 +63,9 @@ async def register(
         json.dumps(metadata),
         registration_key(metadata) if management is None else None,
         now,
-        address,
         max_unused,
         management,
+        *audit.who(),
     )
     return None if row is None else (row["client_id"], row["created_at"])
 

@@ -11,12 +11,13 @@ from app import audit, sessions
 from app.clients import store as clients
 from app.flow import at_device, step
 from app.http import client_address, form, see_other
+from app.language import N_, _, ngettext
 from app.limits import DEVICE_ACCOUNT, DEVICE_ADDRESS, hit
 from app.oauth.device import store
 from app.pages import error_page, render
 from app.protocol.errors import InvalidRequest, TooManyRequests
 from app.protocol.params import parse
-from app.protocol.scope import SCOPES
+from app.protocol.scope import ADMIN, IDENTITY
 from app.protocol.types import Viewer
 from app.protocol.user_code import normal, shown
 from app.tokens.secrets import Unsealable, b64, unb64
@@ -24,8 +25,10 @@ from app.traces.recording import note
 from app.world import World
 
 ENTERED = b"device"  # what is sealed here opens nowhere else
-UNKNOWN = "No device waits for this code. Look at it again, or start anew on the device: a code works for ten minutes."
-GONE = "This device has had its answer already, or its code is too old."
+UNKNOWN = N_(
+    "No device waits for this code. Look at it again, or start anew on the device: a code works for ten minutes."
+)
+GONE = N_("This device has had its answer already, or its code is too old.")
 
 
 async def show(request: Request, world: World) -> Response:
@@ -53,7 +56,9 @@ async def enter(request: Request, world: World) -> Response:
     except TooManyRequests as refusal:
         minutes = -(-(refusal.retry_after or 60) // 60)
         note(error=refusal.error, description=refusal.description)
-        again = f"Too many codes. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
+        again = ngettext(
+            "Too many codes. Try again in {n} minute.", "Too many codes. Try again in {n} minutes.", minutes
+        ).format(n=minutes)
         page = _page(request, world, viewer, typed, again, 429)
         page.headers.update(refusal.headers)
         return page
@@ -82,7 +87,8 @@ async def decide(request: Request, world: World) -> Response:
             await audit.record(db, event, now, user_id=viewer.user_id, client_id=decided.client_id, scope=scope)
     if decided is None:
         note(error="expired_token", description=GONE)
-        return error_page(GONE, heading="There is nothing to decide", link="/device", link_text="Enter another code")
+        heading, again = _("There is nothing to decide"), _("Enter another code")
+        return error_page(_(GONE), heading=heading, link="/device", link_text=again)
     note(client_id=decided.client_id)
     return render("device_done.html", allowed=allowed)
 
@@ -94,11 +100,13 @@ async def _ask(request: Request, world: World, viewer: Viewer, typed: str, now: 
         async with world.db.connect() as db:
             found = await store.waiting_device(db, code, now)
     client = await clients.client(world.pool, found[1].client_id) if found else None
-    if code is None or found is None or client is None:
+    if code is None or found is None or client is None or client.blocked:
         note(error="unknown_code", description=UNKNOWN)
-        return _page(request, world, viewer, typed, UNKNOWN, 400)
+        return _page(request, world, viewer, typed, _(UNKNOWN), 400)
     key, asked = found
     note(link=key.hex(), client_id=asked.client_id, client_name=client.client_name, entered=True)
+    resource = world.resources.at(asked.resource)
+    scopes = {**IDENTITY, **(resource.scopes if resource else {})}
     return render(
         "device_consent.html",
         csrf=_csrf(request, world),
@@ -106,8 +114,9 @@ async def _ask(request: Request, world: World, viewer: Viewer, typed: str, now: 
         req=at_device(code),
         user_code=shown(code),
         client_name=client.client_name,
-        scopes=[SCOPES[name] for name in asked.scope],
+        scopes=[scopes[name] for name in asked.scope if name in scopes and (viewer.is_admin or name != ADMIN)],
         resource=asked.resource,
+        title=resource.title if resource and len(world.resources) > 1 else None,
         account=viewer.email,
     )
 

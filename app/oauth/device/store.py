@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app import audit
 from app.connections.store import authorization_of
 from app.db.engine import HotPool
 from app.db.tables import device_codes
+from app.protocol.scope import ADMIN
 from app.protocol.types import Authorization, Viewer
 
 ADD_DEVICE_CODE = """
@@ -49,16 +51,24 @@ async def waiting_device(db: AsyncConnection, user_code: str, now: datetime) -> 
 async def decide_device(
     db: AsyncConnection, key: bytes, viewer: Viewer, now: datetime, *, allowed: bool
 ) -> DeviceRequest | None:
-    """The one decision about a device; None when it was taken already, or came too late."""
+    """The one decision about a device; None when it was taken already, or came too late. Only admins give the scope `admin`."""
     d = device_codes.c
     undecided = update(device_codes).where(d.fingerprint == key, d.allowed.is_(None), d.expires_at > now)
     decision = undecided.values(allowed=allowed, user_id=viewer.user_id, authenticated_at=viewer.authenticated_at)
+    if not viewer.is_admin:
+        decision = decision.values(scope=func.array_remove(d.scope, ADMIN))
     row = (await db.execute(decision.returning(d.client_id, d.scope, d.resource))).one_or_none()
     return None if row is None else DeviceRequest(row.client_id, tuple(row.scope), row.resource)
 
 
 EARLY = "d.polled_at > $3::timestamptz - make_interval(secs => d.poll_interval - 1)"  # a second for the network
 DEVICE_PLACE = "a device with a code"  # where the answer goes, on the account page
+_opened = audit.noted(
+    "token.issued",
+    f"$3, user_id, client_id, {audit.grant('device_code', '$4::text')}",
+    "asked WHERE consumed_at IS NOT NULL",
+    9,
+)
 # One poll, whatever comes of it. An early one moves the interval instead of `polled_at`; an allowed code is consumed and
 # opens its connection. Of many polls at once each finds the row as the one before it left it, so one consumes it.
 POLL_DEVICE_CODE = f"""
@@ -68,14 +78,14 @@ WITH asked AS (
     poll_interval = d.poll_interval + CASE WHEN {EARLY} THEN 5 ELSE 0 END,
     consumed_at = CASE WHEN d.allowed AND d.expires_at > $3
       AND EXISTS (SELECT FROM users u WHERE u.id = d.user_id AND u.disabled_at IS NULL) THEN $3 END
-  WHERE d.fingerprint = $1 AND d.client_id = $2 AND d.consumed_at IS NULL
+  WHERE d.fingerprint = $1 AND d.client_id = $2 AND d.consumed_at IS NULL AND ($8::text IS NULL OR d.resource = $8)
   RETURNING d.*
 ), opened AS (
   INSERT INTO connections (id, user_id, client_id, redirect_host, resource, scope, refresh_counter,
                            created_at, refreshed_at, last_used_at, expires_at, authenticated_at, dpop_jkt)
   SELECT $4, user_id, client_id, $6, resource, scope, 0, $3, $3, $3, $5, authenticated_at, $7::text
   FROM asked WHERE consumed_at IS NOT NULL
-)
+), noted AS ({_opened})
 SELECT user_id, client_id, resource, scope, authenticated_at, u.email, u.name, u.email_verified_at IS NOT NULL AS email_verified,
   consumed_at IS NOT NULL AS opened, allowed,
   expires_at <= $3 AS expired, polled_at <> $3 AS early
@@ -101,12 +111,13 @@ async def poll_device_code(
     now: datetime,
     expires_at: datetime,
     bound_to: str | None,
+    audience: str | None,
 ) -> Polled | None:
     """Consumes an allowed code and opens its connection, at once or not at all. None for one that is unknown or used.
 
-    `bound_to` is the key that every refresh is to present (RFC 9449 §5).
+    `bound_to` is the key that every refresh is to present (RFC 9449 §5), `audience` the resource that is insisted on.
     """
-    values = (client_id, now, connection_id, expires_at, DEVICE_PLACE, bound_to)
+    values = (client_id, now, connection_id, expires_at, DEVICE_PLACE, bound_to, audience, *audit.who())
     row = await pool.fetchrow(POLL_DEVICE_CODE, key, *values)
     if row is None:
         return None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from app import audit
+from app.clients import lifetimes
 from app.connections import store
 from app.connections.end import end
-from app.protocol.errors import InvalidGrant
+from app.protocol.errors import InvalidGrant, InvalidTarget
 from app.protocol.params import Params
 from app.protocol.pkce import challenge_of
-from app.protocol.resource import resolve
 from app.protocol.types import Authorization, Client
 from app.tokens.secrets import fingerprint, new_id
 from app.traces.recording import note
@@ -23,7 +24,7 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
     """
     note(link=params.get("code"))
     code, code_verifier = params.required("code"), params.required("code_verifier")
-    resolve(params.all("resource"), world.settings.resource, world.settings.issuer)
+    audience = world.resources.named(params.all("resource"))
     code_challenge = challenge_of(code_verifier)
     note(link=code_challenge)
     if code_challenge is None:
@@ -38,17 +39,20 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
         params.get("redirect_uri"),
         new_id("con"),
         now,
-        now + timedelta(seconds=world.settings.refresh_absolute),
+        now + lifetimes.absolute(client, world.settings),
         jkt,
         jkt if client.is_public else None,
+        audience,
     )
     if authorization is None:
         await _take_back_after_replay(world, key, client, code_challenge, now)
-        note(
-            why=await store.why_not_redeemed(
-                world.pool, key, client.client_id, code_challenge, params.get("redirect_uri"), now
-            )
+        redirect_uri = params.get("redirect_uri")
+        why = await store.why_not_redeemed(
+            world.pool, key, client.client_id, code_challenge, redirect_uri, audience, now
         )
+        note(why=why)
+        if why == [store.OTHER_RESOURCE]:
+            raise InvalidTarget("the code was given for another resource")
         raise InvalidGrant(
             "the code is unknown, expired, used, or was given for another client, redirect, verifier or key"
         )
@@ -59,4 +63,6 @@ async def _take_back_after_replay(world: World, key: bytes, client: Client, code
     async with world.db.begin() as db:
         connection_id = await store.replayed(db, key, client.client_id, code_challenge)
         if connection_id is not None:
-            await end(db, connection_id, "authorization code replay", now, lifetime=world.token_lifetime)
+            because = "authorization code replay"
+            if await end(db, connection_id, because, now, lifetime=world.token_lifetime):
+                await audit.record(db, "code.replayed", now, client_id=client.client_id, connection=connection_id)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from app.clients import lifetimes
 from app.oauth.device import store
 from app.protocol.errors import AuthorizationPending, DeviceRefused, ExpiredToken, InvalidGrant, OAuthError, SlowDown
 from app.protocol.params import Params
-from app.protocol.resource import resolve
 from app.protocol.types import Authorization, Client
 from app.tokens.secrets import fingerprint, new_id
 from app.traces.recording import note
@@ -19,15 +19,16 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
     device_code = params.required("device_code")
     key = fingerprint(device_code)
     note(link=key.hex())
-    resolve(params.all("resource"), world.settings.resource, world.settings.issuer)
+    audience = world.resources.named(params.all("resource"))
     polled = await store.poll_device_code(
         world.pool,
         key,
         client.client_id,
         new_id("con"),
         now,
-        now + timedelta(seconds=world.settings.refresh_absolute),
+        now + lifetimes.absolute(client, world.settings),
         jkt if client.is_public else None,
+        audience,
     )
     if polled is None or polled.authorization is None:
         refusal = _why_not(polled)

@@ -1,0 +1,1 @@
+"""The admin pages as JSON, typed, described by /openapi.json."""

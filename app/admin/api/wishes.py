@@ -1,0 +1,46 @@
+"""The JSON that the admin API is sent, checked strictly."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Wish(BaseModel):
+    """What is sent: nothing that is not known, nothing of another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class NewUser(Wish):
+    email: str = Field(max_length=254)
+    name: str = Field("", max_length=100)
+    is_admin: bool = False
+
+
+class UserChange(Wish):
+    """One thing at a time, or both."""
+
+    disabled: bool | None = None
+    is_admin: bool | None = None
+
+
+class NewClient(Wish):
+    client_name: str = Field(min_length=1, max_length=200)
+    redirect_uris: list[str] = Field(min_length=1, max_length=10)
+    scope: str = Field("", max_length=200)
+    public: bool = False
+
+
+class ClientChange(Wish):
+    """What is left out stays. A lifetime of null is the one of the settings."""
+
+    blocked: bool | None = None
+    access_lifetime: int | None = None
+    refresh_idle: int | None = None
+    refresh_absolute: int | None = None
+
+
+class Rotation(Wish):
+    """`at_once`: for a leaked key; else the new keys sign once every cache has them."""
+
+    at_once: bool = False

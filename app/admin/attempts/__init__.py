@@ -1,0 +1,1 @@
+"""What clients went through that tried to connect, as pages."""

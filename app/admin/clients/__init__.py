@@ -1,0 +1,1 @@
+"""The apps, for admins: blocked, registered by hand, given other lifetimes."""

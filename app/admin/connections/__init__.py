@@ -1,0 +1,1 @@
+"""Which users allowed which apps, for admins."""

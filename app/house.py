@@ -1,0 +1,105 @@
+"""What is served at which address, put together once, and changed while it runs when gatehouse.toml has changed: all or nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+
+import structlog
+from starlette.types import ASGIApp
+
+from app.api_keys.callers import Callers
+from app.edge import Edge
+from app.gate.guard import Guard
+from app.gate.stage import Opening
+from app.gate.stages import Stages
+from app.settings import SettingsError
+from app.urls import resource_table, url_table
+from app.world import World
+
+log = structlog.get_logger("gatehouse.resources")
+
+
+class House:
+    """One per process."""
+
+    def __init__(self, world: World, callers: Callers, built_in: Opening, tools: Mapping[str, str]) -> None:
+        self._world = world
+        self._callers = callers
+        self._stages = Stages(world, callers, built_in, tools)
+        self._edge: Edge | None = None
+        self._changing = asyncio.Lock()
+
+    @asynccontextmanager
+    async def open(self, app: ASGIApp) -> AsyncIterator[Edge]:
+        """Everything that is served, as long as it is; `app` answers where nobody else does. Raises what the start of a
+        backend raises."""
+        guards = await self._stages.open(self._world.resources)
+        await self._stages.serve(guards)
+        self._edge = Edge(self._doors(guards), app, self._world)
+        try:
+            yield self._edge
+        finally:
+            await self._stages.close()
+
+    async def reload(self) -> bool:
+        """Serves what gatehouse.toml says now. False, and a line in the log, when it has a fault or a backend does not start:
+        then nothing changes."""
+        async with self._changing:
+            try:
+                resources = self._world.listed.read()
+                guards = await self._stages.open(resources)
+            except SettingsError as fault:
+                log.error("resources not reloaded", faults=str(fault).splitlines())
+                return False
+            except Exception as fault:
+                log.error("resources not reloaded", faults=[f"{type(fault).__name__}: {fault}"])
+                return False
+            assert self._edge is not None
+            self._world.listed.now = resources
+            self._edge.serve(self._doors(guards))
+            log.info("resources reloaded", served=[one.path for one in resources])
+            await self._stages.serve(guards)
+            return True
+
+    def _doors(self, guards: Mapping[str, Guard]) -> Mapping[str, ASGIApp]:
+        return {**resource_table(self._world, guards), **url_table(self._world, self._callers)}
+
+
+@contextmanager
+def on_hangup(reload: Callable[[], Awaitable[object]]) -> Iterator[None]:
+    """SIGHUP reloads. But when it comes because the terminal was closed on which the server was started, it stops it, as
+    ever. Where no signal can be heard, outside of the main thread, nothing is done."""
+    loop, tasks = asyncio.get_running_loop(), set[asyncio.Task[object]]()
+    had_terminal = _has_terminal()
+
+    async def reloaded() -> None:
+        await reload()
+
+    def heard() -> None:
+        if had_terminal and not _has_terminal():
+            signal.raise_signal(signal.SIGTERM)
+            return
+        task = loop.create_task(reloaded())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    listens = False
+    with suppress(ValueError, RuntimeError, NotImplementedError, AttributeError):
+        loop.add_signal_handler(signal.SIGHUP, heard)
+        listens = True
+    try:
+        yield
+    finally:
+        if listens:
+            loop.remove_signal_handler(signal.SIGHUP)
+
+
+def _has_terminal() -> bool:
+    try:
+        return sys.stdin.isatty()
+    except (AttributeError, ValueError):
+        return False
