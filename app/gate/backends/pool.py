@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+try:
+    import resource
+except ImportError:  # Windows, which has no such limit
+    resource = None  # type: ignore[assignment]
+
 from app.gate.backends.faults import Busy, TimedOut, Unreachable
 from app.gate.backends.wire import Connection
 
-MOST = 2000  # connections of one process to one backend: beyond, callers are told at once
 CONNECT_SECONDS = 10.0
+ANY_FILES = 1_000_000
 PROBE_SECONDS = 60  # a peer that is gone without a word is found out even where nothing is sent
 PROBES = (("SO_KEEPALIVE", 1), ("TCP_KEEPIDLE", PROBE_SECONDS), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 
@@ -49,12 +54,19 @@ class Place:
 class Pool:
     """Last in, first out: what is not needed grows old and is closed."""
 
-    def __init__(self, place: Place, seconds: float, most: int = MOST) -> None:
+    def __init__(self, place: Place, seconds: float, most: int) -> None:
+        """`seconds` until a connection is given up; at most `most` at a time, and no more than leave this process files for
+        its callers' connections, and for all else."""
         self._place = place
         self._seconds = min(seconds, CONNECT_SECONDS)
-        self._most = most
+        self._most = min(most, _files() // 3)
         self._idle: list[Connection] = []
         self._taken = 0
+
+    @property
+    def free(self) -> int:
+        """How many more there may be."""
+        return self._most - self._taken
 
     async def take(self, *, fresh: bool = False) -> Connection:
         """A connection for one exchange; `fresh`: one that has never been used. Raises Busy, Unreachable and TimedOut."""
@@ -109,6 +121,12 @@ class Pool:
             raise Unreachable(f"{type(fault).__name__}: {fault}") from None
         _probe(transport)
         return connection
+
+
+def _files() -> int:
+    """How many this process may have open."""
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource else ANY_FILES
+    return soft if 0 < soft < ANY_FILES else ANY_FILES
 
 
 def _probe(transport: asyncio.BaseTransport) -> None:

@@ -42,7 +42,7 @@ async def proxied(resource: Resource, world: World, upstream: UpstreamToken | No
     backend = resource.backend
     assert isinstance(backend, UrlBackend)
     place = Place.of(backend.url, world.settings.ca_file, backend.ca_file)
-    pool = Pool(place, backend.timeout)
+    pool = Pool(place, backend.timeout, backend.connections)
     watch = Watch(backend, pool, world)
     app = Proxied(resource, place, world, pool, watch, credentials.of(backend, world, upstream))
     try:

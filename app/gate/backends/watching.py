@@ -22,7 +22,6 @@ LOOK_SECONDS = 0.25
 QUIET_SECONDS = 20.0  # then a stream is given a comment, so that nothing between us and the caller takes it for dead
 COMMENT = b":\n"
 LINE_ENDS = (b"", b"\n")
-MOST_OF_ONE = 100  # of one subject with one client, at the same time
 
 
 @dataclass(slots=True, eq=False)
@@ -55,10 +54,10 @@ class Watch:
         self._timer: asyncio.TimerHandle | None = None
 
     def enter(self, principal: Principal) -> None:
-        """One more of this caller. Raises TooManyAtOnce."""
+        """One more of this caller, who may hold as many as are left for others. Raises TooManyAtOnce."""
         caller = (principal.subject, principal.client_id)
         held = self._of_one.get(caller, 0)
-        if held >= MOST_OF_ONE:
+        if held > self._pool.free:
             raise TooManyAtOnce(f"{held} are open", retry_after=1)
         self._of_one[caller] = held + 1
 
