@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -77,9 +75,7 @@ class Settings(BaseSettings):
         validate_default=True,
         description="Who may make an account: closed (nobody), invited, or open (needs mail).",
     )
-    resources_file: Path | None = Field(
-        None, description="What stands behind the guard; without: gatehouse.toml in the working or the data directory."
-    )
+    resources_file: Path | None = Field(None, description="Else gatehouse.toml of the working or the data directory.")
     audit_days: int = Field(365, ge=0, description="Days that the audit log is kept; 0: for ever.")
     brand_name: str = Field(branding.NAME, description="What pages and mails call this server.")
     brand_logo: Path | None = Field(None, description="An SVG or PNG file, at most 100 KB, in place of the gate.")
@@ -252,9 +248,3 @@ def load(**given: Any) -> Settings:
             why = "is not set" if error["type"] == "missing" else error["msg"].removeprefix("Value error, ")
             lines.append(f"{name} {why}")
         raise SettingsError("\n".join(lines)) from None
-
-
-def environment() -> Mapping[str, str]:
-    """Every variable of the environment and of .env, in this order: where gatehouse.toml names its secrets."""
-    file = dotenv_values(".env") if Path(".env").is_file() else {}
-    return {name: value for name, value in file.items() if value is not None} | dict(os.environ)

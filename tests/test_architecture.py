@@ -22,6 +22,7 @@ FLOORS = {
     "shown_settings": 0,
     "paths": 0,
     "smtp_url": 0,
+    "variables": 0,
     "language": 1,
     "db": 1,
     "tokens": 2,

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from app.resources.read import Source, read
 from app.resources.served import Resources, built_in
-from app.settings import Settings, environment
+from app.settings import Settings
+from app.variables import environment
 
 FILE = "gatehouse.toml"
 

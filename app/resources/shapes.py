@@ -183,8 +183,8 @@ def _lower(text: str) -> str:
 
 
 def _meant(path: Path) -> str:
-    depths: dict[int, type[Shape]] = {1: FileShape, 3: ResourceShape}
+    depths: dict[int, Any] = {1: FileShape, 3: ResourceShape}
     inner = {"scopes": ScopeShape, "tools": ToolShape, "other_tools": ToolShape, "send": SendShape}
-    shape = depths.get(len(path)) or inner.get(path[2] if len(path) > 2 else "", Shape)
+    shape: Any = depths.get(len(path)) or inner.get(path[2] if len(path) > 2 else "", Shape)
     near = difflib.get_close_matches(path[-1], list(shape.model_fields), 1)
     return f"; did you mean {near[0]}?" if near else ""
