@@ -147,8 +147,9 @@ def measure_remote(place: Path, plan: Plan, dsn: str, chosen: cores.Cores) -> Re
         return None
     say("calling a remote backend")
     found, file = Remote(), place / "remote.toml"
+    apart = replace(chosen, server=chosen.postgres)  # which has nothing to do: calls ask it for nothing
     for name in (UNGUARDED, "streams"):
-        with gatehouse(place, name, dsn, chosen) as backend:
+        with gatehouse(place, name, dsn, apart) as backend:
             file.write_text(remote.file_of(f"http://127.0.0.1:{backend.port}/mcp"))
             with (
                 gatehouse(place, "remote", dsn, chosen, resources_file=str(file)) as front,

@@ -119,7 +119,7 @@ async def _with_idle(gatehouse: Child, token: str) -> float | None:
         for _ in range(IDLE_STREAMS):
             reader, writer = await asyncio.open_connection("127.0.0.1", gatehouse.port)
             opened.append(writer)
-            writer.write(request("GET", "/mcp", gatehouse.port, **headers))
+            writer.write(request("GET", "/mcp", gatehouse.port, b"", **headers))
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
             if b"text/event-stream" not in head:
                 raise BadAnswer(head.decode(errors="replace"))

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic_core import from_json
 
 from app.gate.backends.calls import Call
-from app.gate.backends.faults import BackendFault, Busy, Header, Nonsense, RefusedUs, TooLarge, UnknownSession
-from app.gate.backends.passing import one
+from app.gate.backends.faults import BackendFault, Busy, Nonsense, RefusedUs, TooLarge, UnknownSession
+from app.gate.backends.passing import Answered
 from app.gate.backends.wire import Connection
 
 SSE, JSON = b"text/event-stream", b"application/json"
@@ -18,37 +18,34 @@ READ_BYTES = (
 BLANKS = b" \t\r\n"
 
 
-def media_type(headers: list[Header]) -> bytes:
-    return one(headers, b"content-type").split(b";")[0].strip().lower()
-
-
-def check(call: Call, status: int, headers: list[Header]) -> None:
+def check(status: int, answered: Answered) -> None:
     """Raises the fault for what may not be passed on, whatever its body is."""
     if status in (401, 403, 407):
         raise RefusedUs(f"status {status}")
     if 300 <= status < 400:
         raise Nonsense(f"status {status}; redirects are not followed, since what we send is for this address alone")
     if status == 503 or status == 429:
-        after = one(headers, b"retry-after")
-        raise Busy(f"status {status}", retry_after=int(after) if after.isdigit() and len(after) < 7 else None)
+        raise Busy(f"status {status}", retry_after=answered.retry_after)
     if status >= 500:
         raise BackendFault(f"status {status}")
-    if one(headers, b"content-encoding") not in (b"", b"identity"):
+    if answered.is_coded:
         raise Nonsense("compressed, which was not asked for")
 
 
-async def whole(connection: Connection, largest: int) -> bytes:
+async def whole(connection: Connection, declared: int | None, largest: int) -> bytes:
     """The body. Raises TooLarge, and what ended it early."""
-    declared = one(connection.headers, b"content-length")
-    if declared.isdigit() and (len(declared) > 15 or int(declared) > largest):
-        raise TooLarge(f"{declared.decode()} bytes")
-    chunks, size = [], 0
-    while chunk := await connection.chunk():
+    if declared is not None and declared > largest:
+        raise TooLarge(f"{declared} bytes")
+    first = await connection.chunk()
+    if len(first) <= largest and connection.is_over:  # nearly always: it came in one piece
+        return first
+    chunks, size = [first], len(first)
+    while size <= largest and (chunk := await connection.chunk()):
         chunks.append(chunk)
         size += len(chunk)
-        if size > largest:
-            raise TooLarge(f"more than {largest} bytes")
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    if size > largest:
+        raise TooLarge(f"more than {largest} bytes")
+    return b"".join(chunks)
 
 
 def refusal(call: Call, status: int, body: bytes, *, had_session: bool) -> bytes | None:

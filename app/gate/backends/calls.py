@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 from starlette.types import Receive, Scope
@@ -32,8 +31,7 @@ REPEATABLE = frozenset(
 LASTING = "subscriptions/listen"  # MCP 2026-07-28
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """`identifier` is the JSON-RPC id of a request, None of everything else; `rpc_method` is empty for answers of the client."""
 
     method: str

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from app.gate.backends.faults import Header, UnknownSession
 from app.gate.backends.pool import Place
@@ -13,6 +14,7 @@ TO = frozenset({b"accept", b"accept-language", b"content-type", b"user-agent", b
 FROM = frozenset({b"retry-after", b"allow"})
 OURS = b"mcp-"  # MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Param-…, and those to come
 SESSION, LAST_EVENT = b"mcp-session-id", b"last-event-id"
+LONGEST_SECONDS = 7  # digits
 BOTH_TYPES = b"accept: application/json, text/event-stream\r\n"
 
 
@@ -48,18 +50,42 @@ class Requests:
 
 
 def session_of(headers: Iterable[Header]) -> bytes | None:
-    """What the caller presents, or the backend assigns. Raises UnknownSession for two."""
+    """What the caller presents. Raises UnknownSession for two."""
     found = [value for name, value in headers if name == SESSION]
     if len(found) > 1:
         raise UnknownSession("two session ids")
     return found[0] if found else None
 
 
-def come_back(headers: Iterable[Header]) -> list[Header]:
-    """No cookies, no challenge, no CORS, nothing of the connection. The session id is sealed elsewhere."""
-    return [(name, value) for name, value in headers if name in FROM or (name.startswith(OURS) and name != SESSION)]
+class Answered(NamedTuple):
+    """The headers of an answer. `passed` has no cookies, no challenge, no CORS, nothing of the connection; the session id is
+    sealed elsewhere."""
+
+    passed: list[Header]
+    session: bytes | None
+    media_type: bytes  # in lower case, without parameters
+    length: int | None
+    retry_after: int | None
+    is_coded: bool
 
 
-def one(headers: Iterable[Header], wanted: bytes) -> bytes:
-    """Its first value, or nothing."""
-    return next((value for name, value in headers if name == wanted), b"")
+def answered(headers: Iterable[Header]) -> Answered:
+    """From one walk over them; of several with one name the last counts."""
+    passed: list[Header] = []
+    session = length = retry_after = None
+    media_type, is_coded = b"", False
+    for header in headers:
+        name, value = header
+        if name == b"content-type":
+            media_type = value.split(b";")[0].strip().lower()
+        elif name == b"content-length":
+            length = int(value) if value.isdigit() else None  # the parser has refused what is no number
+        elif name == SESSION:
+            session = value
+        elif name == b"content-encoding":
+            is_coded = value.lower() != b"identity"
+        elif name in FROM or name.startswith(OURS):
+            passed.append(header)
+            if name == b"retry-after" and value.isdigit() and len(value) < LONGEST_SECONDS:
+                retry_after = int(value)
+    return Answered(passed, session, media_type, length, retry_after, is_coded)

@@ -14,6 +14,7 @@ from app.gate.backends import answers, calls, credentials, passing
 from app.gate.backends.calls import Call
 from app.gate.backends.credentials import UpstreamToken
 from app.gate.backends.faults import BackendFault, BrokenOff, Gone, Header, Nonsense, Revoked, message_of, tell
+from app.gate.backends.passing import Answered
 from app.gate.backends.pool import Place, Pool
 from app.gate.backends.session_ids import SessionIds
 from app.gate.backends.streams import Tail
@@ -102,16 +103,16 @@ class Proxied:
         exchange = await self._asked(call, request)
         try:
             connection = exchange.connection
-            answers.check(call, connection.status, connection.headers)
-            headers = passing.come_back(connection.headers)
-            assigned = passing.session_of(connection.headers)
-            if assigned is not None:
-                known = presented if assigned == session else None
-                headers.append((passing.SESSION, known or self._sessions.sealed(assigned, call.principal)))
-            if connection.status == 200 and answers.media_type(connection.headers) == answers.SSE:
-                await self._stream(call, exchange, headers, send)
+            answered = passing.answered(connection.headers)
+            answers.check(connection.status, answered)
+            if answered.session is not None:
+                known = presented if answered.session == session else None  # said again, it is the same
+                sealed = known or self._sessions.sealed(answered.session, call.principal)
+                answered.passed.append((passing.SESSION, sealed))
+            if connection.status == 200 and answered.media_type == answers.SSE:
+                await self._stream(call, exchange, answered.passed, send)
             else:
-                await self._whole(call, exchange, headers, send, had_session=session is not None)
+                await self._whole(call, exchange, answered, send, had_session=session is not None)
         except BackendFault:
             exchange.connection.close()  # whoever talks nonsense is not asked a second time
             raise
@@ -138,11 +139,11 @@ class Proxied:
             connection = await self._pool.take(fresh=True)
 
     async def _whole(
-        self, call: Call, exchange: Exchange, headers: list[Header], send: Send, *, had_session: bool
+        self, call: Call, exchange: Exchange, answered: Answered, send: Send, *, had_session: bool
     ) -> None:
         """Anything that is no stream."""
-        connection = exchange.connection
-        status, body = connection.status, await answers.whole(connection, self._largest)
+        connection, headers = exchange.connection, answered.passed
+        status, body = connection.status, await answers.whole(connection, answered.length, self._largest)
         if status >= 400:
             refusal = answers.refusal(call, status, body, had_session=had_session)
             if refusal is None:
@@ -153,8 +154,8 @@ class Proxied:
             raise Nonsense("no stream of events")
         elif call.method == "DELETE" or not call.is_request:
             status, body = (status if call.method == "DELETE" else 202), b""
-        elif status != 200 or answers.media_type(connection.headers) != answers.JSON:
-            raise Nonsense(f"status {status} with {answers.media_type(connection.headers)[:60]!r}")
+        elif status != 200 or answered.media_type != answers.JSON:
+            raise Nonsense(f"status {status} with {answered.media_type[:60]!r}")
         else:
             body = answers.answer(call, body)
         if body:

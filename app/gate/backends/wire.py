@@ -47,6 +47,11 @@ class Connection(asyncio.Protocol):
         return self._is_alive and self._is_over and self._keeps and self._fault is None and not self._chunks
 
     @property
+    def is_over(self) -> bool:
+        """All of the answer has come, and has been taken."""
+        return self._is_over and not self._chunks
+
+    @property
     def is_drained(self) -> bool:
         return not self._chunks
 
