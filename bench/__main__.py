@@ -162,6 +162,7 @@ def measure_remote(place: Path, plan: Plan, dsn: str, chosen: cores.Cores) -> Re
                         if name == UNGUARDED:
                             await remote.calls(found, front, backend, token, plan.rounds, plan.seconds)
                         else:
+                            await remote.quick(found, front, token, plan.rounds, plan.seconds)
                             await remote.streams(found, front, backend, token)
 
                 runner.run(run())

@@ -33,6 +33,7 @@ class Remote:
     direct_us: dict[str, list[float]] = field(default_factory=dict)  # the backend's, by wire era
     backend_us: dict[str, list[float]] = field(default_factory=dict)  # the same, reached through Gatehouse
     gatehouse_us: dict[str, list[float]] = field(default_factory=dict)
+    saturated_us: list[float] = field(default_factory=list)  # Gatehouse's, where the backend answers at once
     direct_late_ms: list[float] = field(default_factory=list)
     late_ms: list[float] = field(default_factory=list)
     before_mib: float | None = None
@@ -59,7 +60,8 @@ class Remote:
         )
         late = sorted(self.late_ms)
         return (
-            f"Remote backend, processors a small call with connections kept: {calls}. An event arrives "
+            f"Remote backend, processors a small call with connections kept: {calls}. Where the backend takes "
+            f"no time, so that Gatehouse's core is full: {statistics.median(self.saturated_us):.0f} in Gatehouse. An event arrives "
             f"{statistics.median(late):.2f} ms after the backend sent it (p99 {late[int(len(late) * 0.99)]:.2f}), "
             f"directly {statistics.median(self.direct_late_ms):.2f}. Resident: {self.before_mib or 0:.0f} MiB, "
             f"with {IDLE_STREAMS} idle streams {self.idle_mib or 0:.0f}; a stream of {LONG_BYTES // 1_000_000} MB adds "
@@ -95,6 +97,16 @@ async def calls(found: Remote, gatehouse: Child, backend: Child, token: str, rou
             found.direct_us[era].append((b1 - b0) / alone.count * 1e6)
             found.backend_us[era].append((b3 - b2) / both.count * 1e6)
             found.gatehouse_us[era].append((g3 - g2) / both.count * 1e6)
+
+
+async def quick(found: Remote, gatehouse: Child, token: str, rounds: int, seconds: float) -> None:
+    """Small calls of a backend that takes no time: then it is Gatehouse whose core is full. Raises BadAnswer."""
+    through = same(call(gatehouse.port, token, LEGACY), 200, MARKER)
+    for number in range(-1, rounds):
+        before = proc.server_seconds(gatehouse.pid) or 0.0
+        measured = await drive(through, gatehouse.port, seconds=seconds, most=MOST)
+        if number >= 0:
+            found.saturated_us.append(((proc.server_seconds(gatehouse.pid) or 0.0) - before) / measured.count * 1e6)
 
 
 async def streams(found: Remote, gatehouse: Child, backend: Child, token: str) -> None:

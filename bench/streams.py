@@ -1,6 +1,6 @@
 """An MCP server that does nothing but stream, for measurements: `python -m bench.streams PORT`.
 
-GET is a stream on which nothing happens. POST answers, a moment after its head, with one event that says when it was sent; with
+A call of `whoami` is answered at once, as JSON. GET is a stream on which nothing happens. Any other POST answers, a moment after its head, with one event that says when it was sent; with
 `length` among its parameters, with that many bytes of events."""
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import time
 import uvloop
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+ANSWER = b'{"jsonrpc":"2.0","id":1,"result":{"content":[],"structuredContent":{"user_id":"nobody"},"isError":false}}'
+QUICK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(ANSWER), ANSWER)
 FILLER = b": " + b"x" * 65_533 + b"\n"
 
 
@@ -24,8 +26,8 @@ async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
             if head.startswith(b"GET /readyz"):
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
                 continue
-            writer.write(HEAD)
             if head.startswith(b"GET"):
+                writer.write(HEAD)
                 await reader.read()  # until the other side has had enough
                 return
             await post(head, reader, writer)
@@ -39,6 +41,10 @@ async def post(head: bytes, reader: asyncio.StreamReader, writer: asyncio.Stream
     lowered = head.lower()
     begins = lowered.index(b"content-length:") + 15
     message = json.loads(await reader.readexactly(int(lowered[begins:].split(b"\r\n", 1)[0])))
+    if message["params"]["name"] == "whoami":
+        writer.write(QUICK)
+        return
+    writer.write(HEAD)
     for _ in range(message["params"].get("length", 0) // len(FILLER)):
         writer.write(b"%x\r\n%s\r\n" % (len(FILLER), FILLER))
         await writer.drain()
