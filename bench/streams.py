@@ -1,7 +1,7 @@
 """An MCP server that does nothing but stream, for measurements: `python -m bench.streams PORT`.
 
-A call of `whoami` is answered at once, as JSON. GET is a stream on which nothing happens. Any other POST answers, a moment after its head, with one event that says when it was sent; with
-`length` among its parameters, with that many bytes of events."""
+A call of `whoami` is answered at once, as JSON. GET is a stream on which nothing happens. Any other POST answers, a moment after its
+head, with one event that says when it was sent; with `length` among its parameters, with that many bytes of events."""
 
 from __future__ import annotations
 
