@@ -7,15 +7,19 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from types import FrameType
+from typing import Any
 
 import structlog
 from starlette.types import ASGIApp
 
+from app import logs
 from app.api_keys.callers import Callers
 from app.edge import Edge
 from app.gate.guard import Guard
 from app.gate.stage import Opening
 from app.gate.stages import Stages
+from app.resources.served import Resources
 from app.settings import SettingsError
 from app.urls import resource_table, url_table
 from app.world import World
@@ -37,7 +41,7 @@ class House:
     async def open(self, app: ASGIApp) -> AsyncIterator[Edge]:
         """Everything that is served, as long as it is; `app` answers where nobody else does. Raises what the start of a
         backend raises."""
-        guards = await self._stages.open(self._world.resources)
+        guards = await self._opened(self._world.resources)
         await self._stages.serve(guards)
         self._edge = Edge(self._doors(guards), app, self._world)
         try:
@@ -51,7 +55,7 @@ class House:
         async with self._changing:
             try:
                 resources = self._world.listed.read()
-                guards = await self._stages.open(resources)
+                guards = await self._opened(resources)
             except SettingsError as fault:
                 log.error("resources not reloaded", faults=str(fault).splitlines())
                 return False
@@ -64,6 +68,17 @@ class House:
             log.info("resources reloaded", served=[one.path for one in resources])
             await self._stages.serve(guards)
             return True
+
+    def drain(self) -> None:
+        """Nobody need listen any longer: the server is about to wait for every request to end."""
+        for guard in self._stages.guards.values():
+            if hasattr(guard.stage.app, "drain"):
+                guard.stage.app.drain()
+
+    async def _opened(self, resources: Resources) -> dict[str, Guard]:
+        guards = await self._stages.open(resources)
+        logs.configure(self._world.settings.log_level)  # once more: the SDK brings a handler of its own
+        return guards
 
     def _doors(self, guards: Mapping[str, Guard]) -> Mapping[str, ASGIApp]:
         return {**resource_table(self._world, guards), **url_table(self._world, self._callers)}
@@ -96,6 +111,27 @@ def on_hangup(reload: Callable[[], Awaitable[object]]) -> Iterator[None]:
     finally:
         if listens:
             loop.remove_signal_handler(signal.SIGHUP)
+
+
+@contextmanager
+def on_leaving(told: Callable[[], None]) -> Iterator[None]:
+    """SIGTERM and SIGINT are told of before the server acts on them. Outside of the main thread nothing is heard."""
+    loop, before = asyncio.get_running_loop(), dict[int, Any]()
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(told)
+        handler = before.get(number)
+        if callable(handler):
+            handler(number, frame)
+
+    with suppress(ValueError):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before[number] = signal.signal(number, heard)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _has_terminal() -> bool:

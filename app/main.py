@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import __version__, logs
+from app import __version__
 from app.admin.api.frame import unwell
 from app.admin.api.router import router as admin_api
 from app.api_keys.api import router as api_keys
@@ -23,7 +23,7 @@ from app.api_keys.callers import Callers
 from app.gate import server
 from app.gate.server import Build
 from app.gate.tool import load_tools
-from app.house import House, on_hangup
+from app.house import House, on_hangup, on_leaving
 from app.http import as_refusal, json_refusal
 from app.language import N_, chosen, speak
 from app.pages import page_refusal
@@ -111,14 +111,13 @@ class Gatehouse:
             scopes = {declared.name: declared.scope for declared in tools.values()}
             house = House(world, callers, lambda resource, world: server.running(self._build, world, tools), scopes)
             async with house.open(api_app(world, callers)) as edge:
-                logs.configure(self._settings.log_level)  # once more: the SDK brings a handler of its own
                 self._edge, self.house = edge, house
                 background = [asyncio.create_task(work) for work in self._background(world)]
                 # What is there now stays: the collector need not walk it again for every few hundred calls.
                 gc.collect()
                 gc.freeze()
                 try:
-                    with on_hangup(house.reload):
+                    with on_hangup(house.reload), on_leaving(house.drain):
                         yield
                 finally:
                     for task in background:

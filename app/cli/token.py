@@ -28,6 +28,7 @@ def token(
     """Sign an access token, as an app would get it."""
 
     async def work(world: World) -> str:
+        at, words = _meant(world, resource, scope)
         async with world.db.connect() as db:
             people = [person for person in await everybody(db) if person.disabled_at is None]
         chosen = [person for person in people if not user or person.email == user.strip().lower()]
@@ -37,7 +38,6 @@ def token(
             )
         if len(chosen) > 1:
             raise Refused("there is more than one user; say which with --user EMAIL", 2)
-        at, words = _meant(world, resource, scope)
         await world.live.load_keys()
         now, settings = world.now(), world.settings
         authorization = Authorization(chosen[0].id, "gatehouse-cli", words, at.audience, via="cli")

@@ -108,7 +108,7 @@ class Secrets:
 def _send(keys: Keys, shape: SendShape, secrets: Secrets) -> Secret | IdentityHeader | IdentityToken | Upstream:
     if shape.upstream is not None:
         return Upstream(shape.upstream, shape.header or "Authorization")
-    if shape.identity == "token":
+    if shape.identity == "jwt":
         return IdentityToken(shape.audience or "", shape.header or "Authorization", shape.lifetime)
     assert shape.secret is not None
     if shape.identity == "header":

@@ -80,7 +80,7 @@ class Resources:
         plain = canonical(uri)
         found = self.default if plain == self.issuer else self.by_audience.get(plain or "")
         if found is None:
-            raise InvalidTarget(f"resource must be {' or '.join(self.by_audience)}")
+            raise InvalidTarget("resource must be {resource}", resource=" or ".join(self.by_audience))
         return found
 
 

@@ -82,7 +82,7 @@ class VariableShape(Shape):
 class SendShape(Shape):
     secret: SecretShape | None = None
     prefix: str = ""
-    identity: Literal["header", "token"] | None = None
+    identity: Literal["header", "jwt"] | None = None
     audience: str | None = None
     lifetime: int = Field(60, ge=5, le=3600)
     upstream: str | None = None
@@ -91,13 +91,13 @@ class SendShape(Shape):
     @model_validator(mode="after")
     def _one(self) -> SendShape:
         ways = (
-            self.upstream is None and self.secret is not None and self.identity != "token",
-            self.upstream is None and self.secret is None and self.identity == "token" and bool(self.audience),
+            self.upstream is None and self.secret is not None and self.identity != "jwt",
+            self.upstream is None and self.secret is None and self.identity == "jwt" and bool(self.audience),
             self.upstream is not None and self.secret is None and self.identity is None,
         )
         if not any(ways):
             raise ValueError(
-                'must have a secret, or identity = "header" with a secret, or identity = "token" with an audience, '
+                'must have a secret, or identity = "header" with a secret, or identity = "jwt" with an audience, '
                 'or upstream = "provider"'
             )
         return self

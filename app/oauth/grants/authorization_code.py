@@ -8,6 +8,7 @@ from app import audit
 from app.clients import lifetimes
 from app.connections import store
 from app.connections.end import end
+from app.oauth import store as codes
 from app.protocol.errors import InvalidGrant, InvalidTarget
 from app.protocol.params import Params
 from app.protocol.pkce import challenge_of
@@ -47,11 +48,11 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
     if authorization is None:
         await _take_back_after_replay(world, key, client, code_challenge, now)
         redirect_uri = params.get("redirect_uri")
-        why = await store.why_not_redeemed(
+        why = await codes.why_not_redeemed(
             world.pool, key, client.client_id, code_challenge, redirect_uri, audience, now
         )
         note(why=why)
-        if why == [store.OTHER_RESOURCE]:
+        if why == [codes.OTHER_RESOURCE]:
             raise InvalidTarget("the code was given for another resource")
         raise InvalidGrant(
             "the code is unknown, expired, used, or was given for another client, redirect, verifier or key"

@@ -86,15 +86,12 @@ def _check_meant(claims: dict[str, Any], client: Client, jkt: str | None, resour
     named = [meant] if isinstance(meant, str) else meant
     if not isinstance(named, list) or not all(isinstance(uri, str) for uri in named):
         raise BadAssertion("has a resource that is no URI")
-    if not any(_means(uri, resource, world) for uri in named or [world.settings.issuer]):
-        raise BadAssertion("is meant for another resource")
-
-
-def _means(uri: str, resource: Resource, world: World) -> bool:
     try:
-        return world.resources.resolve([uri]) == resource
+        meant_ones = {world.resources.resolve([uri]).audience for uri in named} or {world.resources.default.audience}
     except InvalidTarget:
-        return False
+        meant_ones = set()
+    if resource.audience not in meant_ones:
+        raise BadAssertion("is meant for another resource")
 
 
 def _held(claims: dict[str, Any], client: Client, resource: Resource, world: World) -> frozenset[str]:
