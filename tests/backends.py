@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -197,6 +198,7 @@ class Front:
     house: House
     born: int
     stopped: Callable[[], None]
+    drain: Callable[[], object] = lambda: None
     http: httpx2.Client = field(default_factory=http)
     errors: list[BaseException] = field(default_factory=list)
 
@@ -273,6 +275,7 @@ def fronted(
             config = uvicorn.Config(app, timeout_graceful_shutdown=1, **(OPTIONS | {"lifespan": "off"}))
             server = Server(config, ready.set)
             server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+            front.drain = partial(house._loop.call_soon_threadsafe, inner.drain)  # type: ignore[attr-defined]
             front.stopped = lambda: setattr(server, "should_exit", True)
             await server._serve([listener])
 

@@ -371,6 +371,28 @@ def test_no_stream_outlives_its_token(stand: Stand, how: str) -> None:
     assert backend.gone.wait(5)
 
 
+def test_nobody_who_listens_keeps_us_from_stopping(stand: Stand) -> None:
+    """What lasts is let go; a call is not."""
+
+    async def talk(asked: Received, wire: Wire) -> None:
+        await wire.stream()
+        await wire.event(PROGRESS)
+        if asked.method == "POST" and asked.message["method"] == "tools/call":
+            await asyncio.sleep(0.5)
+            await wire.event(answer(asked, {}))
+            await wire.end()
+        await silence()
+
+    _, front = stand(talk, silence=5.0)
+    listen = {"jsonrpc": "2.0", "id": 7, "method": "subscriptions/listen", "params": {}}
+    with front.streamed("GET") as one, front.streamed(message=listen) as other, front.streamed() as call:
+        seen = [response.iter_lines() for response in (one, other, call)]
+        for lines in seen:
+            next(lines)
+        front.drain()
+        assert [len([line for line in lines if line.startswith("data:")]) for lines in seen] == [1, 1, 2]
+
+
 def test_a_kept_connection_has_gone_stale(stand: Stand) -> None:
     """Closed while the next request is on its way: asked again where that does no harm, and never where it may."""
     times: dict[str, int] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from app.gate.backends.calls import Call
 from app.gate.backends.faults import BackendFault, Busy, Nonsense, RefusedUs, TooLarge, UnknownSession
@@ -55,7 +55,8 @@ def refusal(call: Call, status: int, body: bytes, *, had_session: bool) -> bytes
     """
     message = _parsed(body)
     if isinstance(message, dict) and isinstance(message.get("error"), dict) and "jsonrpc" in message:
-        return body
+        # Servers that refuse a request before they read it leave its id out.
+        return body if message.get("id") is not None else to_json({**message, "id": call.identifier})
     if status == 404 and had_session:
         raise UnknownSession("the backend does not know it")
     if status == 404 or (status == 405 and call.method == "POST"):

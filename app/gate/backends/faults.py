@@ -94,6 +94,13 @@ class Revoked(BackendFault):
     said = "the token of this request is no longer valid"
 
 
+class Stopping(BackendFault):
+    """Nothing is wrong: streams that were made to last are let go, and their clients come back."""
+
+    error, status = "stopping", 503
+    said = "this server is being stopped or changed"
+
+
 class Gone(BackendFault):
     """The caller has left: nobody is told anything."""
 

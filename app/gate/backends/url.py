@@ -13,7 +13,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.gate.backends import answers, calls, credentials, passing
 from app.gate.backends.calls import Call
 from app.gate.backends.credentials import UpstreamToken
-from app.gate.backends.faults import BackendFault, BrokenOff, Gone, Header, Nonsense, Revoked, message_of, tell
+from app.gate.backends.faults import (
+    BackendFault,
+    BrokenOff,
+    Gone,
+    Header,
+    Nonsense,
+    Revoked,
+    Stopping,
+    message_of,
+    tell,
+)
 from app.gate.backends.passing import Answered
 from app.gate.backends.pool import Place, Pool
 from app.gate.backends.session_ids import SessionIds
@@ -93,6 +103,10 @@ class Proxied:
         except BackendFault as fault:
             self._note(fault, call)
             await tell(fault, call.identifier, send)
+
+    def drain(self) -> None:
+        """Who listens is let go, so that the server need not wait for them when it stops."""
+        self._watch.drain()
 
     async def _answer(self, call: Call, send: Send) -> None:
         """Raises BackendFault as long as nothing of an answer has been sent."""
@@ -180,7 +194,8 @@ class Proxied:
             return
         except BackendFault as fault:
             self._note(fault, call)
-            if call.is_request and not tail.can_resume and not isinstance(fault, Revoked):
+            goes_on_elsewhere = tail.can_resume or (call.is_lasting and isinstance(fault, (Revoked, Stopping)))
+            if call.is_request and not goes_on_elsewhere:
                 last = tail.closing(message_of(fault, call.identifier))
         await send({"type": "http.response.body", "body": last, "more_body": False})
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from starlette.types import Receive
 
-from app.gate.backends.faults import BackendFault, BrokenOff, Gone, Revoked, TimedOut, TooManyAtOnce
+from app.gate.backends.faults import BackendFault, Gone, Revoked, Stopping, TimedOut, TooManyAtOnce
 from app.gate.backends.pool import Pool
 from app.gate.backends.wire import Connection
 from app.protocol.types import Principal
@@ -81,10 +81,16 @@ class Watch:
             exchange.leaving.cancel()
         self._pool.give_back(exchange.connection, self._loop.time())
 
+    def drain(self) -> None:
+        """Ends the streams that would not end by themselves."""
+        for exchange in self._open:
+            if exchange.is_stream and exchange.is_lasting:
+                exchange.connection.fail(Stopping("the server stops"))
+
     def close(self) -> None:
         """Ends all that is under way."""
         for exchange in self._open:
-            exchange.connection.fail(BrokenOff("this resource is being closed or changed"))
+            exchange.connection.fail(Stopping("this resource is closed or changed"))
         if self._timer is not None:
             self._timer.cancel()
 
