@@ -59,6 +59,8 @@ class Stage:
 
     async def close(self, patience: float) -> None:
         """Ends it when nobody is on it any more, or after `patience` seconds."""
+        if hasattr(self.app, "drain"):
+            self.app.drain()  # who listens would stay until then
         left = patience
         while self.busy and left > 0:
             await asyncio.sleep(LOOK_SECONDS)

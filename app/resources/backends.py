@@ -27,6 +27,10 @@ ONLY = {
     "inner_path": ("python",),
     "send": ("url",),
     "ca_file": ("url",),
+    "largest": ("url",),
+    "silence": ("url",),
+    "longest": ("url",),
+    "connections": ("url",),
     "timeout": ("url", "command"),
     "env": ("command",),
     "cwd": ("command",),
@@ -55,7 +59,9 @@ def of(
     if shape.url is not None:
         faults += _faults_of_url((*keys, "url"), shape.url)
         send = None if shape.send is None else _send((*keys, "send"), shape.send, secrets)
-        return UrlBackend(shape.url, send, shape.timeout, _file((*keys, "ca_file"), shape.ca_file, folder, faults))
+        ca_file = _file((*keys, "ca_file"), shape.ca_file, folder, faults)
+        limits = (shape.largest, shape.silence, shape.longest, shape.connections)
+        return UrlBackend(shape.url, send, shape.timeout, ca_file, *limits)
     if shape.command is not None:
         env = {name: secrets.variable((*keys, "env", name), one) for name, one in shape.env.items()}
         cwd = str(folder / shape.cwd) if shape.cwd is not None else str(folder)

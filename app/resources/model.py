@@ -56,12 +56,18 @@ class PythonBackend:
 
 @dataclass(frozen=True, slots=True)
 class UrlBackend:
-    """A remote streamable-HTTP server. `timeout` in seconds, until its answer begins; `ca_file` holds further authorities (PEM)."""
+    """A remote streamable-HTTP server. `timeout` in seconds, until its answer begins, and until one that is not a stream
+    ends; `ca_file` holds further authorities (PEM). `largest` is of an answer that is no stream, in bytes. The stream of a call
+    may say nothing for `silence` seconds, and take `longest` in all. Each process opens at most `connections` to it."""
 
     url: str
     send: Secret | IdentityHeader | IdentityToken | Upstream | None = None
     timeout: float = 30.0
     ca_file: str | None = None
+    largest: int = 8 * 1024 * 1024
+    silence: float = 300.0
+    longest: float = 3600.0
+    connections: int = 2000
 
 
 @dataclass(frozen=True, slots=True)

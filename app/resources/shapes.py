@@ -120,6 +120,10 @@ class ResourceShape(Shape):
     # of url
     send: SendShape | None = None
     ca_file: str | None = None
+    largest: int = Field(8 * 1024 * 1024, ge=1024, le=1024**3)  # bytes
+    silence: float = Field(300.0, gt=0, strict=False)  # seconds
+    longest: float = Field(3600.0, gt=0, strict=False)  # seconds
+    connections: int = Field(2000, ge=1, le=100_000)
     # of url and command, in seconds
     timeout: float = Field(30.0, gt=0, le=3600, strict=False)
     # of command
