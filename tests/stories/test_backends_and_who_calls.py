@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -17,7 +18,7 @@ from app.gate.backends.faults import NotConnected
 from app.protocol.types import Principal
 from app.resources.model import IdentityHeader, IdentityToken, Secret, Upstream, UrlBackend
 from tests.backends import Backend, Front, Received, Wire, fronted
-from tests.conftest import House
+from tests.conftest import ROOT, House
 
 SHARED = "a secret of the backend and the gateway"
 
@@ -143,3 +144,18 @@ def test_the_callers_own_account_elsewhere(stand: Stand) -> None:
 def test_what_can_never_work_is_said_at_the_start(stand: Stand, send: Any) -> None:
     with pytest.raises(ValueError, match=r"header|signs"):
         credentials.of(UrlBackend("http://localhost", send), stand.house.world)
+
+
+def test_the_guide_for_backends_works(stand: Stand) -> None:
+    """The Python of docs/remote-servers.md, with the addresses of this test."""
+    text = (ROOT / "docs" / "remote-servers.md").read_text()
+    (source,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    source = source.replace("http://localhost:8000", stand.house.url)
+    guide: dict[str, Any] = {}
+    exec(source, guide)
+    stand.sending(IdentityToken("http://tickets.internal:8080/mcp")).call()
+    token = stand.seen("authorization").split(" ")[1]
+    assert guide["caller"](token) == "usr_ada"
+    stand.sending(IdentityToken("http://other.internal/mcp")).call()
+    with pytest.raises(jwt.InvalidAudienceError):
+        guide["caller"](stand.seen("authorization").split(" ")[1])

@@ -351,15 +351,17 @@ def test_a_quiet_stream_that_is_meant_to_last_lasts(stand: Stand) -> None:
             assert events_of(response) == [PROGRESS]
 
 
-@pytest.mark.parametrize("how", ["revoked", "expired"])
-def test_no_stream_outlives_its_token(stand: Stand, how: str) -> None:
+@pytest.mark.parametrize(("how", "method"), [("revoked", "GET"), ("revoked", "POST"), ("expired", "GET")])
+def test_no_stream_outlives_its_token(stand: Stand, how: str, method: str) -> None:
+    """Of a call only a revoked one: it was begun with a token that was good."""
+
     async def talk(asked: Received, wire: Wire) -> None:
         await wire.stream()
         await wire.event(PROGRESS)
         await silence()
 
-    backend, front = stand(talk)
-    with front.streamed("GET", who="eve") as response:
+    backend, front = stand(talk, silence=20.0)
+    with front.streamed(method, who="eve") as response:
         lines = response.iter_lines()
         next(lines)
         if how == "expired":
@@ -367,7 +369,8 @@ def test_no_stream_outlives_its_token(stand: Stand, how: str) -> None:
         else:
             now = stand.house.clock()
             stand.house.world.live.revocations.add("usr_eve", now, now + timedelta(hours=1))
-        assert not [line for line in lines if line.startswith("data:")][1:]
+        told = [line for line in lines if line.startswith("data:")][1:]
+    assert [json.loads(line[5:])["error"]["data"]["error"] for line in told] == ["token_revoked"] * (method == "POST")
     assert backend.gone.wait(5)
 
 
@@ -436,9 +439,10 @@ def test_it_says_more_than_it_was_asked(stand: Stand) -> None:
         whole = head(200, "application/json", Content_Length=str(len(body))) + body
         await wire.raw(whole + whole.replace(b"ada", b"EVE"))
 
-    _, front = stand(talk)
+    backend, front = stand(talk)
     for who in ("ada", "bob", "ada", "cyd"):
         assert front.call(who=who, Accept_Language=who).json()["result"] == {"who": who}
+    assert backend.connections == 4
 
 
 def test_informational_answers_are_passed_over(stand: Stand) -> None:
