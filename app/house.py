@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from types import FrameType
 from typing import Any
@@ -75,6 +75,13 @@ class House:
             if hasattr(guard.stage.app, "drain"):
                 guard.stage.app.drain()
 
+    async def keep_reloading(self, heard: asyncio.Event) -> None:
+        """Whenever it is set. Runs until cancelled."""
+        while True:
+            await heard.wait()
+            heard.clear()
+            await self.reload()
+
     async def _opened(self, resources: Resources) -> dict[str, Guard]:
         guards = await self._stages.open(resources)
         logs.configure(self._world.settings.log_level)  # once more: the SDK brings a handler of its own
@@ -85,29 +92,24 @@ class House:
 
 
 @contextmanager
-def on_hangup(reload: Callable[[], Awaitable[object]]) -> Iterator[None]:
-    """SIGHUP reloads. But when it comes because the terminal was closed on which the server was started, it stops it, as
-    ever. Where no signal can be heard, outside of the main thread, nothing is done."""
-    loop, tasks = asyncio.get_running_loop(), set[asyncio.Task[object]]()
-    had_terminal = _has_terminal()
+def on_hangup() -> Iterator[asyncio.Event]:
+    """What is set by SIGHUP. But when that comes because the terminal was closed on which the server was started, it stops it,
+    as ever. Where no signal can be heard, outside of the main thread, it stays as it is."""
+    heard, had_terminal = asyncio.Event(), _has_terminal()
 
-    async def reloaded() -> None:
-        await reload()
-
-    def heard() -> None:
+    def hear() -> None:
         if had_terminal and not _has_terminal():
             signal.raise_signal(signal.SIGTERM)
-            return
-        task = loop.create_task(reloaded())
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        else:
+            heard.set()
 
-    listens = False
+    loop, listens = asyncio.get_running_loop(), False
     with suppress(ValueError, RuntimeError, NotImplementedError, AttributeError):
-        loop.add_signal_handler(signal.SIGHUP, heard)
+        loop.add_signal_handler(signal.SIGHUP, hear)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # a supervisor's worker is born deaf to it
         listens = True
     try:
-        yield
+        yield heard
     finally:
         if listens:
             loop.remove_signal_handler(signal.SIGHUP)

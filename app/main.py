@@ -102,30 +102,36 @@ class Gatehouse:
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
-        async with world_of(self._settings, self._now) as world:
-            self.world = world
-            await ensure_key(world.db, world.secrets.signing_keys, world.now(), lifetime=world.token_lifetime)
-            await world.live.load_keys()
-            await world.live.catch_up()
-            callers, tools = Callers(world), load_tools()
-            scopes = {declared.name: declared.scope for declared in tools.values()}
-            house = House(world, callers, lambda resource, world: server.running(self._build, world, tools), scopes)
-            async with house.open(api_app(world, callers)) as edge:
-                self._edge, self.house = edge, house
-                background = [asyncio.create_task(work) for work in self._background(world)]
-                # What is there now stays: the collector need not walk it again for every few hundred calls.
-                gc.collect()
-                gc.freeze()
-                try:
-                    with on_hangup(house.reload), on_leaving(house.drain):
-                        yield
-                finally:
-                    for task in background:
-                        task.cancel()
-                    await asyncio.gather(*background, return_exceptions=True)
-            for flush in (world.post.settle, world.last_used.flush, world.tally.flush, world.traces.flush):
-                with suppress(Exception):
-                    await flush()
+        # The signal is listened to before the file is read: so none is too early.
+        with on_hangup() as heard:
+            async with world_of(self._settings, self._now) as world, self._serving(world, heard):
+                yield
+
+    @asynccontextmanager
+    async def _serving(self, world: World, heard: asyncio.Event) -> AsyncIterator[None]:
+        self.world = world
+        await ensure_key(world.db, world.secrets.signing_keys, world.now(), lifetime=world.token_lifetime)
+        await world.live.load_keys()
+        await world.live.catch_up()
+        callers, tools = Callers(world), load_tools()
+        scopes = {declared.name: declared.scope for declared in tools.values()}
+        house = House(world, callers, lambda resource, world: server.running(self._build, world, tools), scopes)
+        async with house.open(api_app(world, callers)) as edge:
+            self._edge, self.house = edge, house
+            background = [asyncio.create_task(work) for work in (*self._background(world), house.keep_reloading(heard))]
+            # What is there now stays: the collector need not walk it again for every few hundred calls.
+            gc.collect()
+            gc.freeze()
+            try:
+                with on_leaving(house.drain):
+                    yield
+            finally:
+                for task in background:
+                    task.cancel()
+                await asyncio.gather(*background, return_exceptions=True)
+        for flush in (world.post.settle, world.last_used.flush, world.tally.flush, world.traces.flush):
+            with suppress(Exception):
+                await flush()
 
     def _background(self, world: World) -> list[Coroutine[Any, Any, None]]:
         return [

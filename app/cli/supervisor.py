@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -32,6 +34,14 @@ class Supervisor(Multiprocess):
         self._settings = settings
         self._had_terminal = sys.stdin.isatty()
 
+    def init_processes(self) -> None:
+        with _born_deaf():
+            super().init_processes()
+
+    def keep_subprocess_alive(self) -> None:
+        with _born_deaf():
+            super().keep_subprocess_alive()
+
     def handle_hup(self) -> None:
         if self._had_terminal and not sys.stdin.isatty():  # it was closed
             self.should_exit.set()
@@ -44,3 +54,13 @@ class Supervisor(Multiprocess):
         for process in self.processes:
             if process.pid is not None and process.process.is_alive():
                 os.kill(process.pid, signal.SIGHUP)
+
+
+@contextmanager
+def _born_deaf() -> Iterator[None]:
+    """Processes that start now keep SIGHUP waiting until they listen to it, instead of dying of it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
