@@ -28,6 +28,7 @@ from app.api_keys.exchange import exchange
 from app.branding import LOGO_CSP
 from app.clients.registration import manage
 from app.clients.registration.register import register
+from app.gate.forward_auth import forward_auth
 from app.http import Door, Endpoint
 from app.oauth import well_known
 from app.oauth.authorize import authorize, authorize_by_form, resume
@@ -86,6 +87,7 @@ def url_table(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
         "/.well-known/oauth-protected-resource": resource,
         "/.well-known/jwks.json": Door(world, cors=True, GET=well_known.jwks),
         "/userinfo": userinfo(world, callers),
+        "/forward-auth": forward_auth(world, callers),
         "/par": Door(world, cors=True, POST=push),
         "/device_authorization": Door(world, POST=device_authorization),
         "/device": Door(world, page, GET=device.show, POST=device.enter),
