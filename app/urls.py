@@ -57,10 +57,10 @@ def resource_table(world: World, guards: Mapping[str, ASGIApp]) -> Mapping[str, 
     metadata = Door(world, cors=True, GET=well_known.authorization_server)
     openid = Door(world, cors=True, GET=well_known.openid_provider)
     table: dict[str, ASGIApp] = {}
-    for path, guard in guards.items():
+    for path in (one.path for one in world.resources):
+        if path in guards:
+            table |= {path: guards[path], f"{path}/": guards[path]}
         table |= {
-            path: guard,
-            f"{path}/": guard,
             f"/.well-known/oauth-protected-resource{path}": Door(world, cors=True, GET=well_known.resource_at(path)),
             f"/.well-known/oauth-authorization-server{path}": metadata,
             f"/.well-known/openid-configuration{path}": openid,

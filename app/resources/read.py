@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -119,8 +119,19 @@ def _resources(shape: FileShape, source: Source, issuer: str, faults: list[Fault
             faults.append(((*keys, "path"), f"is {one.path}, as that of another resource"))
         if one.path.split("/")[1] in RESERVED:
             faults.append(((*keys, "path"), f"is {one.path}, which this server needs itself"))
+        faults += _faults_of_elsewhere((*keys, "elsewhere"), one, issuer, name == default, found)
         found.append(_resource(name, one, source, issuer, name == default, faults))
     return found
+
+
+def _faults_of_elsewhere(
+    keys: Keys, shape: ResourceShape, issuer: str, is_default: bool, others: list[Resource]
+) -> Iterator[Fault]:
+    audience = shape.elsewhere or f"{issuer}{shape.path}"
+    if audience == issuer or any(one.audience == audience and one.path != shape.path for one in others):
+        yield keys, f"is {audience}, as that of another resource"
+    if shape.elsewhere is not None and is_default:  # its tokens would manage this server, and others see them
+        yield keys, "must not be that of the default resource, which is the one at /mcp, else the first"
 
 
 def _resource(
@@ -139,7 +150,8 @@ def _resource(
         others = ToolShape()  # these say themselves what they need
     rules = Rules(frozenset(needs), tools, _rule((*keys, "other_tools"), others, scopes, faults))
     backend = backends.of(keys, shape, source.path.parent, source.environment, faults)
-    return Resource(name, shape.path, shape.title, f"{issuer}{shape.path}", scopes, default, rules, backend)
+    audience = shape.elsewhere or f"{issuer}{shape.path}"
+    return Resource(name, shape.path, shape.title, audience, scopes, default, rules, backend)
 
 
 def _scopes(keys: Keys, shape: ResourceShape, is_default: bool, faults: list[Fault]) -> dict[str, Scope]:
