@@ -113,9 +113,16 @@ WHERE user_id = :user_id OR (actor = 'user' AND actor_id = :user_id)
 """
 
 
-async def forget_person(db: AsyncConnection, user_id: str) -> int:
+FORGET_INVITED = """
+UPDATE audit_events SET detail = detail - 'email' WHERE detail->>'email' = :email
+  AND event IN ('invitation.made', 'invitation.sent_again', 'invitation.accepted', 'invitation.revoked')
+"""
+
+
+async def forget_person(db: AsyncConnection, user_id: str, email: str) -> int:
     """When somebody's account is deleted: what happened stays in the log, who it was does not. How many events it was."""
     await db.execute(text(OPEN), {"why": "person"})
     changed = (await db.execute(text(FORGET_PERSON), {"user_id": user_id})).rowcount
+    await db.execute(text(FORGET_INVITED), {"email": email})
     await db.execute(text(OPEN), {"why": ""})
     return changed

@@ -189,11 +189,6 @@ class Settings(BaseSettings):
         return self.public_url
 
     @property
-    def resource(self) -> str:
-        """The audience of access tokens (RFC 8707): the one protected MCP server."""
-        return f"{self.public_url}/mcp"
-
-    @property
     def is_https(self) -> bool:
         return self.public_url.startswith("https://")
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fastapi import Request
-from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -22,14 +20,14 @@ from app.admin.frame import deed
 from app.admin.frame import page as admin_page
 from app.admin.log import pages as admin_log
 from app.admin.overview import pages as admin_overview
+from app.admin.users import invitations as admin_invitations
 from app.admin.users import pages as admin_users
 from app.api_keys.callers import Callers
 from app.api_keys.exchange import exchange
-from app.branding import LOGO_CSP
 from app.clients.registration import manage
 from app.clients.registration.register import register
 from app.gate.forward_auth import forward_auth
-from app.http import Door, Endpoint
+from app.http import Door
 from app.oauth import well_known
 from app.oauth.authorize import authorize, authorize_by_form, resume
 from app.oauth.consent import decide, show_consent
@@ -41,8 +39,7 @@ from app.oauth.revoke import revoke
 from app.oauth.token import token
 from app.oauth.userinfo import userinfo
 from app.pages import page_refusal
-from app.paths import TEMPLATES
-from app.protocol.errors import NotFound
+from app.static import brand_css, logo, static
 from app.users import by_mail, links, login, new_email, second, security, sign_in_link, sign_up
 from app.users.invitations import pages as invitations
 from app.users.passkeys import pages as passkeys
@@ -134,13 +131,13 @@ def url_table(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
         "/account/email/verify": Door(world, page, GET=new_email.show_verify, POST=new_email.verify),
         "/": Door(world, page, GET=landing.landing),
         **admin_table(world),
-        "/static/follow.js": Door(world, GET=_static("follow.js", "text/javascript")),
-        "/static/gatehouse.css": Door(world, GET=_static("gatehouse.css", "text/css")),
-        "/static/copy.js": Door(world, GET=_static("copy.js", "text/javascript")),
-        "/static/passkeys.js": Door(world, GET=_static("passkeys.js", "text/javascript")),
-        "/static/logo": Door(world, GET=_logo),
-        "/static/brand.css": Door(world, GET=_brand_css),
-        "/static/icon.svg": Door(world, GET=_static("icon.svg", "image/svg+xml")),
+        "/static/follow.js": Door(world, GET=static("follow.js", "text/javascript")),
+        "/static/gatehouse.css": Door(world, GET=static("gatehouse.css", "text/css")),
+        "/static/copy.js": Door(world, GET=static("copy.js", "text/javascript")),
+        "/static/passkeys.js": Door(world, GET=static("passkeys.js", "text/javascript")),
+        "/static/logo": Door(world, GET=logo),
+        "/static/brand.css": Door(world, GET=brand_css),
+        "/static/icon.svg": Door(world, GET=static("icon.svg", "image/svg+xml")),
         "/healthz": Door(world, GET=health.healthz),
         "/readyz": Door(world, GET=health.readyz),
     }
@@ -164,6 +161,7 @@ def patterns(world: World, callers: Callers) -> list[Route]:
         "/admin/users/{user_id}/demote": deed(user.demote, user.somebody),
         "/admin/users/{user_id}/sign-out": deed(user.sign_out, user.somebody),
         "/admin/users/{user_id}/disconnect": deed(user.disconnect, user.somebody),
+        "/admin/users/{user_id}/reset-factors": deed(user.reset_factors, user.somebody),
         "/admin/users/{user_id}/password-link": deed(user.give_link, user.somebody),
         "/admin/users/{user_id}/delete": deed(user.delete, user.somebody),
         "/admin/clients/{client}/block": deed(app.block, app.one),
@@ -182,6 +180,7 @@ def admin_table(world: World) -> Mapping[str, ASGIApp]:
     pages = {
         "/admin": admin_page(admin_overview.overview),
         "/admin/users": admin_page(admin_users.everybody),
+        "/admin/invitations": admin_page(admin_invitations.open_ones),
         "/admin/clients": admin_page(admin_clients.apps),
         "/admin/clients/new": admin_page(admin_clients.new),
         "/admin/connections": admin_page(admin_connections.connections),
@@ -195,6 +194,9 @@ def admin_table(world: World) -> Mapping[str, ASGIApp]:
     deeds = {
         "/admin/backup": deed(admin_overview.confirm_backup, admin_overview.overview),
         "/admin/users/add": deed(admin_users.add, admin_users.everybody),
+        "/admin/invitations/add": deed(admin_invitations.add, admin_invitations.open_ones),
+        "/admin/invitations/again": deed(admin_invitations.again, admin_invitations.open_ones),
+        "/admin/invitations/take-back": deed(admin_invitations.take_back, admin_invitations.open_ones),
         "/admin/clients/new/add": deed(admin_clients.add, admin_clients.new),
         "/admin/connections/revoke": deed(admin_connections.revoke, admin_connections.connections),
         "/admin/api-keys/revoke": deed(admin_keys.revoke, admin_keys.keys),
@@ -202,25 +204,3 @@ def admin_table(world: World) -> Mapping[str, ASGIApp]:
     }
     doors = {path: Door(world, refused, GET=show) for path, show in pages.items()}
     return doors | {path: Door(world, refused, POST=perform) for path, perform in deeds.items()}
-
-
-def _static(name: str, media_type: str) -> Endpoint:
-    async def file(request: Request, world: World) -> Response:
-        return FileResponse(TEMPLATES / name, media_type=media_type, headers={"Cache-Control": "public, max-age=3600"})
-
-    return file
-
-
-async def _logo(request: Request, world: World) -> Response:
-    brand = world.settings.brand
-    if brand.logo is None:
-        raise NotFound("this server has no logo of its own")
-    headers = {"Content-Security-Policy": LOGO_CSP, "Cache-Control": "public, max-age=3600"}
-    return Response(brand.logo, media_type=brand.logo_type, headers=headers)
-
-
-async def _brand_css(request: Request, world: World) -> Response:
-    css = world.settings.brand.css
-    if css is None:
-        raise NotFound("this server has no colour of its own")
-    return Response(css, media_type="text/css", headers={"Cache-Control": "public, max-age=3600"})

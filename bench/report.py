@@ -101,7 +101,7 @@ def people_targets(lines: list[Line], logins: Logins | None) -> list[Target]:
     return [
         Target("server CPU of the dearest page", max(dear) / 1000 if dear else None, PAGE_MS, "ms"),
         Target(
-            "weight of the heaviest page, uncompressed",
+            "weight of the heaviest page with its files",
             max((line.kilobytes or 0 for line in pages), default=None),
             PAGE_KB,
             "kB",

@@ -133,6 +133,8 @@ class House:
         """What an operator's command needs to find this database, and the mail server."""
         ours = {"DATABASE_URL": self.dsn, "PUBLIC_URL": self.url, "SECRET_KEY": SECRET_KEY}
         ours |= {"SIGN_UP": self.settings.sign_up}
+        if self.settings.resources_file is not None:
+            ours["RESOURCES_FILE"] = str(self.settings.resources_file)
         if self.settings.smtp_url is not None:
             ours |= {"SMTP_URL": self.settings.smtp_url.get_secret_value(), "MAIL_FROM": self.settings.mail_from or ""}
         return os.environ | {f"GATEHOUSE_{name}": value for name, value in ours.items()}

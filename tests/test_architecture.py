@@ -59,9 +59,11 @@ FLOORS = {
     "admin": 8,
     "account": 8,
     "landing": 8,
+    "static": 8,
     "health": 8,
     "sweep": 8,
     "checkup": 9,
+    "bridge": 9,
     "urls": 9,
     "house": 10,
     "main": 10,
@@ -79,6 +81,7 @@ DOORS: set[tuple[str, str]] = {
     ("settings", "branding"),  # a logo is looked at before anything starts
     ("tokens", "audit"),  # signing keys that come
     ("limits", "audit"),  # and limits that are reached
+    ("bridge", "checkup"),  # how to read an address and a challenge from outside
 }
 SQL = {"db", "audit", "limits", "replay", "last_used", "tally", "sessions", "sweep", "world"}  # and every store.py
 WORDS = {"Manager", "Service", "Helper", "Utils", "Base", "Abstract", "Impl", "Common"}

@@ -7,7 +7,12 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-RECORDERS = {"audit.record": 1, "audit.add": 1, "audit.noted": 0}  # which argument names the event
+RECORDERS = {
+    "audit.record": 1,
+    "audit.add": 1,
+    "audit.noted": 0,
+    "factors.changed": 2,
+}  # which argument names the event
 
 
 def events_of(path: Path) -> set[str]:
@@ -22,6 +27,8 @@ def events_of(path: Path) -> set[str]:
                 if isinstance(given, ast.Assign) and ast.unparse(given.targets[0]) == ast.unparse(named)
                 for name in strings(given.value)
             }
+            if path.name == "factors.py" and ast.unparse(named) == "event":
+                continue  # its callers name it
             assert names, f"{path.name}:{node.lineno}: write the name of the event where it is recorded"
             found |= names
     return found
@@ -33,9 +40,10 @@ def strings(node: ast.AST) -> set[str]:
 
 def test_the_table_of_events_is_whole() -> None:
     code = set[str]().union(*(events_of(path) for path in (ROOT / "app").rglob("*.py")))
-    docs = re.findall(
-        r"^\| `([a-z_.]+)` \| \S", (ROOT / "docs/audit.md").read_text().split("## Events")[1], re.MULTILINE
+    rows = re.findall(
+        r"^\| (`[a-z_.`, ]+) \| \S", (ROOT / "docs/audit.md").read_text().split("## Events")[1], re.MULTILINE
     )
+    docs = [name for row in rows for name in re.findall(r"`([a-z_.]+)`", row)]
     assert len(docs) == len(set(docs))
     assert code == set(docs), f"missing in docs: {code - set(docs)}; in docs only: {set(docs) - code}"
 

@@ -50,7 +50,7 @@ async def create(request: Request, world: World) -> Response:
     visit, fields = await frame.sent(request, world)
     if visit is None or not visit.is_recent:
         return frame.to_login(PATH)
-    typed = _checked(fields, world)
+    typed = _checked(fields, world, is_admin=visit.viewer.is_admin)
     if typed.faults:
         return await _page(visit, typed)
     expires_at = None if typed.life == "never" else visit.now + keys.duration(typed.life)
@@ -100,7 +100,7 @@ def _made(visit: frame.Visit, name: str, secret: str) -> Response:
     return response
 
 
-def _checked(fields: Params, world: World) -> Typed:
+def _checked(fields: Params, world: World, *, is_admin: bool) -> Typed:
     name, life, scope = fields.verbatim("name") or "", fields.get("expires") or "90d", tuple(fields.all("scope"))
     faults = {}
     try:
@@ -108,7 +108,7 @@ def _checked(fields: Params, world: World) -> Typed:
     except OAuthError:
         faults["name"] = _(NO_NAME)
     try:
-        keys.checked_scope(list(scope), world.resources)
+        keys.checked_scope(list(scope), world.resources, is_admin=is_admin)
     except OAuthError:
         faults["scope"] = _(NO_SCOPE)
     if life not in LIVES:
@@ -132,7 +132,7 @@ async def _page(visit: frame.Visit, typed: Typed) -> Response:
         page=listed,
         made=made,
         typed=typed,
-        scopes=_scopes(world),
+        scopes=_scopes(visit),
         lives=[(life, _(words)) for life, words in LIVES.items()],
         is_recent=visit.is_recent,
         mcp_url=world.resources.default.audience,
@@ -142,13 +142,13 @@ async def _page(visit: frame.Visit, typed: Typed) -> Response:
     return response
 
 
-def _scopes(world: World) -> list[tuple[str, str, bool]]:
+def _scopes(visit: frame.Visit) -> list[tuple[str, str, bool]]:
     """Each with its words, and where it counts when it does not count at the default resource."""
-    resources, found = world.resources, []
+    resources, found = visit.world.resources, []
     for name, scope in resources.words.items():
         where = next((one.title for one in resources if name.startswith(f"{one.name}/")), None)
         words = _(scope.words)
-        if name != ADMIN:
+        if name != ADMIN or visit.viewer.is_admin:
             found.append((name, f"{where}: {words}" if where else words, scope.sensitive))
     return found
 

@@ -14,7 +14,7 @@ from app.admin.entry import Visit, entered, to_login
 from app.flow import PAGE
 from app.http import Endpoint, form, see_other
 from app.language import N_, _
-from app.pages import CSP, render
+from app.pages import CSP, render, sentence
 from app.protocol.errors import OAuthError
 from app.protocol.params import Params, parse
 from app.world import World
@@ -22,6 +22,7 @@ from app.world import World
 PLACES = (
     ("/admin", N_("Overview")),
     ("/admin/users", N_("Users")),
+    ("/admin/invitations", N_("Invitations")),
     ("/admin/clients", N_("Apps")),
     ("/admin/connections", N_("Connections")),
     ("/admin/api-keys", N_("API keys")),
@@ -36,6 +37,9 @@ DONE = {
     "promoted": N_("They are an admin now."),
     "demoted": N_("They are no admin any more."),
     "signed-out": N_("Every browser is signed out."),
+    "factors-reset": N_("Only the password is left; every browser is signed out."),
+    "invited": N_("Invited: the letter is on its way."),
+    "uninvited": N_("Taken back: the link has ended."),
     "deleted": N_("The account is gone."),
     "disconnected": N_("Disconnected. The tokens end within a second."),
     "blocked": N_("The app is blocked. Its tokens end within a second."),
@@ -96,8 +100,8 @@ def shown(
 ) -> Response:
     """The page. `fault` is the field that the refusal is about; `live`: a script of ours may fetch the page anew."""
     path = visit.request.url.path
-    said = DONE.get(query(visit).get("done") or "") if visit.request.method == "GET" else None
-    kept = shown_once.take(visit.request, visit.world, visit.viewer, visit.now) if said is None else None
+    words = DONE.get(query(visit).get("done") or "") if visit.request.method == "GET" else None
+    kept = shown_once.take(visit.request, visit.world, visit.viewer, visit.now) if words is None else None
     once = kept if kept and kept.get("page") == path else None
     response = render(
         template,
@@ -107,7 +111,7 @@ def shown(
         now=visit.now,
         when=when,
         places=[(at, _(name), path == at or (at != "/admin" and path.startswith(at + "/"))) for at, name in PLACES],
-        done=_(said) if said else None,
+        done=_(words) if words else None,
         once=once,
         error=None if refusal is None else sentence(refusal),
         fault=fault,
@@ -119,11 +123,6 @@ def shown(
     if once is not None:
         shown_once.forget(response, visit.world)
     return response
-
-
-def sentence(refusal: OAuthError) -> str:
-    said = _(refusal.description)
-    return said[:1].upper() + said[1:] + _(".")
 
 
 def done(path: str, what: str) -> Response:

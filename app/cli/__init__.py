@@ -4,54 +4,21 @@ from __future__ import annotations
 
 import sys
 
-import typer
-from rich.console import Console
-
-from app.cli import (
-    api_key,
-    audit,
-    client,
-    config,
-    connection,
-    demo,
-    doctor,
-    identity,
-    key,
-    mail,
-    migrate,
-    resource,
-    serve,
-    token,
-    trace,
-    up,
-    user,
-)
-from app.cli.console import Refused
-
-app = typer.Typer(
-    name="gatehouse",
-    help="A front door for MCP servers: OAuth 2.1, API keys and a guarded /mcp.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-for room in (user, api_key, client, connection, identity, key, mail, resource, audit):
-    app.add_typer(room.commands)
-app.command("up")(up.up)
-app.command("serve")(serve.serve)
-app.command("demo")(demo.demo)
-app.command("token")(token.token)
-app.command("migrate")(migrate.migrate)
-app.command("trace")(trace.trace)
-app.command("doctor")(doctor.doctor)
-app.add_typer(config.commands)
+BRIDGE = ("connect", "login", "logout", "whoami")
 
 
 def run() -> None:
-    """The entry point of the console script."""
+    """The entry point of the console script. The bridge starts in a moment, since it needs nothing of the server."""
+    from app.cli.console import Refused
+
     try:
+        if sys.argv[1:2] and sys.argv[1] in BRIDGE:
+            from app.cli.connect import app
+        else:
+            from app.cli.commands import app
         app()
     except Refused as refusal:
+        from rich.console import Console
+
         Console(stderr=True, soft_wrap=True).print(f"gatehouse: {refusal}", markup=False, highlight=False)
         sys.exit(refusal.code)

@@ -34,14 +34,21 @@ class Events:
         self._longest = longest
         self._kept = bytearray()
         self._searched = 0
+        self._after_cr = False
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """Every event that is whole now. Raises TooLong."""
         self._kept += chunk
+        if self._after_cr and self._kept:
+            self._after_cr = False
+            if self._kept.startswith(b"\n"):  # the other half of the end of the event before it
+                del self._kept[:1]
+                yield Event(b"\n", b"")
         while match := END.search(self._kept, self._searched):
             raw = bytes(self._kept[: match.end()])
             del self._kept[: match.end()]
             self._searched = 0
+            self._after_cr = raw.endswith(b"\r") and not self._kept
             yield _event(raw)
         self._searched = max(0, len(self._kept) - LONGEST_END)
         if len(self._kept) > self._longest:

@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from app.api_keys.callers import Callers
 from app.gate import noted
 from app.gate.answers import Counted, Filtered
-from app.gate.headers import Sorted, sorted_headers
+from app.gate.headers import Sorted, sorted_headers, uncoded
 from app.gate.known import Acquaintances, Known
 from app.gate.refusals import TurnedBack, agree, too_often, turned_away, unknown_tool, unreadable
 from app.gate.rules import RuleBook, Ruled, Unreadable
@@ -80,6 +80,8 @@ class Guard:
                 send = self._unruled(scope, known.principal, send)
                 scope["headers"] = headers.passed_on(None)
                 receive = _replay(b"", receive)
+            if self._is_foreign:
+                scope["headers"] = uncoded(scope["headers"])
         except Exception as fault:
             await self._refused(fault, scope, headers, known)(scope, receive, send)
             return

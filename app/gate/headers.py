@@ -8,7 +8,6 @@ from typing import NamedTuple
 from starlette.types import Scope
 
 Header = tuple[bytes, bytes]
-# Credentials; what is said of the body as it came; and the codings of answers, which the guard may have to read.
 STOPPED = frozenset(
     {
         b"authorization",
@@ -17,13 +16,12 @@ STOPPED = frozenset(
         b"cookie",
         b"content-length",
         b"transfer-encoding",
-        b"content-encoding",
-        b"content-type",
-        b"accept-encoding",
         b"mcp-protocol-version",
     }
 )
-WANTED = STOPPED | {b"host", b"origin", b"mcp-method", b"mcp-name"}
+WANTED = STOPPED | {b"host", b"origin"}
+# Before servers that are not ours: what is said of the body as it came, and codings of answers, which have to be read.
+CODINGS = frozenset({b"content-encoding", b"accept-encoding"})
 JSON = b"application/json"
 BLANKS = frozenset({b" ", b"\t"})
 
@@ -35,15 +33,10 @@ class Sorted(NamedTuple):
     inner: list[Header]
 
     def passed_on(self, length: int | None) -> list[Header]:
-        """With the length of what is passed on, if anything is, its type without a charset in which it could be read otherwise,
-        and the protocol version once: real clients send `2025-11-25, 2025-11-25`."""
-        first: list[Header] = []
-        if length is not None:
-            first.append((b"content-length", b"%d" % length))  # in front: what is asked for most is found soonest
-            kinds = self.wanted.get(b"content-type")
-            if kinds:
-                kind = kinds[0] if kinds[0] == JSON else kinds[0].split(b";")[0].strip().lower()
-                first.append((b"content-type", kind))
+        """With the length of what is passed on, if anything is, and the protocol version once: real clients send
+        `2025-11-25, 2025-11-25`."""
+        # The length in front: what is asked for most is found soonest.
+        first = [(b"content-length", b"%d" % length)] if length is not None else []
         versions = self.wanted.get(b"mcp-protocol-version")
         if versions:
             version = versions[0]
@@ -52,6 +45,19 @@ class Sorted(NamedTuple):
                 version = b", ".join(distinct)
             first.append((b"mcp-protocol-version", version))
         return first + self.inner
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Of a header that is passed on."""
+        return [value for found, value in self.inner if found == name]
+
+
+def uncoded(headers: list[Header]) -> list[Header]:
+    """Without codings, and without a charset in which another message could be read than the one that was ruled."""
+    return [
+        (name, value.split(b";")[0].strip().lower()) if name == b"content-type" and value != JSON else (name, value)
+        for name, value in headers
+        if name not in CODINGS
+    ]
 
 
 def sorted_headers(scope: Scope) -> Sorted:

@@ -51,15 +51,14 @@ def too_often(ruled: Ruled, fault: TooManyRequests) -> Response:
 def agree(ruled: Ruled, headers: Sorted) -> None:
     """That the headers which mirror the body say what it says: whoever goes by them would call what was not ruled. Raises
     TurnedBack."""
-    wanted, message = headers.wanted, ruled.message
-    methods, names = wanted.get(b"mcp-method"), wanted.get(b"mcp-name")
-    if methods is None and names is None:
+    message, methods, names = ruled.message, headers.values(b"mcp-method"), headers.values(b"mcp-name")
+    if not methods and not names:
         return
     method, params = message.get("method"), message.get("params")
     key = NAMED.get(method) if isinstance(method, str) else None
     name = params.get(key) if isinstance(params, dict) and key else None
-    said = [decode_header_value(value.decode("latin-1")) for value in names or ()]
-    if methods in (None, [str(method).encode()]) and (names is None or said == [name]):
+    said = [decode_header_value(value.decode("latin-1")) for value in names]
+    if methods in ([], [str(method).encode()]) and said in ([], [name]):
         return
     why = "Mcp-Method and Mcp-Name must say what the body says"
     raise TurnedBack(_error(message.get("id"), HEADER_MISMATCH, why, 400), why)

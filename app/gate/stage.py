@@ -8,10 +8,9 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 import structlog
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.http import request_id
+from app.gate.failed import failed
 from app.resources.model import Backend, CommandBackend, PythonBackend, Resource, UrlBackend
 from app.world import World
 
@@ -93,11 +92,6 @@ class Stage:
 
 async def closed(scope: Scope, receive: Receive, send: Send) -> None:
     """A backend that is not there: JSON-RPC's internal error, and 503."""
-    message = scope["state"].get("message")
-    error = {"code": -32603, "message": "the server behind this address is not running"}
-    body = {
-        "jsonrpc": "2.0",
-        "id": message.get("id") if message else None,
-        "error": error | {"data": {"request_id": request_id.get()}},
-    }
-    await JSONResponse(body, 503, {"Retry-After": "5"})(scope, receive, send)
+    response = failed(scope, "the server behind this address is not running", 503)
+    response.headers["Retry-After"] = "5"
+    await response(scope, receive, send)

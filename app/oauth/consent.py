@@ -41,7 +41,7 @@ async def show_consent(request: Request, world: World) -> Response:
         return see_other(step("/authorize/continue", req or ""))
     client = await clients.client(world.pool, pending.client_id)
     if client is None or client.blocked:
-        raise InvalidRequest("this app was removed" if client is None else "this app was blocked")
+        raise InvalidRequest("this app was removed") if client is None else InvalidRequest("this app was blocked")
     resource = world.resources.at(pending.resource)
     if resource is None:
         raise InvalidRequest("what this app asks for is not served here any more")

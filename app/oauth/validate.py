@@ -34,7 +34,7 @@ def validate(params: Params, client: Client, redirect_uri: str, resources: Resou
     resource = resources.resolve(named)
     scope = granted(
         params.get("scope"),
-        client.scope,
+        resources.registered(resource, client.scope),
         names_resource=bool(named),
         scopes=resource.scopes,
         default=resource.default,

@@ -14,7 +14,7 @@ from app.resources import backends
 from app.resources.lines import line_of, lines_of
 from app.resources.model import CallRate, Resource, Rules, ToolRule
 from app.resources.served import PATH, Resources
-from app.resources.shapes import NAME, RATE, SCOPE, Fault, FileShape, ResourceShape, ToolShape, shaped
+from app.resources.shapes import NAME, RATE, SCOPE, Fault, ResourceShape, ToolShape, shaped
 from app.resources.shapes import Path as Keys
 from app.settings import SettingsError
 
@@ -94,9 +94,8 @@ def parsed(text: str, source: Source, issuer: str) -> Resources:
         where = re.search(r" \(at line (\d+), column \d+\)$", str(fault))
         said = str(fault)[: where.start()] if where else str(fault)
         raise ResourcesError(f"{name}:{where[1] if where else 1}: {said}") from fault
-    shape = shaped(document)
-    faults = shape if isinstance(shape, list) else []
-    resources = [] if isinstance(shape, list) else _resources(shape, source, issuer, faults)
+    shapes, faults = shaped(document)
+    resources = _resources(shapes, source, issuer, faults)
     if faults:
         lines = lines_of(text)
         placed = sorted({(line_of(lines, keys) or 1, f"{_dotted(keys)} {said}".strip()) for keys, said in faults})
@@ -108,10 +107,10 @@ def _dotted(keys: Keys) -> str:
     return ".".join(key if re.fullmatch(r"[\w-]+", key) else f'"{key}"' for key in keys)
 
 
-def _resources(shape: FileShape, source: Source, issuer: str, faults: list[Fault]) -> list[Resource]:
+def _resources(shapes: Mapping[str, ResourceShape], source: Source, issuer: str, faults: list[Fault]) -> list[Resource]:
     found: list[Resource] = []
-    default = next((name for name, one in shape.resources.items() if one.path == PATH), next(iter(shape.resources)))
-    for name, one in shape.resources.items():
+    default = next((name for name, one in shapes.items() if one.path == PATH), next(iter(shapes), ""))
+    for name, one in shapes.items():
         keys = ("resources", name)
         if not NAME.match(name):
             faults.append((keys, "must be named in small letters, digits and dashes"))
@@ -121,6 +120,11 @@ def _resources(shape: FileShape, source: Source, issuer: str, faults: list[Fault
             faults.append(((*keys, "path"), f"is {one.path}, which this server needs itself"))
         faults += _faults_of_elsewhere((*keys, "elsewhere"), one, issuer, name == default, found)
         found.append(_resource(name, one, source, issuer, name == default, faults))
+    faults += [
+        (("resources", default, "scopes", word), "begins like a scope of another resource in an API key")
+        for word in (shapes[default].scopes if shapes else ())
+        if word.partition("/")[0] in shapes and "/" in word
+    ]
     return found
 
 

@@ -42,6 +42,11 @@ class Resources:
         by_word = {self._word(resource, name): name for name in resource.scopes}
         return tuple(by_word[word] for word in words if word in by_word)
 
+    def registered(self, resource: Resource, scope: str | None) -> str:
+        """What a client registered, as far as it means this resource: in its own words, or after its name."""
+        words = (scope or "").split()
+        return " ".join([*(word for word in words if word in resource.scopes), *self.held(resource, words)])
+
     def _word(self, resource: Resource, scope: str) -> str:
         return scope if resource.audience == self.default.audience else f"{resource.name}/{scope}"
 

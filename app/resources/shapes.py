@@ -14,10 +14,10 @@ Fault = tuple[Path, str]
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
 SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}\Z")  # RFC 6749 §3.3
-RATE = re.compile(r"([1-9][0-9]{0,6})/(second|minute|hour|day)\Z")
+RATE = re.compile(r"\A([1-9][0-9]{0,6})/(second|minute|hour|day)\Z")
 SEGMENT = r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*"
-PATH = re.compile(rf"(?:/{SEGMENT}){{1,6}}\Z")
-TARGET = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
+PATH = re.compile(rf"\A(?:/{SEGMENT}){{1,6}}\Z")
+TARGET = re.compile(r"\A[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
 
 
 def _short(key: str) -> BeforeValidator:
@@ -132,7 +132,7 @@ class ResourceShape(Shape):
 
 
 class FileShape(Shape):
-    resources: dict[str, ResourceShape] = Field(min_length=1)
+    resources: dict[str, dict[str, Any]] = Field(min_length=1)
 
 
 PLAIN = {
@@ -157,16 +157,24 @@ PATTERNS: Mapping[str, str] = {
 }
 
 
-def shaped(document: Mapping[str, Any]) -> FileShape | list[Fault]:
-    """The document in its shape, or everything that is wrong with it."""
+def shaped(document: Mapping[str, Any]) -> tuple[dict[str, ResourceShape], list[Fault]]:
+    """The resources that have the right shape, and everything that is wrong with the others."""
+    shapes: dict[str, ResourceShape] = {}
     try:
-        return FileShape.model_validate(document)
+        written = FileShape.model_validate(document).resources
     except ValidationError as fault:
-        return [_fault(error) for error in fault.errors()]
+        return shapes, [_fault((), error) for error in fault.errors()]
+    faults: list[Fault] = []
+    for name, table in written.items():
+        try:
+            shapes[name] = ResourceShape.model_validate(table)
+        except ValidationError as fault:
+            faults += [_fault(("resources", name), error) for error in fault.errors()]
+    return shapes, faults
 
 
-def _fault(error: Any) -> Fault:
-    path = tuple(str(part) for part in error["loc"])
+def _fault(path: Path, error: Any) -> Fault:
+    path = (*path, *(str(part) for part in error["loc"]))
     kind, name = error["type"], path[-1] if path else ""
     if kind == "extra_forbidden":
         return path, f"is not known here{_meant(path)}"

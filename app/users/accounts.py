@@ -100,5 +100,4 @@ async def mailed_link(db: AsyncConnection, link: store.Link, now: datetime) -> s
     """The code of a link that goes by mail, and nowhere else: whoever uses it has opened that mailbox."""
     code = new_secret(LINK)
     await store.add_link(db, fingerprint(code), link, now, now + MAILED[link.purpose])
-    await audit.record(db, "link.made", now, user_id=link.user_id, purpose=link.purpose)
     return code

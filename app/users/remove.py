@@ -16,10 +16,11 @@ async def remove(db: AsyncConnection, user_id: str, by: str, now: datetime, *, l
     """In the caller's transaction; `by` is the id of whoever does it, `lifetime` that of an access token. False, and nothing
     has changed, for the last admin who may sign in and for nobody."""
     owned = await store.clients_owned_by(db, user_id)
-    if not await store.remove_user(db, user_id):
+    email = await store.remove_user(db, user_id)
+    if email is None:
         return False
     await revoke(db, [user_id, *owned], now, lifetime=lifetime)
     await forget_user(db, user_id)
-    await audit.forget_person(db, user_id)
+    await audit.forget_person(db, user_id, email)
     await audit.record(db, "user.deleted", now, by="its owner" if by == user_id else by)
     return True

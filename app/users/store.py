@@ -157,6 +157,7 @@ ONE_ADMIN_AT_A_TIME = 0x67617465 + 3
 REMOVE = """
 DELETE FROM users u WHERE id = :id AND (NOT is_admin
   OR EXISTS (SELECT FROM users o WHERE o.is_admin AND o.disabled_at IS NULL AND o.id <> u.id))
+RETURNING u.email
 """
 
 
@@ -166,14 +167,15 @@ async def keep_an_admin(db: AsyncConnection) -> None:
     await db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ONE_ADMIN_AT_A_TIME})
 
 
-async def remove_user(db: AsyncConnection, user_id: str) -> bool:
-    """With all that hangs on it. False when there is none, or no other admin."""
+async def remove_user(db: AsyncConnection, user_id: str) -> str | None:
+    """With all that hangs on it; the e-mail it had. None when there is none, or no other admin."""
     await keep_an_admin(db)
-    if (await db.execute(text(REMOVE), {"id": user_id})).rowcount == 0:
-        return False
+    email: str | None = (await db.execute(text(REMOVE), {"id": user_id})).scalar_one_or_none()
+    if email is None:
+        return None
     for table in (codes, device_codes):  # without a foreign key, since they are written often and live for minutes
         await db.execute(delete(table).where(table.c.user_id == user_id))
-    return True
+    return email
 
 
 async def consume_link(db: AsyncConnection, key: bytes, purpose: str, now: datetime) -> Link | None:

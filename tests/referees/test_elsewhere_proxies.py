@@ -170,7 +170,8 @@ def test_who_has_a_token_passes_and_the_server_knows_who(place: Place) -> None:
     said = response.json()
     assert (said["method"], said["path"], said["body"]) == ("POST", "/mcp?resource=x&scope=admin", "body " * 5000)
     assert "authorization" not in said["headers"], "the token is not for the server"
-    assert not [name for name in response.headers if "gatehouse" in name]
+    for path in ("/mcp", "/.gatehouse"):
+        assert not [name for name in place.ask(token, path).headers if "gatehouse" in name], "told to nobody else"
 
 
 @EACH

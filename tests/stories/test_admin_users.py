@@ -7,6 +7,7 @@ import pytest
 from tests.actors import App, Browser
 from tests.admins import AdminBrowser, Api, admin_key, events
 from tests.conftest import House
+from tests.factors import set_up
 
 
 @pytest.fixture
@@ -150,6 +151,20 @@ def test_a_link_for_a_new_password(house: House, ada: AdminBrowser, bob: str) ->
     made = events(house, "link.made")
     assert [row[0] for row in made] == [bob, bob]
     assert "gh_" not in str(made), "no secret is in the log"
+
+
+def test_a_lost_phone_is_no_longer_asked_for(house: House, ada: AdminBrowser, bob: str) -> None:
+    theirs = Browser(house.url)
+    theirs.sign_in(email="bob@example.com")
+    set_up(house, theirs)
+    assert "authenticator app" in ada.open(f"/admin/users/{bob}").text
+    page = ada.press(f"/admin/users/{bob}", f"/admin/users/{bob}/reset-factors")
+    assert "Only the password is left" in page.text
+    assert "/reset-factors" not in page.text
+    assert "/login" in theirs.open("/account").url, "every browser is out"
+    assert Browser(house.url).sign_in(email="bob@example.com").url.endswith("/account")
+    [(whom, _, detail)] = events(house, "factors.reset")
+    assert (whom, detail) == (bob, {"totp": True, "passkeys": 0})
 
 
 def test_deleted_with_everything(house: House, ada: AdminBrowser, bob: str) -> None:

@@ -157,7 +157,7 @@ def test_requests_sent_without_waiting_are_each_somebody_of_their_own(house: Hou
     browser.sign_in()
     cookies = "; ".join(f"{name}={value}" for name, value in browser.http.cookies.items())
     host = house.url.removeprefix("http://")
-    body = json.dumps({"apiKey": "gh_key_" + "x" * 43})
+    body = json.dumps({"apiKey": "gh_key_" + "p" * 43})
     both = (
         f"GET /account HTTP/1.1\r\nHost: {host}\r\nCookie: {cookies}\r\n\r\n"
         f"POST /auth/token HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nConnection: close\r\n"
@@ -295,7 +295,7 @@ def test_a_person_who_is_deleted_is_no_longer_in_it(app: App, browser: Browser, 
     async def forget() -> int:
         async with house.world.db.begin() as db:
             await audit.record(db, "user.disabled", house.world.now(), user_id=other)
-            return await audit.forget_person(db, str(user))
+            return await audit.forget_person(db, str(user), "ada@example.com")
 
     assert house.wait_for(forget()) == 4
     after = events(house)

@@ -23,7 +23,7 @@ from pydantic import AnyUrl
 
 from tests.actors import CALLBACK, OPENED, App, Browser, http
 from tests.conftest import ROOT, House, emptied
-from tests.documented import BAD, PAGE, answers, block, python, resources, signed, written
+from tests.documented import BAD, PAGE, answers, at, block, python, resources, signed, written
 from tests.referees.test_mcp_sdk import Memory, Person
 
 CHECK = """
@@ -237,6 +237,25 @@ def test_nobody_is_let_in_when_asking_fails(house: House, resource: str, tmp_pat
     )
     assert ran.returncode == 1
     assert "HTTPStatusError" in ran.stderr
+
+
+# At Traefik, which cannot be had here ---------------------------------------------------------------------------------
+
+
+def test_what_traefik_is_told(house: House, app: App, browser: Browser, resource: str) -> None:
+    """The question that Traefik would ask, and the headers that its expression takes from the caller and from the answer."""
+    words = at(block("yaml"), house, resource).replace("http://127.0.0.1:8000", house.url)
+    (address,) = re.findall(r"address: (\S+)", words)
+    (expression,) = re.findall(r'authResponseHeadersRegex: "(.+)"', words)
+    token = app.connect(browser, resource=resource, scope="tools:see")["access_token"]
+    forwarded = {"X-Forwarded-Method": "POST", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "tools.example.com"}
+    assert http().get(address, headers=forwarded).status_code == 401
+    response = http().get(address, headers=forwarded | {"Authorization": f"Bearer {token}"})
+    assert response.status_code == 200
+    ours = [name for name in response.headers if "gatehouse" in name]
+    assert len(ours) == 5
+    for name in (*ours, "X-Gatehouse-Subject", "X_gatehouse_subject", "X-Gatehouse_subject"):
+        assert re.search(expression, name)
 
 
 # The page ------------------------------------------------------------------------------------------------------------

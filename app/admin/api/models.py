@@ -23,42 +23,6 @@ class Listed(Told, Generic[Row]):
     after: str | None = None
 
 
-class User(Told):
-    id: str
-    email: str
-    name: str
-    is_admin: bool
-    created_at: datetime
-    disabled_at: datetime | None = None
-
-
-class Browser(Told):
-    id: str
-    user_agent: str
-    address: str
-    created_at: datetime
-    last_seen_at: datetime
-
-
-class UserDetail(User):
-    """With what hangs from the account; `connections` and `api_keys` are counted as far as 1,000."""
-
-    connections: int
-    api_keys: int
-    factors: list[str]
-    browsers: list[Browser]
-
-
-class PasswordLink(Told):
-    """Works once, for a day, and is never shown again."""
-
-    password_link: str
-
-
-class AddedUser(User, PasswordLink):
-    pass
-
-
 class Client(Told):
     """Lifetimes are in seconds; `connections` is counted as far as 100. `path` is the client's name in these addresses."""
 

@@ -9,14 +9,8 @@ from fastapi import APIRouter, Request
 
 from app import paging
 from app.admin.api.frame import After, Words, body, caller, plain, wish
-from app.admin.api.models import (
-    AddedUser,
-    Ended,
-    Listed,
-    PasswordLink,
-    User,
-    UserDetail,
-)
+from app.admin.api.models import Ended, Listed
+from app.admin.api.people import AddedUser, PasswordLink, User, UserDetail
 from app.admin.api.wishes import NewUser, UserChange
 from app.admin.users import acts, store
 
@@ -78,6 +72,13 @@ async def sign_out_user(request: Request, user_id: str) -> None:
     """Out of every browser; apps and keys stay."""
     by = caller(request)
     await acts.sign_out(by.world, plain(user_id) or "", by.now)
+
+
+@routes.post("/{user_id}/reset-factors", status_code=204)
+async def reset_user_factors(request: Request, user_id: str) -> None:
+    """For somebody who lost their phone: passkeys and the second step go, the password stays."""
+    by = caller(request)
+    await acts.reset_factors(by.world, plain(user_id) or "", by.now)
 
 
 @routes.post("/{user_id}/disconnect", response_model=Ended)

@@ -17,6 +17,12 @@ class NewUser(Wish):
     is_admin: bool = False
 
 
+class NewInvitation(Wish):
+    email: str = Field(max_length=254)
+    is_admin: bool = False
+    by_mail: bool = True
+
+
 class UserChange(Wish):
     """One thing at a time, or both."""
 

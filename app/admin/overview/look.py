@@ -125,4 +125,4 @@ def _tasks(
 async def confirm_backup(world: World, user_id: str, now: datetime) -> None:
     """An admin says that there is a backup: kept as a line of the audit log."""
     async with world.db.begin() as db:
-        await audit.record(db, store.BACKUP, now, user_id=user_id)
+        await audit.record(db, "backup.confirmed", now, user_id=user_id)

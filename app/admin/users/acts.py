@@ -11,7 +11,7 @@ from app.language import N_
 from app.protocol.email import normal_email
 from app.protocol.errors import Conflict, InvalidRequest, NotFound
 from app.tokens.store import revoke
-from app.users import accounts
+from app.users import accounts, factors
 from app.users.remove import remove
 from app.users.store import sign_out_everywhere
 from app.world import World
@@ -100,6 +100,13 @@ async def demote(world: World, user_id: str, now: datetime) -> None:
             await audit.record(db, "user.demoted", now, user_id=user_id)
     if not demoted:
         raise Conflict(LAST if (await known(world, user_id)).is_admin else N_("they are no admin"))
+
+
+async def reset_factors(world: World, user_id: str, now: datetime) -> None:
+    """For somebody who lost their phone: passkeys and the second step go, the password stays. Raises NotFound."""
+    await known(world, user_id)
+    async with world.db.begin() as db:
+        await factors.reset(db, user_id, now)
 
 
 async def sign_out(world: World, user_id: str, now: datetime) -> None:

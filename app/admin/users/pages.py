@@ -8,6 +8,7 @@ from app import paging
 from app.admin.entry import Visit, nothing_here
 from app.admin.frame import done, once, place, query, shown, word
 from app.admin.users import acts, store
+from app.devices import device
 from app.language import N_
 from app.protocol.errors import Conflict, OAuthError
 from app.protocol.params import Params
@@ -44,7 +45,9 @@ async def somebody(visit: Visit, *, refusal: OAuthError | None = None, typed: Pa
             raise nothing_here()
         held = await store.belongings(db, user_id, visit.now)
     own = visit.viewer.user_id == user_id
-    return shown(visit, "admin_user.html", refusal=refusal, person=person, held=held, own=own, many=store.MANY)
+    return shown(
+        visit, "admin_user.html", refusal=refusal, person=person, held=held, own=own, many=store.MANY, device=device
+    )
 
 
 async def add(visit: Visit, fields: Params) -> Response:
@@ -79,6 +82,11 @@ async def demote(visit: Visit, fields: Params) -> Response:
     """Whoever takes their own rights away is sent to their account: nothing is here for them any more."""
     await acts.demote(visit.world, _whom(visit), visit.now)
     return done("/account", "saved") if _whom(visit) == visit.viewer.user_id else _done(visit, "demoted")
+
+
+async def reset_factors(visit: Visit, fields: Params) -> Response:
+    await acts.reset_factors(visit.world, _whom(visit), visit.now)
+    return _done(visit, "factors-reset")
 
 
 async def sign_out(visit: Visit, fields: Params) -> Response:

@@ -1,4 +1,4 @@
-"""A backend in this process: an MCPServer, a FastMCP of either kind or any ASGI app, with its lifespan (ASGI lifespan 2.0)."""
+"""A backend in this process: a server of the SDK, a FastMCP or any ASGI app, with its lifespan (ASGI lifespan 2.0)."""
 
 from __future__ import annotations
 
@@ -6,19 +6,23 @@ import asyncio
 import importlib
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
+import structlog
+from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.gate.failed import failed
 from app.resources.model import PythonBackend, Resource
 from app.world import World
 
 BODY_BYTES = 4 * 1024 * 1024
 # The guard has looked at Host and Origin already, with the operator's lists.
 UNGUARDED = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+log = structlog.get_logger("gatehouse.gate")
 STATELESS = ("POST",)  # a stateless server has nothing to say unasked: GET would be an idle stream for ever
 
 
@@ -36,7 +40,20 @@ class Inner:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         inner = {**scope, "path": self._path, "raw_path": self._path.encode()}
-        await self._app(inner, receive, send)
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(inner, receive, noted)
+        except Exception as fault:
+            if begun:
+                raise
+            log.error("backend raised", path=scope["path"], exc_info=fault)
+            await failed(scope, "the server behind this address failed", 500)(scope, receive, send)
 
 
 @asynccontextmanager
@@ -45,7 +62,7 @@ async def mounted(resource: Resource, world: World) -> AsyncIterator[ASGIApp]:
     backend = resource.backend
     assert isinstance(backend, PythonBackend)
     server, path = found(backend), backend.inner_path or resource.path
-    if isinstance(server, MCPServer):
+    if isinstance(server, (MCPServer, Server)):
         server.streamable_http_app(stateless_http=True, max_request_body_size=BODY_BYTES, transport_security=UNGUARDED)
         manager = server.session_manager  # without the app around it, which only finds its one path
         async with manager.run():
@@ -68,21 +85,15 @@ def found(backend: PythonBackend) -> Any:
     server = getattr(module, attribute, None)
     if server is None:
         raise Unmountable(f"{module_name} has no {attribute}")
-    if not callable(server) and not hasattr(server, "streamable_http_app") and not hasattr(server, "http_app"):
+    if not callable(server) and not isinstance(server, (MCPServer, Server)) and not hasattr(server, "http_app"):
         raise Unmountable(f"{backend.target} is neither an MCPServer, a FastMCP nor an ASGI app")
     return server
 
 
 def _app(server: Any, path: str) -> tuple[ASGIApp, tuple[str, ...]]:
-    """Both classes called FastMCP make an app of their own, stateless, so that any worker may answer."""
-    if callable(getattr(server, "http_app", None)):  # the package's
+    """A FastMCP makes an app of its own: stateless, so that any worker may answer."""
+    if callable(getattr(server, "http_app", None)):
         return server.http_app(path=path, stateless_http=True), STATELESS
-    if callable(getattr(server, "streamable_http_app", None)):  # the SDK's, 1.x
-        server.settings.streamable_http_path = path
-        server.settings.stateless_http = True
-        with suppress(AttributeError, ValueError):
-            server.settings.transport_security = UNGUARDED
-        return server.streamable_http_app(), STATELESS
     return server, ("GET", "POST", "DELETE")
 
 

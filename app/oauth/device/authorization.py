@@ -32,7 +32,12 @@ async def device_authorization(request: Request, world: World) -> Response:
     if DEVICE_CODE not in client.grant_types:
         raise UnauthorizedClient("this client did not register for the device grant")
     resource = world.resources.resolve(params.all("resource"))
-    scope = granted(params.get("scope"), client.scope, scopes=resource.scopes, default=resource.default)
+    scope = granted(
+        params.get("scope"),
+        world.resources.registered(resource, client.scope),
+        scopes=resource.scopes,
+        default=resource.default,
+    )
     asked = store.DeviceRequest(client.client_id, scope, resource.audience)
     await hit(world.pool, NEW_DEVICE, client_address(request, settings.trusted_proxies), now)
     device_code = new_secret(DEVICE)
