@@ -17,6 +17,7 @@ from app.traces.step import BROWSER, Step, what_is
 from app.world import World
 
 QUIET = frozenset({"/healthz", "/readyz"})
+FORWARD_AUTH = "/forward-auth"  # its answers become those of other hosts, of which we promise nothing
 
 
 class Edge:
@@ -33,6 +34,7 @@ class Edge:
         if world.settings.is_https:
             headers.append((b"strict-transport-security", b"max-age=63072000; includeSubDomains"))
         self._headers = headers
+        self._headers_elsewhere = headers[:1]
         self.serve(doors)
 
     def serve(self, doors: Mapping[str, ASGIApp]) -> None:
@@ -40,6 +42,7 @@ class Edge:
         self._doors = doors
         paths = [resource.path for resource in self._world.resources]
         self._hot = frozenset([*paths, *(f"{path}/" for path in paths)])  # there the guard says what is worth tracing
+        self._calls = self._hot | {FORWARD_AUTH}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,7 +53,9 @@ class Edge:
         branding.shown.set(self._brand)
         state = scope.setdefault("state", {})
         state["request_id"] = identifier
-        extra = [*self._headers, (b"x-request-id", identifier.encode())]
+        path = scope["path"]
+        always = self._headers if path != FORWARD_AUTH else self._headers_elsewhere
+        extra = [*always, (b"x-request-id", identifier.encode())]
         started = time.perf_counter()
         status = 0
 
@@ -61,7 +66,6 @@ class Edge:
                 message["headers"] = [*message["headers"], *extra]
             await send(message)
 
-        path = scope["path"]
         if self._traced and path not in self._hot:
             state["trace"] = Draft()
             drafted.set(state["trace"])
@@ -70,7 +74,7 @@ class Edge:
         finally:
             if self._traced and ("trace" in state or status >= 400):
                 self._trace(scope, path, status, identifier, state.get("trace") or Draft())
-            if path not in QUIET and (self._log_calls or path not in self._hot or status >= 400):
+            if path not in QUIET and (self._log_calls or path not in self._calls or status >= 400):
                 milliseconds = round((time.perf_counter() - started) * 1000, 1)
                 self._log.info("request", method=scope["method"], path=path[:200], status=status, ms=milliseconds)
 

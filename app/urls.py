@@ -26,6 +26,7 @@ from app.api_keys.callers import Callers
 from app.api_keys.exchange import exchange
 from app.clients.registration import manage
 from app.clients.registration.register import register
+from app.gate.forward_auth import forward_auth
 from app.http import Door
 from app.oauth import well_known
 from app.oauth.authorize import authorize, authorize_by_form, resume
@@ -53,10 +54,10 @@ def resource_table(world: World, guards: Mapping[str, ASGIApp]) -> Mapping[str, 
     metadata = Door(world, cors=True, GET=well_known.authorization_server)
     openid = Door(world, cors=True, GET=well_known.openid_provider)
     table: dict[str, ASGIApp] = {}
-    for path, guard in guards.items():
+    for path in (one.path for one in world.resources):
+        if path in guards:
+            table |= {path: guards[path], f"{path}/": guards[path]}
         table |= {
-            path: guard,
-            f"{path}/": guard,
             f"/.well-known/oauth-protected-resource{path}": Door(world, cors=True, GET=well_known.resource_at(path)),
             f"/.well-known/oauth-authorization-server{path}": metadata,
             f"/.well-known/openid-configuration{path}": openid,
@@ -83,6 +84,7 @@ def url_table(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
         "/.well-known/oauth-protected-resource": resource,
         "/.well-known/jwks.json": Door(world, cors=True, GET=well_known.jwks),
         "/userinfo": userinfo(world, callers),
+        "/forward-auth": forward_auth(world, callers),
         "/par": Door(world, cors=True, POST=push),
         "/device_authorization": Door(world, POST=device_authorization),
         "/device": Door(world, page, GET=device.show, POST=device.enter),

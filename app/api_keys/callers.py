@@ -50,8 +50,20 @@ class Callers:
     ) -> None:
         """That the key to which the token is bound signed this very request (RFC 9449 §7). Raises InvalidDpopProof,
         UseDpopNonce, InvalidToken."""
-        world, token = self._world, token_of([credentials], DPOP)
-        jkt = await dpop.holder(proofs, method, dpop.addresses(host, path, world), world, now, token)
+        urls = dpop.addresses(host, path, self._world)
+        await self.prove_at(principal, credentials, proofs, method, urls, now)
+
+    async def prove_at(
+        self,
+        principal: Principal,
+        credentials: bytes,
+        proofs: list[str],
+        method: str,
+        urls: frozenset[str],
+        now: datetime,
+    ) -> None:
+        """The same for a request to one of these addresses, which somebody else received."""
+        jkt = await dpop.holder(proofs, method, urls, self._world, now, token_of([credentials], DPOP))
         if jkt != principal.jkt:
             raise InvalidToken("the access token is bound to another key than the DPoP proof's")
 

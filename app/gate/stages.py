@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from app.api_keys.callers import Callers
 from app.gate.guard import Guard
 from app.gate.stage import Opening, Stage
-from app.resources.model import Resource
+from app.resources.model import Elsewhere, Resource
 from app.resources.served import Resources
 from app.world import World
 
@@ -32,6 +32,8 @@ class Stages:
         guards: dict[str, Guard] = {}
         try:
             for resource in resources:
+                if isinstance(resource.backend, Elsewhere):
+                    continue
                 now = self.guards.get(resource.path)
                 stage = now.stage if now is not None and now.stage.serves(resource) else None
                 if stage is None:

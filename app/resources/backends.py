@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from app.protocol.resource import canonical
 from app.resources.model import (
     Backend,
     CommandBackend,
+    Elsewhere,
     IdentityHeader,
     IdentityToken,
     PythonBackend,
@@ -21,7 +23,7 @@ from app.resources.model import (
 from app.resources.shapes import Fault, ResourceShape, SecretShape, SendShape, VariableShape
 from app.resources.shapes import Path as Keys
 
-KINDS = ("builtin", "python", "url", "command")
+KINDS = ("builtin", "python", "url", "command", "elsewhere")
 # Which keys belong to which kind.
 ONLY = {
     "inner_path": ("python",),
@@ -46,7 +48,7 @@ def of(
     """None for the built-in tools. `folder` is where relative paths begin. Adds to `faults`."""
     given = [kind for kind in KINDS if getattr(shape, kind)]
     if len(given) != 1:
-        faults.append((keys, "must have one of builtin = true, python, url and command"))
+        faults.append((keys, "must have one of builtin = true, python, url and command, or elsewhere"))
         return None
     faults += [
         ((*keys, key), f"is only for {' and '.join(kinds)}")
@@ -62,6 +64,9 @@ def of(
         ca_file = _file((*keys, "ca_file"), shape.ca_file, folder, faults)
         limits = (shape.largest, shape.silence, shape.longest, shape.connections)
         return UrlBackend(shape.url, send, shape.timeout, ca_file, *limits)
+    if shape.elsewhere is not None:
+        faults += _faults_of_elsewhere((*keys, "elsewhere"), shape.elsewhere)
+        return Elsewhere(shape.elsewhere)
     if shape.command is not None:
         env = {name: secrets.variable((*keys, "env", name), one) for name, one in shape.env.items()}
         cwd = str(folder / shape.cwd) if shape.cwd is not None else str(folder)
@@ -126,6 +131,20 @@ def _faults_of_url(keys: Keys, url: str) -> list[Fault]:
         return [(keys, "must be an http or https URL without a fragment")]
     if "@" in parts.netloc:
         return [(keys, "must not hold credentials; use send")]
+    return []
+
+
+def _faults_of_elsewhere(keys: Keys, url: str) -> list[Fault]:
+    """Others compare it byte for byte, so it must be spelt as all spell it (RFC 8707 §2)."""
+    if canonical(url) != url or any(not "!" <= sign <= "~" or sign in '"\\' for sign in url):
+        return [
+            (
+                keys,
+                "must be an https URL as clients write it: no slash at the end, no default port, no capitals in the host",
+            )
+        ]
+    if not url.startswith("https://") and urlsplit(url).hostname not in ("localhost", "127.0.0.1", "::1"):
+        return [(keys, "must be https: plain http is for this computer only")]
     return []
 
 

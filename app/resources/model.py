@@ -84,7 +84,14 @@ class CommandBackend:
     timeout: float = 30.0
 
 
-Backend = PythonBackend | UrlBackend | CommandBackend
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """No server of ours: others serve it at `url`, which is its audience, and check the tokens that are given for it here."""
+
+    url: str
+
+
+Backend = PythonBackend | UrlBackend | CommandBackend | Elsewhere
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -118,6 +118,7 @@ def _resources(shapes: Mapping[str, ResourceShape], source: Source, issuer: str,
             faults.append(((*keys, "path"), f"is {one.path}, as that of another resource"))
         if one.path.split("/")[1] in RESERVED:
             faults.append(((*keys, "path"), f"is {one.path}, which this server needs itself"))
+        faults += _faults_of_elsewhere((*keys, "elsewhere"), one, issuer, name == default, found)
         found.append(_resource(name, one, source, issuer, name == default, faults))
     faults += [
         (("resources", default, "scopes", word), "begins like a scope of another resource in an API key")
@@ -125,6 +126,16 @@ def _resources(shapes: Mapping[str, ResourceShape], source: Source, issuer: str,
         if word.partition("/")[0] in shapes and "/" in word
     ]
     return found
+
+
+def _faults_of_elsewhere(
+    keys: Keys, shape: ResourceShape, issuer: str, is_default: bool, others: list[Resource]
+) -> Iterator[Fault]:
+    audience = shape.elsewhere or f"{issuer}{shape.path}"
+    if audience == issuer or any(one.audience == audience and one.path != shape.path for one in others):
+        yield keys, f"is {audience}, as that of another resource"
+    if shape.elsewhere is not None and is_default:  # its tokens would manage this server, and others see them
+        yield keys, "must not be that of the default resource, which is the one at /mcp, else the first"
 
 
 def _resource(
@@ -143,7 +154,8 @@ def _resource(
         others = ToolShape()  # these say themselves what they need
     rules = Rules(frozenset(needs), tools, _rule((*keys, "other_tools"), others, scopes, faults))
     backend = backends.of(keys, shape, source.path.parent, source.environment, faults)
-    return Resource(name, shape.path, shape.title, f"{issuer}{shape.path}", scopes, default, rules, backend)
+    audience = shape.elsewhere or f"{issuer}{shape.path}"
+    return Resource(name, shape.path, shape.title, audience, scopes, default, rules, backend)
 
 
 def _scopes(keys: Keys, shape: ResourceShape, is_default: bool, faults: list[Fault]) -> dict[str, Scope]:

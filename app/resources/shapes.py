@@ -115,6 +115,7 @@ class ResourceShape(Shape):
     python: str | None = Field(None, pattern=TARGET)
     url: str | None = None
     command: list[str] | None = Field(None, min_length=1)
+    elsewhere: str | None = None
     # of python
     inner_path: str | None = Field(None, pattern=r"^/")
     # of url

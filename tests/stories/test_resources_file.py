@@ -25,6 +25,7 @@ HEAD = '[resources.one]\npath = "/mcp"\ntitle = "One"\n'
 GOOD = HEAD + "builtin = true\n"
 MORE = '\n[resources.two]\npath = "/two/mcp"\ntitle = "Two"\npython = "tests.servers:echo"\n'
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+ELSEWHERE = '\n[resources.two]\npath = "/two"\ntitle = "Two"\nelsewhere = '
 
 # What is written, where the fault is, what is said of it.
 FAULTS = [
@@ -60,6 +61,14 @@ FAULTS = [
     (HEAD + 'url = "https://x"\nsend = { secret = { file = "none" } }\n', 5, "names none, which cannot be read"),
     (HEAD + 'url = "https://x"\nsend = {}\n', 5, "must have a secret, or identity"),
     (HEAD + 'url = "https://x"\nca_file = "none.pem"\n', 5, "which is no file"),
+    (HEAD + 'elsewhere = "https://x/mcp"\n', 4, "must not be that of the default resource"),
+    (GOOD + ELSEWHERE + '"https://x/"\n', 9, "must be an https URL as clients write it"),
+    (GOOD + ELSEWHERE + '"https://X/mcp"\n', 9, "must be an https URL as clients write it"),
+    (GOOD + ELSEWHERE + '"https://u:p@x/mcp"\n', 9, "must be an https URL as clients write it"),
+    (GOOD + ELSEWHERE + '"https://x/mcp#a"\n', 9, "must be an https URL as clients write it"),
+    (GOOD + ELSEWHERE + '"http://x/mcp"\n', 9, "must be https"),
+    (GOOD + ELSEWHERE + '"https://mcp.example.com/mcp"\n', 9, "as that of another resource"),
+    (GOOD + ELSEWHERE + '"https://mcp.example.com"\n', 9, "as that of another resource"),
     (HEAD + "command = []\n", 4, "resources.one.command must not be empty"),
     (HEAD + 'command = ["x"]\nenv = { A = 5 }\n', 5, "resources.one.env.A"),
     (HEAD + 'python = "a:b"\nscopes = { "one/x" = "x" }\n', 5, "begins like a scope of another resource"),

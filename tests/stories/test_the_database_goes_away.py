@@ -42,6 +42,11 @@ def test_refusals_while_it_is_away_and_recovery_after(alone: tuple[House, Path])
     app.register()
     tokens = app.connect(browser)
     assert app.call("whoami", tokens["access_token"]).status_code == 200
+    asked, bearer = (
+        f"{house.url}/forward-auth?resource={house.url}/mcp",
+        {"Authorization": f"Bearer {tokens['access_token']}"},
+    )
+    assert http().get(asked, headers=bearer).status_code == 200
     embedded.stop(place)
 
     assert http().get(f"{house.url}/healthz").status_code == 200
@@ -61,6 +66,7 @@ def test_refusals_while_it_is_away_and_recovery_after(alone: tuple[House, Path])
     house.clock.ahead += timedelta(seconds=31)
     stale = app.call("whoami", tokens["access_token"])
     assert stale.status_code == 503, "after 30 s of silence nobody knows what is revoked"
+    assert http().get(asked, headers=bearer).status_code == 503
     house.clock.ahead = timedelta(0)
 
     embedded.start(place)
