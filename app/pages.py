@@ -106,10 +106,10 @@ def said(refusal: OAuthError | Worded) -> str:
 
 
 def sentence(refusal: OAuthError) -> str:
-    """The same as a sentence by itself. Words of the specification, such as redirect_uri, are left as they are."""
+    """The same as a sentence by itself. Words of the specification, such as redirect_uri, and URLs are left as they are."""
     words = said(refusal)
     first = words.split(" ", 1)[0]
-    return (words if "_" in first else words[:1].upper() + words[1:]) + _(".")
+    return (words if "_" in first or "://" in first else words[:1].upper() + words[1:]) + _(".")
 
 
 def _value(value: object) -> object:

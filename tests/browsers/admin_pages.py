@@ -123,6 +123,7 @@ PAGES = {
         ("one user", ONE_USER, somebody),
         ("one user, disabled", ONE_USER, disabled),
         ("one user, oneself", ONE_USER, oneself),
+        ("invitations, closed", "/admin/invitations", at("/admin/invitations")),
         ("apps", "/admin/clients", lived_in("/admin/clients")),
         ("apps, none", "/admin/clients", at("/admin/clients")),
         ("one app", ONE_APP, app),

@@ -18,7 +18,7 @@ from tests.conftest import House
 EACH = pytest.mark.parametrize("name", PAGES)
 MOST_BYTES = 50_000  # of a page and all that it loads, as it is before any compression
 WEIGHT = """[...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
-  .reduce((sum, entry) => sum + entry.decodedBodySize, 0)"""
+  .reduce((sum, entry) => sum + entry.encodedBodySize, 0)"""
 HEADINGS = "[...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(heading => Number(heading.tagName[1]))"
 # The words of a page, and those that are read out for it, without names and what is said to be English.
 SAID = """() => {
