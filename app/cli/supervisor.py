@@ -13,10 +13,11 @@ import structlog
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from app.resources.listed import listed, source_of
+from app.resources.listed import KEPT, listed, source_of
 from app.resources.read import ResourcesError
 from app.settings import Settings
 
+LONGEST = 100_000  # of a variable of the environment
 log = structlog.get_logger("gatehouse.resources")
 
 
@@ -33,6 +34,7 @@ class Supervisor(Multiprocess):
         super().__init__(config, [config.bind_socket()])
         self._settings = settings
         self._had_terminal = sys.stdin.isatty()
+        self._keep()
 
     def init_processes(self) -> None:
         with _born_deaf():
@@ -47,13 +49,23 @@ class Supervisor(Multiprocess):
             self.should_exit.set()
             return
         try:
-            listed(source_of(self._settings.resources_file, self._settings.data_dir), self._settings.issuer)
+            self._keep()
         except ResourcesError as fault:
             log.error("resources not reloaded", faults=str(fault).splitlines())
             return
         for process in self.processes:
             if process.pid is not None and process.process.is_alive():
                 os.kill(process.pid, signal.SIGHUP)
+
+    def _keep(self) -> None:
+        """What the file says, for workers that start later. Raises ResourcesError."""
+        source = source_of(self._settings.resources_file, self._settings.data_dir)
+        listed(source, self._settings.issuer)
+        if source is not None:
+            text = source.path.read_text("utf-8")
+            os.environ.pop(KEPT, None)
+            if len(text) < LONGEST:
+                os.environ[KEPT] = text
 
 
 @contextmanager

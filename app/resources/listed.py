@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.resources.read import Source, read
+import structlog
+
+from app.resources.read import ResourcesError, Source, parsed, read
 from app.resources.served import Resources, built_in
 from app.settings import Settings
 from app.variables import environment
 
 FILE = "gatehouse.toml"
+KEPT = "GATEHOUSE_RESOURCES_KEPT"  # its last text without a fault, for the workers of one supervisor
+log = structlog.get_logger("gatehouse.resources")
 
 
 class Listed:
@@ -18,11 +22,23 @@ class Listed:
     def __init__(self, settings: Settings) -> None:
         """Raises ResourcesError."""
         self._settings = settings
-        self.now = self.read()
+        try:
+            self.now = self.read()
+        except ResourcesError as fault:
+            self.now = self._as_before(fault)
 
     def read(self) -> Resources:
         """What the file says at this moment, without serving it. Raises ResourcesError."""
         return listed(source_of(self._settings.resources_file, self._settings.data_dir), self._settings.issuer)
+
+    def _as_before(self, fault: ResourcesError) -> Resources:
+        """A worker that has to be replaced does not fall over a file that its supervisor would not hand on. Raises the fault
+        where there is no supervisor."""
+        text, source = environment().get(KEPT), source_of(self._settings.resources_file, self._settings.data_dir)
+        if text is None or source is None:
+            raise fault
+        log.error("resources as they were before", faults=str(fault).splitlines())
+        return parsed(text, source, self._settings.issuer)
 
 
 def listed(source: Source | None, issuer: str) -> Resources:

@@ -353,3 +353,22 @@ def test_a_process_reloads_on_sighup(house: House, file: Path, workers: int) -> 
         until(lambda: all(answered(f"{metadata}/two/mcp") == 404 for _ in range(20)), log)
         assert "died" not in log.read_text()
         assert process.poll() is None
+
+
+def test_a_new_worker_does_not_fall_over_a_file_with_a_fault(house: House, file: Path) -> None:
+    """It serves what the others serve."""
+    file.write_text(GOOD + MORE)
+    with serving(house, file, "--workers", "2") as (process, url, log):
+        metadata = f"{url}/.well-known/oauth-protected-resource"
+        file.write_text("[")
+        workers = workers_of(process.pid)
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+        until(lambda: log.read_text().count("resources as they were before") == 2, log)
+        until(lambda: all(answered(f"{metadata}/two/mcp") == 200 for _ in range(20)), log)
+        assert process.poll() is None
+
+
+def workers_of(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(one) for one in children if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
