@@ -70,6 +70,13 @@ def test_the_other_backends_are_written_as_the_page_says(tmp_path: Path) -> None
         assert parsed(other, Source(tmp_path / "gatehouse.toml", environment), "https://mcp.example.com")
 
 
+def test_the_example_of_the_readme_is_a_file_without_faults(tmp_path: Path) -> None:
+    [text] = blocks(ROOT / "README.md", "toml")
+    mine, notes, _ = parsed(text, Source(tmp_path / "gatehouse.toml", {}), "https://mcp.example.com")
+    assert [one.path for one in (mine, notes)] == ["/mcp", "/notes/mcp"]
+    assert set(notes.rules.tools["delete_note"].needs) == {"write"}
+
+
 def test_the_page_has_every_key() -> None:
     keys = set(ResourceShape.model_fields) | set(ToolShape.model_fields)
     assert not {key for key in keys if f"`{key}" not in PAGE.read_text()}
