@@ -280,3 +280,10 @@ def test_a_token_for_trying_things_out(house: House, repos: App) -> None:
     token = house.operator("token", "--resource", at(house, "/repos/mcp"), "--quiet").strip()
     assert listing(repos, token) == 200
     assert "resource must be" in house.operator("token", "--resource", "https://elsewhere.example", code=2)
+
+
+def test_the_doctor_finds_no_fault_with_any(house: House, repos: App) -> None:
+    """From outside, resource by resource; and inside it tells of all of them."""
+    for path in ("/mcp", "/repos/mcp", "/echo/mcp"):
+        assert "FAIL" not in house.operator("doctor", at(house, path)), path
+    assert f"{at(house, '/mcp')} {at(house, '/repos/mcp')}" in house.operator("doctor")

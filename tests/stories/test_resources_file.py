@@ -214,13 +214,14 @@ def test_a_changed_rule_holds_at_once(changing: House, file: Path, known: tuple[
     """The backend goes on: it is not started anew for it."""
     app, token = known
     assert status(app, token, "/two/mcp") == 200
-    file.write_text(
-        GOOD
-        + MORE
-        + 'tools = { x = { allow = false } }\nneeds = "write"\ntitle = "Two"\n'.replace('title = "Two"\n', "")
-    )
+    reader = app.connect(Browser(changing.url), resource=f"{changing.url}/two/mcp", scope="read")["access_token"]
+    file.write_text(GOOD + MORE + 'tools = { x = { allow = false } }\nneeds = "write"\n')
     assert reload(changing)
     assert "Unknown tool" in app.call("x", token).json()["error"]["message"]
+    assert status(app, reader, "/two/mcp") == 403
+    for sent, code in ((reader, 403), (token, 200)):
+        stream = app.http.get(f"{changing.url}/two/mcp", headers={"Authorization": f"Bearer {sent}"})
+        assert stream.status_code == code
     assert servers.BEGUN == ["echo start"]
 
 
