@@ -157,7 +157,7 @@ def test_the_log_filtered_and_paged(house: House, ada: AdminBrowser, quill: App)
     seen, path = [], "/admin/audit?event=thing"
     while path:
         page = ada.open(path).text
-        seen += [int(n) for n in re.findall(r'<span class="soft">n</span> <bdi>(\d+)</bdi>', page)]
+        seen += [int(n) for n in re.findall(r'<code class="soft">n</code> <bdi>(\d+)</bdi>', page)]
         older = re.search(r'<a href="([^"]+)" rel="next">', page)
         path = older[1].replace("&amp;", "&") if older else ""
     assert seen == list(range(120, 0, -1))
