@@ -207,6 +207,7 @@ def test_a_stream_is_filtered_wherever_it_is_cut(app: App, browser: Browser, end
     [
         (b"not json", b"application/json", ""),
         (gzip.compress(json.dumps(ALL).encode(), mtime=0), b"application/json", "gzip"),
+        (json.dumps(ALL).encode(), b"application/json", "br"),
         (json.dumps([ALL]).encode(), b"application/json", ""),
         (b"<html>secret_one</html>", b"text/html", ""),
         (b'{"a":"' + b"x" * (4 * 1024 * 1024) + b'"}', b"application/json", ""),

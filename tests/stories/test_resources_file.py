@@ -276,6 +276,7 @@ def test_a_call_that_runs_may_end(changing: House, file: Path, known: tuple[App,
         while not leave.is_set():
             await __import__("asyncio").sleep(0.01)
         await servers.as_json(scope, body, send)  # type: ignore[arg-type]
+        servers.BEGUN.append("answered")
 
     servers.echo.answer = slow
     answers: list[httpx2.Response] = []
@@ -293,6 +294,7 @@ def test_a_call_that_runs_may_end(changing: House, file: Path, known: tuple[App,
     worker.join(20)
     servers.echo.answer = servers.as_json
     assert answers[0].status_code == 200
+    assert servers.BEGUN == ["echo start", "answered", "echo stop"]
 
 
 # SIGHUP, as a process hears it ---------------------------------------------------------------------------------------
