@@ -44,7 +44,7 @@ HASHED: dict[str, str] = {}  # of passwords: a tenth of a second each
 # What a test left is little: deleted in a moment, where TRUNCATE makes a new file for every table and index.
 KEPT = {"signing_keys"}
 DELETED = " ".join(f"DELETE FROM {table.name};" for table in reversed(metadata.sorted_tables) if table.name not in KEPT)
-# The audit log only grows, but for those who say beforehand why it may not (migration 0009).
+# The audit log only grows, but for those who say beforehand why it may not (migration 0012).
 EMPTIED = f"DO $$ BEGIN PERFORM set_config('gatehouse.audit', 'tests', true); {DELETED} END $$"
 
 
@@ -96,7 +96,7 @@ class House:
 
     def wait_for(self, work: object) -> object:
         """Runs a coroutine in the server's own loop."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)  # type: ignore[arg-type]
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(100)  # type: ignore[arg-type]
 
     def turn_clock(self, **by: float) -> None:
         """Time passes; the database is heard of again, as it would be within a second."""
