@@ -18,10 +18,12 @@ from pathlib import Path
 import uvloop
 
 from bench import cores, logins, proc, remote, roundtrips, scene, startup
-from bench.jobs import GUARDED, UNGUARDED, Job, all_jobs, tokens
+from bench.floored import floor_jobs
+from bench.jobs import FLOOR, GUARDED, UNGUARDED, Job, all_jobs, tokens
 from bench.load import CONNECTIONS, BadAnswer, drive
 from bench.logins import WORDS, Logins
 from bench.pages import page_jobs, weight
+from bench.ratios import floor_targets
 from bench.remote import Remote
 from bench.report import Line, Report, as_json, people_targets, remote_targets, show, targets
 from bench.running import gatehouse, postgres, prepared
@@ -69,7 +71,7 @@ async def measure_round(job: Job, line: Line, server: Child, postmaster: int, se
 async def measure_jobs(plan: Plan, servers: dict[str, Child], dsn: str, postmaster: int) -> list[Line]:
     """Every job once a round, every second round backwards, so that slow drift falls on all alike."""
     async with prepared(dsn, servers[GUARDED].port) as stage:
-        jobs = await chosen_jobs(stage, servers[UNGUARDED].port, CONNECTIONS, plan)
+        jobs = await chosen_jobs(stage, servers, CONNECTIONS, plan)
         lines = [Line(job.name, job.server, kilobytes=weight(stage, job.page)) for job in jobs]
         for job in jobs:
             await measure_round(job, Line("", ""), servers[job.server], postmaster, plan.warm_seconds)
@@ -81,8 +83,17 @@ async def measure_jobs(plan: Plan, servers: dict[str, Child], dsn: str, postmast
         return lines
 
 
-async def chosen_jobs(stage: scene.Scene, unguarded_port: int, connections: int, plan: Plan) -> list[Job]:
-    jobs = [*await all_jobs(stage, unguarded_port, connections), *page_jobs(stage)]
+async def chosen_jobs(stage: scene.Scene, servers: dict[str, Child], connections: int, plan: Plan) -> list[Job]:
+    """Those of the floor beside their own, so that they are measured so too."""
+    jobs = [
+        *await all_jobs(stage, servers[UNGUARDED].port if UNGUARDED in servers else 0, connections),
+        *page_jobs(stage),
+    ]
+    if FLOOR in servers:
+        places = {job.name: place for place, job in enumerate(jobs)}
+        jobs = sorted(
+            [*jobs, *await floor_jobs(stage, servers[FLOOR].port, connections)], key=lambda job: places[job.name]
+        )
     return [job for job in jobs if plan.only in job.name]
 
 
@@ -145,9 +156,10 @@ async def count_round_trips(place: Path, dsn: str, chosen: cores.Cores, lines: l
         try:  # in a thread, since the proxy has to go on meanwhile
             server = await asyncio.to_thread(stack.enter_context, gatehouse(place, "counted", through, chosen))
             async with prepared(dsn, server.port) as stage:
-                for job, line in zip(await chosen_jobs(stage, 0, 1, plan), lines, strict=True):
+                ours = {line.job: line for line in lines if line.server == GUARDED}
+                for job in await chosen_jobs(stage, {}, 1, plan):
                     if job.server == GUARDED:
-                        line.round_trips = await roundtrips.counted(job, server.port, counter)
+                        ours[job.name].round_trips = await roundtrips.counted(job, server.port, counter)
         finally:
             await asyncio.to_thread(stack.close)
 
@@ -160,7 +172,9 @@ def measure(place: Path, plan: Plan) -> Report:
     with ExitStack() as stack:
         dsn, postmaster = stack.enter_context(postgres(place, chosen))
         cores.pin([0], chosen.load)
-        servers = {name: stack.enter_context(gatehouse(place, name, dsn, chosen)) for name in (GUARDED, UNGUARDED)}
+        servers = {
+            name: stack.enter_context(gatehouse(place, name, dsn, chosen)) for name in (GUARDED, UNGUARDED, FLOOR)
+        }
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             lines = runner.run(measure_jobs(plan, servers, dsn, postmaster))
             resident = proc.resident_mib(servers[GUARDED].pid)
@@ -171,6 +185,7 @@ def measure(place: Path, plan: Plan) -> Report:
         *targets(lines, from_nothing, from_existing, resident),
         *people_targets(lines, found),
         *remote_targets(far),
+        *floor_targets(lines),
     ]
     return Report(conditions(plan, chosen), lines, verdicts, found, far)
 

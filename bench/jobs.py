@@ -6,18 +6,27 @@ import json
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count
 from urllib.parse import urlencode
 
+from app.protocol.types import Authorization
+from app.tokens.issue import access_token
 from bench.dpop import Holder
 from bench.load import Script, Task, drive
 from bench.scene import CHALLENGE, DOCUMENT, REDIRECT_URI, VERIFIER, Scene, new_codes
 
-GUARDED, UNGUARDED = "guarded", "unguarded"
+GUARDED, UNGUARDED, FLOOR = "guarded", "unguarded", "floor"
 CALL_LEGACY, CALL_MODERN = "tools/call, handshake era", "tools/call, 2026-07-28"
 CALL_BOUND = "tools/call, 2026-07-28, with DPoP"
 AUTHORIZE, AUTHORIZE_DOCUMENT = "authorize, remembered consent", "authorize, client by document (cached)"
 CODE_EXCHANGE, REFRESH = "code exchange", "refresh rotation"
+CALL_RAW, CLIENT_CREDENTIALS, REGISTRATION = (
+    "tools/call, an app that answers at once",
+    "client credentials",
+    "registration",
+)
+METADATA, JWKS, INTROSPECTION, API_KEY = "metadata", "JWKS", "introspection", "API key at /auth/token"
 MODERN = "2026-07-28"
 LEGACY = "2025-11-25"
 CODES_PER_SECOND = PROOFS_PER_SECOND = 4000  # prepared for each round; a server that is faster ends its round early
@@ -62,7 +71,7 @@ def same(sent: bytes, status: int, marker: bytes) -> Task:
     return Task(script, status, marker)
 
 
-def call(port: int, token: str | None, version: str, scheme: str = "Bearer") -> bytes:
+def call(port: int, token: str | None, version: str, scheme: str = "Bearer", path: str = "/mcp") -> bytes:
     """tools/call of `whoami`: as the handshake era sends it, or with 2026-07-28's metadata and mirrored headers."""
     params: dict[str, object] = {"name": "whoami", "arguments": {}}
     headers = {"accept": "application/json, text/event-stream", "content_type": "application/json"}
@@ -74,7 +83,7 @@ def call(port: int, token: str | None, version: str, scheme: str = "Bearer") -> 
     if token is not None:
         headers["authorization"] = f"{scheme} {token}"
     message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-    return request("POST", "/mcp", port, json.dumps(message).encode(), **headers)
+    return request("POST", path, port, json.dumps(message).encode(), **headers)
 
 
 def registration(port: int) -> Task:
@@ -148,6 +157,18 @@ def introspection(scene: Scene, token: str) -> bytes:
     return form("/introspect", scene.port, token=token, client_id=scene.api_id, client_secret=scene.api_secret)
 
 
+def client_credentials(scene: Scene) -> bytes:
+    who = {"client_id": scene.service_id, "client_secret": scene.service_secret}
+    return form("/token", scene.port, grant_type="client_credentials", **who)
+
+
+def raw_token(scene: Scene) -> str:
+    """For the resource of that name."""
+    issuer, now = scene.world.settings.issuer, datetime.now(UTC)
+    asked = Authorization(scene.user_id, scene.client_id, ("read",), f"{issuer}/raw/mcp", via="authorization_code")
+    return access_token(asked, scene.world.live.ring, issuer, now=now, lifetime=3600)
+
+
 async def tokens(scene: Scene, how_many: int, holder: Holder | None = None) -> list[dict[str, str]]:
     """Answers of the token endpoint, each of a connection of its own; bound to a key, if there is a holder of one."""
     answers: list[dict[str, str]] = []
@@ -188,13 +209,15 @@ async def all_jobs(scene: Scene, unguarded_port: int, connections: int) -> list[
         *calls(CALL_MODERN, MODERN),
         Job(CALL_BOUND, holder.calls(call(port, bound, MODERN, "DPoP")), prepare=more_proofs),
         Job("401 at /mcp", same(call(port, None, LEGACY), 401, b"resource_metadata")),
-        Job("metadata", same(request("GET", "/.well-known/oauth-authorization-server", port), 200, b'"issuer"')),
-        Job("JWKS", same(request("GET", "/.well-known/jwks.json", port), 200, b'"keys"')),
-        Job("registration", registration(port)),
+        Job(CALL_RAW, same(call(port, raw_token(scene), LEGACY, path="/raw/mcp"), 200, b'"structuredContent"')),
+        Job(METADATA, same(request("GET", "/.well-known/oauth-authorization-server", port), 200, b'"issuer"')),
+        Job(JWKS, same(request("GET", "/.well-known/jwks.json", port), 200, b'"keys"')),
+        Job(REGISTRATION, registration(port)),
         Job(AUTHORIZE, same(authorization(scene, scene.client_id), 302, b"code=gh_code_")),
         Job(AUTHORIZE_DOCUMENT, same(authorization(scene, DOCUMENT), 302, b"code=gh_code_")),
         Job(CODE_EXCHANGE, exchange(scene, codes), prepare=more_codes),
         Job(REFRESH, rotation(scene, [answer["refresh_token"] for answer in connected])),
-        Job("introspection", same(introspection(scene, token), 200, b'"active":true')),
-        Job("API key at /auth/token", same(document("/auth/token", port, {"apiKey": scene.api_key}), 200, b'"token"')),
+        Job(CLIENT_CREDENTIALS, same(client_credentials(scene), 200, b'"access_token"')),
+        Job(INTROSPECTION, same(introspection(scene, token), 200, b'"active":true')),
+        Job(API_KEY, same(document("/auth/token", port, {"apiKey": scene.api_key}), 200, b'"token"')),
     ]

@@ -74,7 +74,7 @@ class Report:
 def targets(
     lines: list[Line], from_nothing: list[float], from_existing: list[float], resident: float | None
 ) -> list[Target]:
-    trips = {line.job: line.round_trips for line in lines if line.server != UNGUARDED}
+    trips = {line.job: line.round_trips for line in lines if line.server == GUARDED}
     return [
         *(
             Target(f"server CPU the guard adds, {name}", _added(lines, name), GUARD_PERCENT, "%", inclusive=True)
@@ -177,7 +177,7 @@ def show(report: Report) -> None:
     for head in heads:
         table.add_column(head, justify="right")
     for line in report.lines:
-        name = line.job + (" (unguarded)" if line.server == UNGUARDED else "")
+        name = line.job + ("" if line.server == GUARDED else f" ({line.server})")
         spread = f"{min(line.server_us):.0f}–{max(line.server_us):.0f}" if line.server_us else "–"
         figures = (_shown(line.postgres_us), _shown(line.p50_ms, 1), _shown(line.p99_ms, 1), _shown(line.per_second))
         trips = "–" if line.round_trips is None else str(line.round_trips)

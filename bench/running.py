@@ -11,10 +11,22 @@ from app.db import embedded
 from app.db.migrate import upgrade
 from app.world import world_of
 from bench import cores, proc, scene
-from bench.jobs import UNGUARDED
+from bench.jobs import FLOOR, UNGUARDED
 from bench.servers import Child, child, free_port
 
-ALONE = {UNGUARDED: "bench.unguarded", "streams": "bench.streams"}
+ALONE = {UNGUARDED: "bench.unguarded", FLOOR: "bench.floor", "streams": "bench.streams"}
+RESOURCES = """
+[resources.notes]
+path = "/mcp"
+title = "Notes"
+builtin = true
+
+[resources.raw]
+path = "/raw/mcp"
+title = "Raw"
+python = "bench.raw:app"
+scopes = { read = "Read" }
+"""  # where the server under test finds it, beside its tools an app that answers at once
 
 
 @contextmanager
@@ -36,6 +48,7 @@ def postgres(place: Path, chosen: cores.Cores) -> Iterator[tuple[str, int]]:
 def gatehouse(place: Path, name: str, dsn: str, chosen: cores.Cores, **settings: str) -> Iterator[Child]:
     """`serve` with one worker, or what ALONE names: the tools alone, or streams alone."""
     port = free_port()
+    (place / "gatehouse.toml").write_text(RESOURCES)
     module = [ALONE[name], str(port)] if name in ALONE else ["app", "serve", "--port", str(port)]
     server = child(place, name, port, *module, cores=chosen.server, **scene.settings(dsn, port), **settings)
     try:

@@ -42,6 +42,8 @@ class Scene:
     api_key: str
     api_id: str  # an API that asks /introspect
     api_secret: str
+    service_id: str  # a program that asks for itself
+    service_secret: str
 
     @property
     def cookie(self) -> str:
@@ -78,6 +80,15 @@ async def set_up(world: World, port: int) -> Scene:
         api_id, api_secret = new_id("client"), new_secret(CLIENT_SECRET)
         api = client_metadata.resource_server("API")
         await clients.add_static(db, api_id, api, fingerprint(api_secret), now, introspects=True)
+        service_id, service_secret = new_id("client"), new_secret(CLIENT_SECRET)
+        await clients.add_static(
+            db,
+            service_id,
+            client_metadata.machine("Service", "read", None),
+            fingerprint(service_secret),
+            now,
+            owner_id=user.id,
+        )
         _, api_key = await keys.create(db, user.id, "bench", DEFAULT, None, now)
         for asking in (client_id, DOCUMENT):
             await oauth.remember_consent(db, user.id, pending(asking, world, now), now)
@@ -94,7 +105,9 @@ async def set_up(world: World, port: int) -> Scene:
                 address="127.0.0.1",
             )
         )
-    return Scene(world, port, user.id, client_id, session, api_key, api_id, api_secret)
+    await world.live.load_keys()
+    services = (api_id, api_secret, service_id, service_secret)
+    return Scene(world, port, user.id, client_id, session, api_key, *services)
 
 
 def pending(client_id: str, world: World, now: datetime) -> Pending:
