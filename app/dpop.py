@@ -22,7 +22,7 @@ async def key_of(request: Request, world: World, now: datetime) -> str | None:
     proofs = request.headers.getlist("dpop")
     if not proofs:
         return None
-    urls = addresses(request.headers.get("host", ""), request.url.path, world)
+    urls = addresses(request.headers.get("host", ""), request.scope["path"], world)
     return await holder(proofs, request.method, urls, world, now)
 
 

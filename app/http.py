@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Iterable
-from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import asyncpg
 import structlog
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 from sqlalchemy.exc import DBAPIError
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from app.addresses import client_address as client_address
+from app.addresses import is_from as is_from
 from app.asking import request_id as request_id
 from app.db.engine import is_unavailable
 from app.language import chosen, speak
@@ -120,9 +120,18 @@ def traced(refusal: OAuthError) -> dict[str, str]:
     return {**refusal.document(), "request_id": request_id.get()}
 
 
+class Json(Response):
+    """Starlette's JSONResponse with an encoder that takes a tenth of the time."""
+
+    media_type = "application/json"
+
+    def render(self, content: object) -> bytes:
+        return to_json(content)
+
+
 def no_store(document: object, status: int = 200) -> Response:
     """JSON that nobody may keep (RFC 6749 §5.1)."""
-    return JSONResponse(document, status, {"Cache-Control": "no-store", "Pragma": "no-cache"})
+    return Json(document, status, {"Cache-Control": "no-store", "Pragma": "no-cache"})
 
 
 def see_other(url: str) -> Response:
@@ -193,37 +202,6 @@ def _is_tame(value: object, depth: int) -> bool:
     return True
 
 
-def client_address(request: Request, trusted: tuple[IPv4Network | IPv6Network, ...]) -> str:
-    """The caller's address for limits: IPv4 whole, IPv6 as its /64. X-Forwarded-For counts only from trusted proxies,
-    and of it the rightmost hop that is not one of them."""
-    hops = [request.client.host if request.client else "unknown"]
-    if trusted:
-        forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
-        hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()] + hops
-    while len(hops) > 1 and _in(hops[-1], trusted):
-        hops.pop()
-    return _shown(hops[-1]) or (request.client.host if request.client else "unknown")
-
-
-def is_from(request: Request, trusted: tuple[IPv4Network | IPv6Network, ...]) -> bool:
-    """Whether one of the trusted proxies is at the other end of this connection."""
-    return request.client is not None and _in(request.client.host, trusted)
-
-
-@lru_cache(maxsize=4096)
-def _shown(hop: str) -> str | None:
-    """None for what is no address. Remembered, since one request asks several times."""
-    try:
-        address = ip_address(hop)
-    except ValueError:
-        return None
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped:
-            return str(address.ipv4_mapped)
-        return str(ip_network((address, 64), strict=False))
-    return str(address)
-
-
 def bearer(values: list[bytes]) -> str:
     """The token, from every value of the Authorization header. Raises NoToken, or InvalidRequest for two headers (RFC 6750 §2.1)."""
     return token_of(values, b"bearer ")
@@ -237,11 +215,3 @@ def token_of(values: list[bytes], scheme: bytes) -> str:
         raise InvalidRequest("the Authorization header is included more than once")
     token: str = values[0][len(scheme) :].strip().decode("latin-1")
     return token
-
-
-def _in(hop: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
-    try:
-        address = ip_address(hop)
-    except ValueError:
-        return False
-    return any(address in network for network in networks)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import logging
 import re
 import sys
+from collections import deque
 from collections.abc import MutableMapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, TextIO
 
 import structlog
 from pydantic_core import to_json
@@ -17,6 +21,39 @@ from app.http import request_id
 # Where it happened, never with what: the variables of a frame are tokens, arguments of tools, and kilobytes.
 TRACES = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 SECRET = re.compile("token|secret|password|code|state|authorization|cookie|api_?key|verifier", re.IGNORECASE)
+
+
+class Lines:
+    """structlog's logger: what one turn of the loop says is written at its end, at once; without a loop, each line as it comes."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self._said: deque[str] = deque()  # several loops of one process may add to it
+        atexit.register(self._flush)
+
+    def msg(self, line: str) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._write(line)
+            return
+        self._said.append(line)
+        if len(self._said) == 1:
+            loop.call_soon(self._flush)
+
+    log = debug = info = warn = warning = error = critical = fatal = exception = msg
+
+    def _flush(self) -> None:
+        said = []
+        while self._said:
+            said.append(self._said.popleft())
+        if said:
+            self._write("\n".join(said))
+
+    def _write(self, text: str) -> None:
+        if self._stream is not None:
+            self._stream.write(f"{text}\n")
+            self._stream.flush()
 
 
 def configure(level: str, *, pretty: bool | None = None) -> None:
@@ -33,12 +70,13 @@ def configure(level: str, *, pretty: bool | None = None) -> None:
         if pretty
         else [TRACES, structlog.processors.JSONRenderer(serializer=_as_json)]
     )
+    lines = Lines(sys.__stderr__)
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.__stderr__),
+        logger_factory=lambda *args: lines,
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.__stderr__)
@@ -60,9 +98,14 @@ def _with_request_id(logger: Any, method: str, event: MutableMapping[str, Any]) 
 def _without_secrets(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A last line of defence: nothing we log has such a name, and what a library may log is hidden."""
     for name in event:
-        if SECRET.search(name):
+        if _is_secret(name):
             event[name] = "***"
     return event
+
+
+@lru_cache(maxsize=1024)
+def _is_secret(name: str) -> bool:
+    return SECRET.search(name) is not None
 
 
 def _plain(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

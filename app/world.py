@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -18,6 +18,7 @@ from app.mail import Post
 from app.outside.fetch import Outside
 from app.outside.issuers import Issuers
 from app.outside.key_sets import KeySets
+from app.remembered import Remembered
 from app.resources.listed import Listed
 from app.resources.served import Resources
 from app.settings import Settings
@@ -47,6 +48,7 @@ class World:
     hashing: Hashing
     now: Callable[[], datetime]
     listed: Listed
+    clients: Remembered = field(default_factory=Remembered)
 
     @property
     def resources(self) -> Resources:

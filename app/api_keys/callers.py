@@ -34,7 +34,7 @@ class Callers:
         found = await self.recognised(credentials, None, now)
         if found.jkt is not None:
             proofs, host = request.headers.getlist("dpop"), request.headers.get("host", "")
-            await self.prove(found, credentials[0], proofs, request.method, host, request.url.path, now)
+            await self.prove(found, credentials[0], proofs, request.method, host, request.scope["path"], now)
         asking.acting(asking.USER, found.subject)
         return found
 

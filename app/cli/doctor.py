@@ -58,7 +58,7 @@ async def clock(world: World) -> str:
 
 async def documents(world: World) -> str:
     document = metadata.authorization_server(
-        world.settings.issuer, list(offered(world.settings)), documents=True, resources=offers(world)
+        world.settings.issuer, list(offered(world.settings)), documents=True, resources=offers(world.resources)
     )
     if world.settings.is_https:  # the validator knows no loopback exception
         AuthorizationServerMetadata(document).validate()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import hmac
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 from urllib.parse import unquote_plus
 
 from starlette.requests import Request
@@ -14,12 +16,15 @@ from app import asking, audit
 from app.clients import find
 from app.clients.assertion import JWT_BEARER, claimed_client_id, prove
 from app.http import client_address
-from app.protocol.errors import InvalidClient, InvalidClientDocument, InvalidRequest
+from app.protocol.errors import InvalidClient, InvalidClientDocument, InvalidRequest, OAuthError
 from app.protocol.params import Params
 from app.protocol.types import Client
+from app.remembered import Outdated
 from app.tokens.secrets import fingerprint
 from app.traces.recording import note
 from app.world import World
+
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +44,18 @@ class Credentials:
         return "client_secret_basic" if self.basic else "client_secret_post" if self.secret else "none"
 
 
-async def authenticated_client(request: Request, params: Params, world: World) -> Client:
-    """The client, proven as far as it can be. Raises InvalidClient (401) for an unknown one too: clients register anew on that."""
+async def authenticated_client(request: Request, params: Params, world: World, *, remembered: bool = False) -> Client:
+    """The client, proven as far as it can be. Raises InvalidClient (401) for an unknown one too: clients register anew on that.
+
+    `remembered`: as it was known a while ago will do, if what is done for it confirms that (app/remembered.py).
+    """
     credentials, now = presented(request, params), world.now()
     note(client_id=credentials.client_id, client_auth=credentials.method)
+    known = world.clients.get(credentials.client_id) if remembered else None
+    if known is not None and credentials.assertion is None and _proven(known, credentials):
+        note(client_name=known.client_name)
+        asking.acting(asking.CLIENT, known.client_id)
+        return known
     address = client_address(request, world.settings.trusted_proxies)
     try:
         # Of a client that signs, the document may hold the keys, so it has to be a fresh one.
@@ -54,13 +67,27 @@ async def authenticated_client(request: Request, params: Params, world: World) -
     if client is None:
         raise InvalidClient("this client is not registered here", tried_basic=credentials.basic)
     try:
-        await _prove(client, credentials, world.settings.issuer + request.url.path, world, now)
+        await _prove(client, credentials, world.settings.issuer + request.scope["path"], world, now)
     except InvalidClient:
         if world.traces.is_news(f"client refused {client.client_id} {address}", now):
             await audit.add(world.pool, "client.refused", now, client_id=client.client_id, method=credentials.method)
         raise
     asking.acting(asking.CLIENT, client.client_id)
+    world.clients.keep(client)
     return client
+
+
+async def confirmed(request: Request, params: Params, world: World, act: Callable[[Client], Awaitable[Done]]) -> Done:
+    """What `act` makes of the client as it is remembered, which its statement has to confirm; failing that, of the client as
+    it is now. Raises what `act` and `authenticated_client` raise."""
+    client = await authenticated_client(request, params, world, remembered=True)
+    try:
+        return await act(client)
+    except (Outdated, OAuthError):
+        if not client.is_remembered:
+            raise
+    world.clients.forget(client.client_id)
+    return await act(await authenticated_client(request, params, world))
 
 
 async def _prove(client: Client, credentials: Credentials, audience: str, world: World, now: datetime) -> None:

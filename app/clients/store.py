@@ -16,7 +16,7 @@ from app.db.tables import clients, users
 from app.protocol.types import Client
 
 COPIED = ("client_name", "redirect_uris", "grant_types", "token_endpoint_auth_method")  # from the metadata
-COLUMNS = """client_id, client_name, redirect_uris, grant_types, token_endpoint_auth_method, secret_fingerprint, scope,
+COLUMNS = """xmin AS version, client_id, client_name, redirect_uris, grant_types, token_endpoint_auth_method, secret_fingerprint, scope,
   kind, fresh_until, introspects, (SELECT u.id FROM users u WHERE u.id = owner_id AND u.disabled_at IS NULL) AS owner_id,
   blocked_at IS NOT NULL AS blocked, access_lifetime, refresh_idle, refresh_absolute,
   metadata @> '{"require_pushed_authorization_requests": true}' AS requires_pushed,
@@ -52,6 +52,7 @@ def _client(row: Any) -> Client:
         access_lifetime=row["access_lifetime"],
         refresh_idle=row["refresh_idle"],
         refresh_absolute=row["refresh_absolute"],
+        version=row["version"],
     )
 
 

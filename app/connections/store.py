@@ -26,6 +26,7 @@ WITH spent AS (
   WHERE c.fingerprint = $1 AND c.client_id = $2 AND c.code_challenge = $3 AND ($4::text IS NULL OR c.redirect_uri = $4)
     AND (c.dpop_jkt IS NULL OR c.dpop_jkt = $8) AND ($10::text IS NULL OR c.resource = $10)
     AND c.consumed_at IS NULL AND c.expires_at > $6 AND u.id = c.user_id AND u.disabled_at IS NULL
+    AND ($15::xid IS NULL OR EXISTS (SELECT FROM clients k WHERE k.client_id = $2 AND k.xmin = $15))
   RETURNING c.user_id, c.client_id, c.redirect_host, c.resource, c.scope, c.nonce, c.authenticated_at, u.email, u.name,
     u.email_verified_at IS NOT NULL AS email_verified
 ), opened AS (
@@ -49,14 +50,15 @@ async def redeem_code(
     jkt: str | None,
     bound_to: str | None,
     audience: str | None,
+    version: int | None = None,
 ) -> Authorization | None:
     """Consumes the code and opens the connection it stands for, at once or not at all. None: see `replayed`.
 
     `jkt` is the key that is presented, `bound_to` the one that every refresh is to present;
-    `audience` the resource that the request insists on (RFC 8707 §2.2).
+    `audience` the resource that the request insists on (RFC 8707 §2.2), `version` what the client's row has to be at.
     """
     values = (code_challenge, redirect_uri, connection_id, now, expires_at, jkt, bound_to, audience, *audit.who())
-    row = await pool.fetchrow(REDEEM_CODE, key, client_id, *values)
+    row = await pool.fetchrow(REDEEM_CODE, key, client_id, *values, version)
     return None if row is None else authorization_of(row, connection_id, 0, "authorization_code")
 
 
@@ -95,6 +97,7 @@ WHERE c.id = $1 AND c.client_id = $3 AND c.revoked_at IS NULL AND u.id = c.user_
   AND (c.refresh_counter = $2 OR (c.refresh_counter = $2 + 1 AND c.refreshed_at > $5))
   AND c.expires_at > $4 AND c.refreshed_at > $6 AND c.scope @> $7::text[]
   AND (c.dpop_jkt IS NULL OR c.dpop_jkt = $8) AND ($9::text IS NULL OR c.resource = $9)
+  AND ($14::xid IS NULL OR EXISTS (SELECT FROM clients k WHERE k.client_id = $3 AND k.xmin = $14))
 RETURNING c.user_id, c.client_id, c.resource, c.scope, c.refresh_counter, c.authenticated_at, u.email, u.name,
   u.email_verified_at IS NOT NULL AS email_verified
 ), noted AS ({_moved_on})
@@ -114,14 +117,16 @@ async def refresh(
     *,
     grace: timedelta,
     idle: timedelta,
+    version: int | None = None,
 ) -> Authorization | None:
-    """The next authorization of this connection, or None: see `why_not_refreshed`. `scope` narrows the access token only.
+    """The next authorization of this connection, or None: see `why_not_refreshed`. `scope` narrows the access token only,
+    `version` is what the client's row has to be at.
 
     Of `openid`, `profile` and `email` what was not given is left out: clients repeat here what they asked for first.
     """
     tools = [word for word in scope if word not in IDENTITY]
     values = (now, now - grace, now - idle, tools, jkt, audience, *audit.who())
-    row = await pool.fetchrow(REFRESH, connection_id, counter, client_id, *values)
+    row = await pool.fetchrow(REFRESH, connection_id, counter, client_id, *values, version)
     if row is None:
         return None
     return authorization_of(row, connection_id, row["refresh_counter"], "refresh_token", scope)

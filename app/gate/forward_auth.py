@@ -12,13 +12,13 @@ import re
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from app.api_keys import store
 from app.api_keys.callers import Callers
 from app.gate.headers import sorted_headers
 from app.gate.known import Acquaintances
-from app.http import OPEN_CORS, Door, as_refusal, is_from, traced
+from app.http import OPEN_CORS, Door, Json, as_refusal, is_from, traced
 from app.protocol.challenge import challenge, needed_scope
 from app.protocol.errors import (
     InsufficientScope,
@@ -159,7 +159,7 @@ def _refused(
     world: World,
 ) -> Response:
     """Proxies hand 401 and 403 on to the caller, so they are what the resource itself would say; pages may read them."""
-    response = JSONResponse(traced(refusal), refusal.status, {"Cache-Control": "no-store"})
+    response = Json(traced(refusal), refusal.status, {"Cache-Control": "no-store"})
     if refusal.status in (401, 403):
         metadata = f"{world.settings.issuer}/.well-known/oauth-protected-resource{resource.path}"
         credentials = request.headers.get("authorization", "").encode("latin-1")

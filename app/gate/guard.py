@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from mcp.server.auth.middleware.auth_context import auth_context_var
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api_keys.callers import Callers
@@ -17,7 +17,7 @@ from app.gate.known import Acquaintances, Known
 from app.gate.refusals import TurnedBack, agree, too_often, turned_away, unknown_tool, unreadable
 from app.gate.rules import RuleBook, Ruled, Unreadable
 from app.gate.stage import Stage
-from app.http import OPEN_CORS, as_refusal, preflight, traced
+from app.http import OPEN_CORS, Json, as_refusal, preflight, traced
 from app.limits import Rate, hit
 from app.protocol.challenge import challenge, needed_scope
 from app.protocol.errors import InsufficientScope, OAuthError, TooManyRequests
@@ -174,7 +174,7 @@ class Guard:
         self, refusal: OAuthError, principal: Principal | None, wanted: Mapping[bytes, list[bytes]]
     ) -> Response:
         """401 and 403 with the challenge; other faults as they are."""
-        response = JSONResponse(traced(refusal), refusal.status, {"Cache-Control": "no-store"})
+        response = Json(traced(refusal), refusal.status, {"Cache-Control": "no-store"})
         if refusal.status in (401, 403):
             held = principal.scope if principal else frozenset()
             scope = needed_scope(refusal, held, self.resource.default)

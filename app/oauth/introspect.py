@@ -9,12 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.clients import lifetimes
-from app.clients.authenticate import authenticated_client
+from app.clients.authenticate import confirmed
 from app.connections.store import refreshable
 from app.http import form, no_store
 from app.oauth import store
 from app.protocol.errors import InvalidClient, InvalidToken
 from app.protocol.types import Client
+from app.remembered import Outdated
 from app.tokens.refresh import RefreshToken, read
 from app.world import World
 
@@ -36,14 +37,21 @@ async def introspect(request: Request, world: World) -> Response:
     now = world.now()
     params = await form(request, world)
     params.refuse_repeats()
-    client = await authenticated_client(request, params, world)
-    if client.is_public:
-        raise InvalidClient("only a client that authenticates itself may ask about tokens")
-    token = params.required("token")
-    refresh_token = read(token, world.secrets.refresh)
-    if refresh_token is not None:
-        return no_store(await _refresh_token(world, client, refresh_token, now))
-    return no_store(await _access_token(world, client, token, now))
+
+    async def told(client: Client) -> dict[str, Any]:
+        if client.is_public:
+            raise InvalidClient("only a client that authenticates itself may ask about tokens")
+        token = params.required("token")
+        refresh_token = read(token, world.secrets.refresh)
+        if refresh_token is None:
+            answer = await _access_token(world, client, token, now)
+        else:
+            answer = await _refresh_token(world, client, refresh_token, now)
+        if client.is_remembered and answer is INACTIVE:
+            raise Outdated
+        return answer
+
+    return no_store(await confirmed(request, params, world, told))
 
 
 async def _access_token(world: World, client: Client, token: str, now: datetime) -> dict[str, Any]:
@@ -54,8 +62,8 @@ async def _access_token(world: World, client: Client, token: str, now: datetime)
         return INACTIVE
     if not client.introspects and principal.client_id != client.client_id:
         return INACTIVE
-    holder = await store.holder(world.pool, principal)
-    if holder.revoked:
+    holder = await store.holder(world.pool, principal, client)
+    if holder.revoked or not holder.same_client:
         return INACTIVE
     answer = {
         "active": True,
@@ -75,6 +83,8 @@ async def _access_token(world: World, client: Client, token: str, now: datetime)
 
 
 async def _refresh_token(world: World, client: Client, token: RefreshToken, now: datetime) -> dict[str, Any]:
+    if client.is_remembered:
+        raise Outdated  # no statement here looks at the client
     settings = world.settings
     found = await refreshable(
         world.pool,

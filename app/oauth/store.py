@@ -13,7 +13,7 @@ from app.db.engine import HotPool
 from app.db.tables import consents
 from app.protocol.pending import Pending
 from app.protocol.redirect_uri import shown_host
-from app.protocol.types import Consent, Person, Principal, Viewer
+from app.protocol.types import Client, Consent, Person, Principal, Viewer
 
 CONSENT = """
 SELECT scope, given_at FROM consents s WHERE user_id = $1 AND client_id = $2 AND redirect_host = $3 AND resource = $4
@@ -93,7 +93,8 @@ async def person(pool: HotPool, user_id: str) -> Person | None:
 # The database itself is asked, not this process's memory of it: a revocation is known here at once.
 HOLDER = """
 SELECT EXISTS (SELECT FROM revocations WHERE handle = ANY($2::text[]) AND revoked_at >= to_timestamp($3)) AS revoked,
-  (SELECT email FROM users WHERE id = $1) AS email
+  (SELECT email FROM users WHERE id = $1) AS email,
+  ($5::xid IS NULL OR EXISTS (SELECT FROM clients WHERE client_id = $4 AND xmin = $5)) AS same_client
 """
 
 
@@ -103,11 +104,13 @@ class Holder:
 
     revoked: bool
     email: str | None
+    same_client: bool  # who asks is still the one that is remembered
 
 
-async def holder(pool: HotPool, principal: Principal) -> Holder:
-    row = await pool.fetchrow(HOLDER, principal.subject, list(principal.handles), principal.revocable_since)
-    return Holder(row["revoked"], row["email"])
+async def holder(pool: HotPool, principal: Principal, asking: Client) -> Holder:
+    whose = principal.subject, list(principal.handles), principal.revocable_since
+    row = await pool.fetchrow(HOLDER, *whose, asking.client_id, asking.expected_version)
+    return Holder(row["revoked"], row["email"], row["same_client"])
 
 
 OTHER_RESOURCE = "the code is for another resource"

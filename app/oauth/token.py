@@ -11,14 +11,15 @@ from starlette.responses import Response
 from app import asking, audit, dpop
 from app.api_keys.refused import refused
 from app.clients import lifetimes
-from app.clients.authenticate import authenticated_client
+from app.clients.authenticate import authenticated_client, confirmed
 from app.http import client_address, form, no_store
 from app.limits import BAD_KEY, hit
-from app.oauth.grants import offered
+from app.oauth.grants import Redeem, offered
 from app.oauth.grants.token_exchange import SCRIPT, is_script
 from app.protocol.client_metadata import DEVICE_CODE, PROVEN
 from app.protocol.errors import InvalidRequest, UnauthorizedClient, UnknownApiKey, UnsupportedGrantType
-from app.protocol.types import Authorization
+from app.protocol.params import Params
+from app.protocol.types import Authorization, Client
 from app.tokens.issue import issue
 from app.traces.recording import note
 from app.world import World
@@ -26,6 +27,7 @@ from app.world import World
 ONCE = frozenset({"authorization_code", DEVICE_CODE})  # grants that a person stands behind each time
 
 RECORDED = frozenset({"authorization_code", "refresh_token", "device_code"})  # by the statement that redeems them
+CONFIRMED = frozenset({"authorization_code", "refresh_token"})  # whose statement looks at the client's row too
 ROUTINE = frozenset({"api_key", "client_credentials"})
 
 
@@ -40,23 +42,44 @@ async def token(request: Request, world: World) -> Response:
     redeem = grants.get(grant_type)
     if redeem is None:
         raise UnsupportedGrantType(f"grant_type must be one of {', '.join(grants)}")
-    client = SCRIPT if is_script(request, params) else await authenticated_client(request, params, world)
+    client, authorization = await _redeemed(request, params, world, redeem, now)
+    await _record(world, authorization, now)
+    if client is not SCRIPT:
+        world.last_used.saw("clients", client.client_id, now)
+    _note(world, authorization, grant_type, now)
+    return _answer(world, authorization, lifetimes.access(client, world.settings), now)
+
+
+async def _redeemed(
+    request: Request, params: Params, world: World, redeem: Redeem, now: datetime
+) -> tuple[Client, Authorization]:
+    """With the client as it is remembered, where the statement that redeems confirms it; else as it is now."""
+    if is_script(request, params):
+        return SCRIPT, await _redeemed_for(SCRIPT, request, params, world, redeem, now)
+
+    async def act(client: Client) -> tuple[Client, Authorization]:
+        return client, await _redeemed_for(client, request, params, world, redeem, now)
+
+    if params.get("grant_type") in CONFIRMED and "dpop" not in request.headers:  # a proof is good for one look
+        return await confirmed(request, params, world, act)
+    return await act(await authenticated_client(request, params, world))
+
+
+async def _redeemed_for(
+    client: Client, request: Request, params: Params, world: World, redeem: Redeem, now: datetime
+) -> Authorization:
+    grant_type = params.required("grant_type")
     if grant_type not in client.grant_types or (grant_type in PROVEN and client.is_public):
         raise UnauthorizedClient("this client did not register for this grant type")
     jkt = await dpop.key_of(request, world, now)
     if jkt is None and client.dpop_bound:
         raise InvalidRequest("this client registered for DPoP-bound tokens only; send a DPoP proof")
     try:
-        authorization = replace(await redeem(world, client, params, jkt, now), jkt=jkt)
+        return replace(await redeem(world, client, params, jkt, now), jkt=jkt)
     except UnknownApiKey:
         await hit(world.pool, BAD_KEY, client_address(request, world.settings.trusted_proxies), now)
         await refused(world, params.get("subject_token") or "", now, guess=True)
         raise
-    await _record(world, authorization, now)
-    if client is not SCRIPT:
-        world.last_used.saw("clients", client.client_id, now)
-    _note(world, authorization, grant_type, now)
-    return _answer(world, authorization, lifetimes.access(client, world.settings), now)
 
 
 def _answer(world: World, authorization: Authorization, lifetime: int, now: datetime) -> Response:

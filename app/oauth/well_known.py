@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
-from app.http import Endpoint
+from pydantic_core import to_json
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.http import Endpoint, Json
 from app.oauth.grants import offered
 from app.protocol import metadata
 from app.protocol.scope import ADMIN
+from app.resources.served import Resources
 from app.tokens.keyring import JWKS_MAX_AGE
 from app.world import World
 
+Document = Callable[..., dict[str, Any]]
 CACHED = {"Cache-Control": f"public, max-age={int(JWKS_MAX_AGE.total_seconds())}"}
 
 
 async def authorization_server(request: Request, world: World) -> Response:
-    return JSONResponse(
-        metadata.authorization_server(*_said(world), documents=_documents(world), resources=offers(world)),
-        headers=CACHED,
-    )
+    return _kept(metadata.authorization_server, world)
 
 
 async def openid_provider(request: Request, world: World) -> Response:
-    return JSONResponse(
-        metadata.openid_provider(*_said(world), documents=_documents(world), resources=offers(world)), headers=CACHED
-    )
+    return _kept(metadata.openid_provider, world)
 
 
-def _said(world: World) -> tuple[str, list[str]]:
-    return world.settings.issuer, list(offered(world.settings))
+def _kept(document: Document, world: World) -> Response:
+    settings = world.settings
+    said = _written(document, settings.issuer, tuple(offered(settings)), _documents(world), world.resources)
+    return Response(said, media_type="application/json", headers=CACHED)
 
 
-def offers(world: World) -> dict[str, list[str]]:
+@lru_cache(maxsize=32)
+def _written(document: Document, issuer: str, grants: tuple[str, ...], documents: bool, resources: Resources) -> bytes:
+    """Once for each reading of gatehouse.toml."""
+    return to_json(document(issuer, list(grants), documents=documents, resources=offers(resources)))
+
+
+def offers(resources: Resources) -> dict[str, list[str]]:
     """Their audiences, each with the scopes that may be asked for there."""
-    return {one.audience: [word for word in one.scopes if word != ADMIN] for one in world.resources}
+    return {one.audience: [word for word in one.scopes if word != ADMIN] for one in resources}
 
 
 def _documents(world: World) -> bool:
@@ -48,7 +58,7 @@ def resource_at(path: str | None) -> Endpoint:
         resources = world.resources
         found = next((one for one in resources if one.path == path), resources.default)
         said = metadata.protected_resource(resources.issuer, found.audience, found.title, found.default)
-        return JSONResponse(said, headers=CACHED)
+        return Json(said, headers=CACHED)
 
     return protected_resource
 

@@ -31,6 +31,13 @@ class Client:
     access_lifetime: int | None = None  # seconds; these three in place of what the settings say
     refresh_idle: int | None = None
     refresh_absolute: int | None = None
+    version: int | None = None  # of the row
+    is_remembered: bool = False  # read a while ago, so that the row may have another version by now
+
+    @property
+    def expected_version(self) -> int | None:
+        """What a statement has to find the row at; None when it has just been read."""
+        return self.version if self.is_remembered else None
 
     @property
     def is_public(self) -> bool:

@@ -13,7 +13,7 @@ from app.resources.model import Resource, Rules
 NAME, PATH = "gatehouse", "/mcp"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # each reading of the file is one of its own
 class Resources:
     """Never empty. `default` is meant where a request names none."""
 

@@ -9,10 +9,11 @@ from app.clients import lifetimes
 from app.connections import store
 from app.connections.end import end
 from app.oauth import store as codes
-from app.protocol.errors import InvalidGrant, InvalidTarget
+from app.protocol.errors import InvalidGrant, InvalidTarget, OAuthError
 from app.protocol.params import Params
 from app.protocol.pkce import challenge_of
 from app.protocol.types import Authorization, Client
+from app.remembered import Outdated
 from app.tokens.secrets import fingerprint, new_id
 from app.traces.recording import note
 from app.world import World
@@ -44,20 +45,24 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
         jkt,
         jkt if client.is_public else None,
         audience,
+        client.expected_version,
     )
     if authorization is None:
+        if client.is_remembered:
+            raise Outdated
         await _take_back_after_replay(world, key, client, code_challenge, now)
-        redirect_uri = params.get("redirect_uri")
-        why = await codes.why_not_redeemed(
-            world.pool, key, client.client_id, code_challenge, redirect_uri, audience, now
-        )
-        note(why=why)
-        if why == [codes.OTHER_RESOURCE]:
-            raise InvalidTarget("the code was given for another resource")
-        raise InvalidGrant(
-            "the code is unknown, expired, used, or was given for another client, redirect, verifier or key"
-        )
+        asked = key, client.client_id, code_challenge, params.get("redirect_uri"), audience
+        raise _refusal(await codes.why_not_redeemed(world.pool, *asked, now))
     return authorization
+
+
+def _refusal(why: list[str]) -> OAuthError:
+    note(why=why)
+    if why == [codes.OTHER_RESOURCE]:
+        return InvalidTarget("the code was given for another resource")
+    return InvalidGrant(
+        "the code is unknown, expired, used, or was given for another client, redirect, verifier or key"
+    )
 
 
 async def _take_back_after_replay(world: World, key: bytes, client: Client, code_challenge: str, now: datetime) -> None:

@@ -12,6 +12,7 @@ from app.protocol.errors import InvalidGrant, InvalidScope, InvalidTarget, OAuth
 from app.protocol.params import Params
 from app.protocol.scope import IDENTITY, words_of
 from app.protocol.types import Authorization, Client
+from app.remembered import Outdated
 from app.tokens.refresh import RefreshToken, read
 from app.traces.recording import note
 from app.world import World
@@ -37,8 +38,11 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
         now,
         grace=timedelta(seconds=world.settings.refresh_grace),
         idle=lifetimes.idle(client, world.settings),
+        version=client.expected_version,
     )
     if authorization is None:
+        if client.is_remembered:
+            raise Outdated
         raise await _why_not(world, token, client, scope, audience, now)
     return authorization
 
