@@ -134,6 +134,8 @@ class House:
         ours |= {"SIGN_UP": self.settings.sign_up}
         if self.settings.smtp_url is not None:
             ours |= {"SMTP_URL": self.settings.smtp_url.get_secret_value(), "MAIL_FROM": self.settings.mail_from or ""}
+        if self.settings.providers is not None:
+            ours |= {"PROVIDERS": self.settings.providers.get_secret_value()}
         return os.environ | {f"GATEHOUSE_{name}": value for name, value in ours.items()}
 
     def operator(self, *arguments: str, input: str = "", code: int = 0) -> str:

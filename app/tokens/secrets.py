@@ -26,6 +26,9 @@ PURPOSES = (
     "dpop nonce",
     "totp",
     "sign-in",
+    "upstream flow",
+    "upstream tokens",
+    "provider secrets",
 )
 API_KEY, CODE, CLIENT_SECRET, REFRESH, LINK = "gh_key_", "gh_code_", "gh_cs_", "gh_rt_", "gh_link_"
 REGISTRATION, DEVICE = "gh_rat_", "gh_dc_"  # RFC 7592 registration_access_token, RFC 8628 device_code
@@ -126,6 +129,9 @@ class Secrets:
     dpop_nonce: Purpose
     totp: Purpose  # the context is the user's id
     sign_in: Purpose  # what a sign-in holds between two steps; the context is which step, and the browser's cookie
+    upstream_flow: Purpose  # the context is the `state`
+    upstream_tokens: Purpose  # the context is user, provider and row
+    provider_secrets: Purpose  # the context is the provider's name
 
     @staticmethod
     def of(texts: tuple[str, ...]) -> Secrets:
