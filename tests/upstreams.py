@@ -9,6 +9,7 @@ import secrets
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -63,6 +64,7 @@ class Upstream:
     access_tokens: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.clock: Callable[[], float] = time.time
         self.gate = threading.Event()  # shut: the token endpoint answers when it opens
         self.gate.set()
         self._server = Listener(("127.0.0.1", 0), _handler(self))
@@ -166,7 +168,7 @@ class Upstream:
         return answer
 
     def _id_token(self, code: Code) -> str:
-        now = int(time.time())
+        now = int(self.clock())
         claims = {"iss": self.url, "aud": CLIENT, "iat": now, "exp": now + 300, "nonce": code.nonce} | self.person
         return (self.signs_with or self.signer).sign(claims | self.claims)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from mcp.server.auth.middleware.auth_context import auth_context_var
 from starlette.requests import Request
@@ -74,7 +75,7 @@ class Guard:
         scope["user"] = known.user
         scope["state"]["principal"] = principal
         auth_context_var.set(known.user)  # for the task of this request alone
-        await self._app(scope, _replay(message, receive), send)
+        await self._app(scope, _replay(message, receive), _unless_away(scope["state"], send))
 
     def _stranger(self, scope: Scope, headers: Sorted) -> Response | None:
         """DNS rebinding: a browser page of elsewhere names its own Host or Origin (MCP transport, "Security Warning")."""
@@ -113,6 +114,18 @@ def _replay(body: bytes, receive: Receive) -> Receive:
             return await receive()
         given = True
         return {"type": "http.request", "body": body, "more_body": False}
+
+    return channel
+
+
+def _unless_away(state: Mapping[str, Any], send: Send) -> Send:
+    """A tool that found the service it needs away says so by 503 (RFC 9110 §15.6.4), around the JSON-RPC error."""
+
+    async def channel(message: Message) -> None:
+        if "unavailable" in state and message["type"] == "http.response.start":
+            message["status"] = 503
+            message["headers"] = [*message["headers"], (b"retry-after", str(state["unavailable"]).encode())]
+        await send(message)
 
     return channel
 

@@ -47,6 +47,7 @@ def house(house_at_work: House, acme: Upstream) -> Iterator[House]:
     house_at_work.world.providers._published.clear()
     house_at_work.world.key_sets._sets.clear()
     house_at_work.world.outside.faults._seen.clear()
+    acme.clock = lambda: house_at_work.clock().timestamp()
     yield emptied(house_at_work)
     while OPENED:
         OPENED.pop().close()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import quote
 
 import structlog
@@ -78,8 +79,12 @@ async def fresh(
             return _with_token(world, account, provider)
         if not account.refreshable:
             await _end(world, account, provider, "expired" if unlike is None else "refused by the service", scope, now)
-        turn = await _refreshed(world, account, provider, now)
-        if turn is not None:
+        lease = new_id("lease")
+        raw = await store.claim(world.pool, account, lease, now + LEASE, now)
+        if raw is not None:
+            turn = await _refreshed(world, account, provider, lease, raw, is_good)
+            if turn is None:
+                continue  # disconnected, or connected anew, meanwhile
             return turn
         if is_good:
             return _with_token(world, account, provider)
@@ -130,50 +135,50 @@ def _with_token(world: World, account: Account, provider: Provider) -> Fresh:
     return Fresh(account, provider, held.access_token)
 
 
-async def _refreshed(world: World, account: Account, provider: Provider, now: datetime) -> Fresh | None:
-    """For whoever gets the lease: the new token. None for the others, and when the token in hand will still do."""
-    lease = new_id("lease")
-    raw = await store.claim(world.pool, account, lease, now + LEASE, now)
-    if raw is None:
-        return None
+async def _refreshed(
+    world: World, account: Account, provider: Provider, lease: str, raw: bytes, is_good: bool
+) -> Fresh | None:
+    """For whoever holds the lease: the new token; the one in hand when the service is away and that one is still good.
+    None when the lease was lost. Raises NotConnected and Away."""
     way = provider.connect
     assert way is not None
     try:
         held = tokens.opened(account, world.secrets.upstream_tokens, raw)
-        at = await talk.places(world, provider, way, now)
+        at = await talk.places(world, provider, way, world.now())
         answer = await talk.refresh(world, provider, way, at, held.refresh_token or "")
     except Unsealable:
-        await _end(world, account, provider, "sealed with a key that is gone", (), now)
+        await _end(world, account, provider, "sealed with a key that is gone", (), world.now())
     except Refused as fault:
         if fault.error in GONE:
             await _end(world, account, provider, fault.why, (), world.now())
         log.error("upstream refuses this server", provider=provider.name, why=fault.why)
-        await _rest(world, account, lease, Away(f"{provider.title} refuses this server: {fault.why}"))
-        return None
+        away = Away(f"{provider.title} refuses this server: {fault.why}")
     except Away as fault:
         log.warning("upstream away", provider=provider.name, why=fault.why)
-        await _rest(world, account, lease, fault)
-        return None
-    return await _kept(world, account, provider, lease, held, answer)
+        away = fault
+    else:
+        return await _kept(world, account, provider, lease, held, answer)
+    await store.let_go(world.pool, account, lease, world.now() + REST)
+    if not is_good:
+        raise away
+    return Fresh(account, provider, held.access_token)
 
 
 async def _kept(
-    world: World, account: Account, provider: Provider, lease: str, held: Tokens, answer: dict[str, object]
+    world: World, account: Account, provider: Provider, lease: str, held: Tokens, answer: dict[str, Any]
 ) -> Fresh | None:
     now, new = world.now(), tokens.of(answer, held)
     sealed = tokens.sealed(new, account, world.secrets.upstream_tokens)
     scope, ends = scope_of(answer, account.scope), tokens.expiry(answer, now)
-    if not await store.refreshed(world.pool, account, lease, sealed, scope, new.refresh_token is not None, now, ends):
-        return None
-    return Fresh(account, provider, new.access_token)
-
-
-async def _rest(world: World, account: Account, lease: str, fault: Away) -> None:
-    """The lease is given back. Raises the fault, unless the token in hand is still good."""
-    now = world.now()
-    await store.let_go(world.pool, account, lease, now + REST)
-    if not _is_good(account, now):
-        raise fault
+    refreshable = new.refresh_token is not None
+    if await store.refreshed(world.pool, account, lease, sealed, scope, refreshable, now, ends):
+        after = replace(account, scope=scope, generation=account.generation + 1, refreshed_at=now, expires_at=ends)
+        return Fresh(after, provider, new.access_token)
+    way = provider.connect
+    assert way is not None
+    with suppress(Away):  # nobody has these any more
+        await talk.revoke(world, provider, way, await talk.places(world, provider, way, now), new.told())
+    return None
 
 
 async def _end(
