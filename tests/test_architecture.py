@@ -81,6 +81,7 @@ DOORS: set[tuple[str, str]] = {
     ("settings", "provider_settings"),
     ("providers", "tokens"),  # what seals the secrets of providers
     ("providers", "outside"),  # and fetches what issuers publish
+    ("oauth", "upstream"),  # where one service is the only way in, apps are allowed before
     ("upstream", "users"),  # signing in with a service ends as every way of signing in does
     ("settings", "branding"),  # a logo is looked at before anything starts
     ("tokens", "audit"),  # signing keys that come

@@ -49,8 +49,10 @@ def way_of(provider: Provider, purpose: str) -> Way:
     return way
 
 
-async def depart(request: Request, world: World, provider: Provider, leaving: Flow) -> Response:
-    """303 to the service. Nothing is noted where it cannot be reached."""
+async def depart(
+    request: Request, world: World, provider: Provider, leaving: Flow, *, browser: str | None = None
+) -> Response:
+    """303 to the service. Nothing is noted where it cannot be reached. `browser` is the secret of a flow cookie to be set."""
     now, way = world.now(), way_of(provider, leaving.purpose)
     await hit(world.pool, UPSTREAM, client_address(request, world.settings.trusted_proxies), now)
     try:
@@ -58,7 +60,7 @@ async def depart(request: Request, world: World, provider: Provider, leaving: Fl
     except Away as fault:
         return await refused(world, provider, leaving, fault, now)
     secret = flow.browser(request, world)
-    fresh = secret or flow.new_browser()
+    fresh = secret or browser or flow.new_browser()
     state = await flow.begin(world, leaving, fresh, now)
     url = await talk.authorization_url(
         world,
