@@ -206,6 +206,7 @@ def emptied(served: House) -> House:
     # Another minute for the trace, which takes so many steps of one address: the whole suite comes from one.
     served.world.traces.has_room("nobody", served.clock() + timedelta(minutes=5))
     served.sql(EMPTIED)
+    served.world.providers.look_again()
     served.catch_up()
     return served
 

@@ -8,11 +8,12 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import asyncpg
 
@@ -22,6 +23,8 @@ from tests import commands
 from tests.actors import PASSWORD
 from tests.conftest import SECRET_KEY, House, database
 from tests.referees.node_process import Process
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -35,6 +38,7 @@ class SecondGatehouse:
     client_secret: str = ""
 
     def operator(self, *arguments: str, input: str = "") -> str:
+        """As its operator."""
         ran = commands.run(arguments, self.environment, input)
         assert ran.returncode == 0, ran.stdout + ran.stderr
         return ran.stdout
@@ -47,7 +51,7 @@ class SecondGatehouse:
             finally:
                 await connection.close()
 
-        return asyncio.run(run())
+        return apart(lambda: asyncio.run(run()))
 
     def definition(self, house: House) -> dict[str, Any]:
         """As the operator of `house` writes it down, once this server knows it."""
@@ -63,13 +67,28 @@ class SecondGatehouse:
         }
 
 
+def apart(work: Callable[[], T]) -> T:
+    """In a thread of its own, where no event loop of a browser runs."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(work).result()
+
+
+@contextmanager
+def in_a_database() -> Iterator[str]:
+    stack = ExitStack()
+    try:
+        yield apart(lambda: stack.enter_context(database()))
+    finally:
+        apart(stack.close)
+
+
 @contextmanager
 def second_gatehouse() -> Iterator[SecondGatehouse]:
     from tests.stories.test_starting import Running
 
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with database() as dsn:
+    with in_a_database() as dsn:
         url = f"http://localhost:{port}"
         ours = {"DATABASE_URL": dsn, "PUBLIC_URL": url, "PORT": str(port), "SECRET_KEY": SECRET_KEY[::-1]}
         environment = {f"GATEHOUSE_{name}": value for name, value in ours.items()}

@@ -30,6 +30,7 @@ ADDRESSES = frozenset(
 WORDS = frozenset({"scopes", "connect_scopes"})
 FLAGS = frozenset({"sign_in", "connect", "trust_email", "pkce"})
 MEMBERS = frozenset({"subject", "email", "email_verified", "shown_name"})
+MAX_TITLE = 60
 KEYS = TEXTS | ADDRESSES | WORDS | FLAGS | MEMBERS
 METHODS = (BASIC, POST, NONE)
 Given = Mapping[str, Any]
@@ -88,6 +89,8 @@ def _faults(name: str, given: Given) -> list[str]:
     faults += [f"{key} must be true or false" for key in FLAGS & given.keys() if not isinstance(given[key], bool)]
     faults += [f"{key} {fault}" for key in ADDRESSES & given.keys() if (fault := address_fault(given[key]))]
     faults += [f"{key} must be a list of scopes" for key in WORDS & given.keys() if not _are_scopes(given[key])]
+    if isinstance(given.get("title"), str) and not (len(given["title"]) <= MAX_TITLE and given["title"].isprintable()):
+        faults.append(f"title must have at most {MAX_TITLE} characters, on one line")
     if not given.get("client_id"):
         faults.append("client_id is missing")
     if given.get("token_endpoint_auth_method", BASIC) not in METHODS:

@@ -11,7 +11,7 @@ from app.protocol import client_metadata
 from app.users import accounts
 from tests import actors, factors
 from tests.actors import App, Device
-from tests.browsers import mail_pages
+from tests.browsers import mail_pages, service_pages
 from tests.browsers.people import ADA, Person, Place, connected
 
 LONG = "The Extraordinarily Long-Winded Notes and Calendar Assistant of " + "Westmoreland" * 3
@@ -315,4 +315,5 @@ PAGES = {
     "sign-in that took too long": Place("/login", expired_sign_in),
     "nothing there": at("/nothing"),
     **mail_pages.PAGES,
+    **service_pages.PAGES,
 }
