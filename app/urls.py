@@ -20,6 +20,7 @@ from app.admin.frame import deed
 from app.admin.frame import page as admin_page
 from app.admin.log import pages as admin_log
 from app.admin.overview import pages as admin_overview
+from app.admin.providers import pages as admin_providers
 from app.admin.users import invitations as admin_invitations
 from app.admin.users import pages as admin_users
 from app.api_keys.callers import Callers
@@ -182,6 +183,7 @@ def admin_table(world: World) -> Mapping[str, ASGIApp]:
         "/admin/clients/new": admin_page(admin_clients.new),
         "/admin/connections": admin_page(admin_connections.connections),
         "/admin/api-keys": admin_page(admin_keys.keys),
+        "/admin/providers": admin_page(admin_providers.services),
         "/admin/attempts": admin_page(admin_attempts.attempts),
         "/admin/signing-keys": admin_page(plain_pages.keys),
         "/admin/audit": admin_page(admin_log.events),
@@ -197,6 +199,8 @@ def admin_table(world: World) -> Mapping[str, ASGIApp]:
         "/admin/clients/new/add": deed(admin_clients.add, admin_clients.new),
         "/admin/connections/revoke": deed(admin_connections.revoke, admin_connections.connections),
         "/admin/api-keys/revoke": deed(admin_keys.revoke, admin_keys.keys),
+        "/admin/providers/save": deed(admin_providers.save, admin_providers.services),
+        "/admin/providers/remove": deed(admin_providers.remove, admin_providers.services),
         "/admin/signing-keys/rotate": deed(plain_pages.rotate, plain_pages.keys),
     }
     doors = {path: Door(world, refused, GET=show) for path, show in pages.items()}
