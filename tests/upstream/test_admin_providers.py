@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from app.protocol.known_providers import KNOWN_PROVIDERS
+from app.protocol.provider_definition import KEYS
 from app.provider_settings import read
 from app.settings import SettingsError, load
 from tests.actors import Browser, Page
 from tests.admins import AdminBrowser, events
-from tests.conftest import SECRET_KEY, House
+from tests.conftest import ROOT, SECRET_KEY, House
 from tests.upstreams import CLIENT, SECRET, Upstream, signs_in
 
 HERE = "/admin/providers"
@@ -152,3 +154,19 @@ def test_one_tenant_of_microsoft() -> None:
     [microsoft] = read(json.dumps({"microsoft": {"client_id": "a", "tenant": tenant, "trust_email": True}}))
     assert microsoft.issuer == f"https://login.microsoftonline.com/{tenant}/v2.0"
     assert microsoft.trusts_email
+
+
+def test_the_file_of_the_docs_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/upstream.md, as it stands; and every key that may be written is in its table."""
+    docs = (ROOT / "docs/upstream.md").read_text()
+    text = docs.split("```toml\n")[1].split("```")[0]
+    secret = tmp_path / "acme"
+    secret.write_text("x")
+    monkeypatch.setenv("GITHUB_CLIENT_SECRET", "x")
+    file = tmp_path / "providers.toml"
+    file.write_text(text.replace("/run/secrets/acme", str(secret)))
+    assert [provider.name for provider in read(str(file))] == ["github", "acme", "notes"]
+    for key in KEYS - {"client_id", "client_secret", "title"}:
+        assert f"`{key}`" in docs, key
+    for name in KNOWN_PROVIDERS:
+        assert f"`{name}`" in docs
