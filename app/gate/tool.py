@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
 
 from app.gate.services import away, told
 from app.protocol.scope import SCOPES
 from app.protocol.types import Principal
 from app.upstream.faults import Away
 from app.upstream.vault.borrowed import Borrowed, borrow
-from app.upstream.vault.fetch import NotConnected
+from app.upstream.vault.fetch import NotConnected, NotOffered
 from app.world import World
 
 Function = Callable[..., Awaitable[Any]]
@@ -33,7 +34,7 @@ class Caller:
     async def upstream(self, name: str, *scope: str) -> Borrowed:
         """The caller's own account at this service, with at least these scopes, as the service names them.
 
-        Raises NotConnected and Away. Let both through: the caller's client is told where to connect it, or to come again.
+        Raises NotOffered, NotConnected and Away. Let them through: the caller's client is told where to connect it, or to come again.
         """
         return await borrow(self.world, self.principal.subject, name, scope)
 
@@ -82,6 +83,8 @@ def adapted(declared: Tool, world: World) -> Function:
             raise PermissionError(f"{declared.name} needs the scope {declared.scope}")
         try:
             return await declared.function(Caller(principal, world), **arguments)
+        except NotOffered as fault:
+            raise ToolError(str(fault)) from fault
         except NotConnected as fault:
             return told(fault, ctx)
         except Away as fault:

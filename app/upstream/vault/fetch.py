@@ -32,6 +32,10 @@ GONE = frozenset({"invalid_grant", "invalid_scope"})
 log = structlog.get_logger("gatehouse.upstream")
 
 
+class NotOffered(Exception):
+    """No service of this name can be connected here: no user can mend that, and waiting does not help."""
+
+
 class NotConnected(Exception):
     """The user has no account at this service that would do. `why`: none at all; without a scope; ended there or here.
 
@@ -63,11 +67,11 @@ async def fresh(
     """The user's token at the provider of this name, with at least these scopes. `unlike` is the generation of one that the
     service does not accept any more.
 
-    Raises NotConnected, and Away when the service is needed and does not answer.
+    Raises NotOffered, NotConnected, and Away when the service is needed and does not answer.
     """
     provider = await world.providers.named(name, world.now())
     if provider is None or provider.connect is None:
-        raise Away(f"no service called {name} can be connected on this server")
+        raise NotOffered(f"No service called {name} can be connected on this server.")
     deadline = asyncio.get_running_loop().time() + PATIENCE
     pause = 0.05
     while True:
