@@ -310,10 +310,12 @@ def test_the_first_answer_wins(house: House, browser: Browser, acme: Upstream) -
 
 
 def test_too_many_ways_back(house: House, browser: Browser) -> None:
-    for _ in range(61):
-        page = browser.open("/callback/acme?state=x&code=y")
+    """The log cannot be filled with answers that nobody asked for."""
+    browser.open("/callback/acme?state=x&code=y")
+    house.sql("UPDATE rate_counters SET hits = 300 WHERE key LIKE 'upstream:%'")
+    page = browser.open("/callback/acme?state=x&code=y")
     assert page.status == 429
-    assert house.sql("SELECT count(*) FROM audit_events WHERE event = 'upstream.refused'") == [(60,)]
+    assert house.sql("SELECT count(*) FROM audit_events WHERE event = 'upstream.refused'") == [(1,)]
 
 
 def test_the_state_goes_no_further(house: House, browser: Browser, acme: Upstream) -> None:
