@@ -205,6 +205,11 @@ def client_address(request: Request, trusted: tuple[IPv4Network | IPv6Network, .
     return _shown(hops[-1]) or (request.client.host if request.client else "unknown")
 
 
+def is_from(request: Request, trusted: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    """Whether one of the trusted proxies is at the other end of this connection."""
+    return request.client is not None and _in(request.client.host, trusted)
+
+
 @lru_cache(maxsize=4096)
 def _shown(hop: str) -> str | None:
     """None for what is no address. Remembered, since one request asks several times."""

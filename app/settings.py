@@ -76,6 +76,7 @@ class Settings(ProviderSettings):
         validate_default=True,
         description="Who may make an account: closed (nobody), invited, or open (needs mail).",
     )
+    resources_file: Path | None = Field(None, description="Else gatehouse.toml of the working or the data directory.")
     audit_days: int = Field(365, ge=0, description="Days that the audit log is kept; 0: for ever.")
     brand_name: str = Field(branding.NAME, description="What pages and mails call this server.")
     brand_logo: Path | None = Field(None, description="An SVG or PNG file, at most 100 KB, in place of the gate.")
@@ -187,11 +188,6 @@ class Settings(ProviderSettings):
     @property
     def issuer(self) -> str:
         return self.public_url
-
-    @property
-    def resource(self) -> str:
-        """The audience of access tokens (RFC 8707): the one protected MCP server."""
-        return f"{self.public_url}/mcp"
 
     @property
     def is_https(self) -> bool:

@@ -27,6 +27,7 @@ from app.api_keys.callers import Callers
 from app.api_keys.exchange import exchange
 from app.clients.registration import manage
 from app.clients.registration.register import register
+from app.gate.forward_auth import forward_auth
 from app.http import Door
 from app.oauth import well_known
 from app.oauth.authorize import authorize, authorize_by_form, resume
@@ -50,29 +51,43 @@ from app.users.totp import pages as totp
 from app.world import World
 
 
-def url_table(world: World, mcp: ASGIApp, callers: Callers) -> Mapping[str, ASGIApp]:
-    """Every address but /api-keys and /admin/api, which FastAPI serves (`api_app`), and `patterns`. No CORS where people are."""
+def resource_table(world: World, guards: Mapping[str, ASGIApp]) -> Mapping[str, ASGIApp]:
+    """The addresses of each resource: its own, with and without a slash, and where clients look for what it says of itself
+    and of this server (RFC 9728 §3.1, RFC 8414 §3.1, OIDC Discovery §4)."""
     metadata = Door(world, cors=True, GET=well_known.authorization_server)
     openid = Door(world, cors=True, GET=well_known.openid_provider)
-    resource = Door(world, cors=True, GET=well_known.protected_resource)
+    table: dict[str, ASGIApp] = {}
+    for path in (one.path for one in world.resources):
+        if path in guards:
+            table |= {path: guards[path], f"{path}/": guards[path]}
+        table |= {
+            f"/.well-known/oauth-protected-resource{path}": Door(world, cors=True, GET=well_known.resource_at(path)),
+            f"/.well-known/oauth-authorization-server{path}": metadata,
+            f"/.well-known/openid-configuration{path}": openid,
+            f"{path}/.well-known/openid-configuration": openid,
+        }
+    return table
+
+
+def url_table(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
+    """Every address but those of the resources, /api-keys and /admin/api, which FastAPI serves (`api_app`), and `patterns`. No
+    CORS where people are."""
+    metadata = Door(world, cors=True, GET=well_known.authorization_server)
+    openid = Door(world, cors=True, GET=well_known.openid_provider)
+    resource = Door(world, cors=True, GET=well_known.resource_at(None))
     page = page_refusal
     return {
-        "/mcp": mcp,
-        "/mcp/": mcp,
         "/token": Door(world, cors=True, POST=token),
         "/auth/token": Door(world, cors=True, POST=exchange),
         "/register": Door(world, cors=True, POST=register),
         "/revoke": Door(world, cors=True, POST=revoke),
         "/introspect": Door(world, POST=introspect),
         "/.well-known/oauth-authorization-server": metadata,
-        "/.well-known/oauth-authorization-server/mcp": metadata,
         "/.well-known/openid-configuration": openid,
-        "/.well-known/openid-configuration/mcp": openid,
-        "/mcp/.well-known/openid-configuration": openid,
         "/.well-known/oauth-protected-resource": resource,
-        "/.well-known/oauth-protected-resource/mcp": resource,
         "/.well-known/jwks.json": Door(world, cors=True, GET=well_known.jwks),
         "/userinfo": userinfo(world, callers),
+        "/forward-auth": forward_auth(world, callers),
         "/par": Door(world, cors=True, POST=push),
         "/device_authorization": Door(world, POST=device_authorization),
         "/device": Door(world, page, GET=device.show, POST=device.enter),

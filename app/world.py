@@ -19,6 +19,8 @@ from app.outside.fetch import Outside
 from app.outside.issuers import Issuers
 from app.outside.key_sets import KeySets
 from app.providers.live import Providers
+from app.resources.listed import Listed
+from app.resources.served import Resources
 from app.settings import Settings
 from app.tally import Tally
 from app.tokens.live import Live
@@ -46,6 +48,12 @@ class World:
     providers: Providers
     hashing: Hashing
     now: Callable[[], datetime]
+    listed: Listed
+
+    @property
+    def resources(self) -> Resources:
+        """Those served at this moment."""
+        return self.listed.now
 
     @property
     def token_lifetime(self) -> timedelta:
@@ -54,7 +62,8 @@ class World:
 
 @asynccontextmanager
 async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIterator[World]:
-    """The connections of a process, opened and closed. Raises the database's errors and Unsealable."""
+    """The connections of a process, opened and closed. Raises the database's errors Unsealable and ResourcesError."""
+    listed = Listed(settings)
     secrets = Secrets.of(tuple(key.get_secret_value() for key in settings.secret_key))
     db = engine(settings.dsn, settings.pool_size)
     try:
@@ -68,7 +77,7 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
         last_used, tally, bodies, post = LastUsed(hot), Tally(hot), Bodies(), Post(settings, now)
         providers = Providers(settings.given_providers, db, secrets.provider_secrets, outside)
         outward = (outside, key_sets, issuers, post, providers)
-        yield World(settings, secrets, db, hot, live, last_used, tally, traces, bodies, *outward, hashing, now)
+        yield World(settings, secrets, db, hot, live, last_used, tally, traces, bodies, *outward, hashing, now, listed)
         outside.close()
         hashing.close()
         await asyncio.wait_for(hot.close(), 5)

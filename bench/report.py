@@ -20,6 +20,8 @@ from bench.jobs import (
     UNGUARDED,
 )
 from bench.logins import Logins
+from bench.remote import CPU_PERCENT, GROWN_MIB, IDLE_STREAMS, LATE_MS, Remote
+from bench.remote import RESIDENT_MIB as IDLE_MIB
 
 DOCUMENT_PERCENT = 10.0
 PAGE_MS, PAGE_KB, LOST_PERCENT = 15.0, 50.0, 10.0
@@ -66,6 +68,7 @@ class Report:
     lines: list[Line]
     targets: list[Target]
     logins: Logins | None = None
+    remote: Remote | None = None
 
 
 def targets(
@@ -113,6 +116,26 @@ def people_targets(lines: list[Line], logins: Logins | None) -> list[Target]:
             "%",
             inclusive=True,
         ),
+    ]
+
+
+def remote_targets(found: Remote | None) -> list[Target]:
+    """Of the way to a remote backend, where it was measured."""
+    if found is None:
+        return []
+    return [
+        *(
+            Target(
+                f"processors that the way to a remote backend adds to a call, {era}",
+                found.added_percent(era),
+                CPU_PERCENT,
+                "%",
+            )
+            for era in found.direct_us
+        ),
+        Target("lateness of an event on its way through", found.lateness_ms, LATE_MS, "ms"),
+        Target(f"resident memory with {IDLE_STREAMS} idle streams", found.idle_mib, IDLE_MIB, "MiB"),
+        Target("memory that a long stream adds", found.long_mib, GROWN_MIB, "MiB"),
     ]
 
 
@@ -170,6 +193,8 @@ def show(report: Report) -> None:
     console.print(verdicts)
     if report.logins is not None:
         console.print(str(report.logins))
+    if report.remote is not None:
+        console.print(str(report.remote))
     console.print(report.conditions)
 
 

@@ -102,7 +102,7 @@ def pending(client_id: str, world: World, now: datetime) -> Pending:
         client_id=client_id,
         redirect_uri=REDIRECT_URI,
         scope=DEFAULT,
-        resource=world.settings.resource,
+        resource=world.resources.default.audience,
         code_challenge=CHALLENGE,
         state=None,
         prompt=(),

@@ -24,7 +24,8 @@ from app.db import embedded
 from app.db.migrate import upgrade
 from app.db.tables import metadata
 from app.gate import server
-from app.main import Build, create_app
+from app.gate.server import Build
+from app.main import create_app
 from app.settings import Settings
 from app.users import accounts, passwords
 from app.world import World
@@ -43,7 +44,7 @@ HASHED: dict[str, str] = {}  # of passwords: a tenth of a second each
 # What a test left is little: deleted in a moment, where TRUNCATE makes a new file for every table and index.
 KEPT = {"signing_keys"}
 DELETED = " ".join(f"DELETE FROM {table.name};" for table in reversed(metadata.sorted_tables) if table.name not in KEPT)
-# The audit log only grows, but for those who say beforehand why it may not (migration 0009).
+# The audit log only grows, but for those who say beforehand why it may not (migration 0012).
 EMPTIED = f"DO $$ BEGIN PERFORM set_config('gatehouse.audit', 'tests', true); {DELETED} END $$"
 
 
@@ -95,7 +96,7 @@ class House:
 
     def wait_for(self, work: object) -> object:
         """Runs a coroutine in the server's own loop."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)  # type: ignore[arg-type]
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(100)  # type: ignore[arg-type]
 
     def turn_clock(self, **by: float) -> None:
         """Time passes; the database is heard of again, as it would be within a second."""
@@ -132,6 +133,8 @@ class House:
         """What an operator's command needs to find this database, and the mail server."""
         ours = {"DATABASE_URL": self.dsn, "PUBLIC_URL": self.url, "SECRET_KEY": SECRET_KEY}
         ours |= {"SIGN_UP": self.settings.sign_up}
+        if self.settings.resources_file is not None:
+            ours["RESOURCES_FILE"] = str(self.settings.resources_file)
         if self.settings.smtp_url is not None:
             ours |= {"SMTP_URL": self.settings.smtp_url.get_secret_value(), "MAIL_FROM": self.settings.mail_from or ""}
         if self.settings.providers is not None:

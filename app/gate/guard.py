@@ -1,4 +1,4 @@
-"""The guard in front of the tools: Host and Origin, then the token, then the method, then the body (RFC 6750, MCP transport)."""
+"""The guard in front of one resource: Host and Origin, then the token, then the method, then the body (RFC 6750, MCP transport)."""
 
 from __future__ import annotations
 
@@ -8,33 +8,52 @@ from typing import Any
 from mcp.server.auth.middleware.auth_context import auth_context_var
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from app.api_keys.callers import Callers
 from app.gate import noted
-from app.gate.headers import Sorted, sorted_headers
-from app.gate.known import Acquaintances
-from app.gate.rules import Unreadable, needs_of, ruled
-from app.http import OPEN_CORS, as_refusal, preflight, request_id, traced
+from app.gate.answers import Counted, Filtered
+from app.gate.headers import Sorted, sorted_headers, uncoded
+from app.gate.known import Acquaintances, Known
+from app.gate.refusals import TurnedBack, agree, too_often, turned_away, unknown_tool, unreadable
+from app.gate.rules import RuleBook, Ruled, Unreadable
+from app.gate.stage import Stage
+from app.http import OPEN_CORS, as_refusal, preflight, traced
+from app.limits import Rate, hit
 from app.protocol.challenge import challenge, needed_scope
-from app.protocol.errors import InsufficientScope, OAuthError
-from app.protocol.scope import DEFAULT
+from app.protocol.errors import InsufficientScope, OAuthError, TooManyRequests
 from app.protocol.types import Principal
+from app.resources.model import CallRate, Resource
 from app.world import World
 
 BODY_BYTES = 4 * 1024 * 1024
+LONGEST_NAME = 128  # of a tool whose calls are counted
 
 
 class Guard:
-    """An ASGI app in front of another: whoever passes is in `scope["state"]["principal"]` and in the SDK's own context."""
+    """An ASGI app in front of a backend: whoever passes is in `scope["state"]["principal"]` and in the SDK's own context."""
 
-    def __init__(self, app: ASGIApp, world: World, callers: Callers, tools: Mapping[str, str]) -> None:
-        self._app = app
+    def __init__(
+        self,
+        resource: Resource,
+        stage: Stage,
+        world: World,
+        callers: Callers,
+        tools: Mapping[str, str],
+        *,
+        is_default: bool,
+    ) -> None:
+        """`tools` are the built-in ones with their scopes, where they are what stands behind it."""
+        self.resource = resource
+        self.stage = stage
+        self.is_default = is_default
         self._world = world
-        self._acquaintances = Acquaintances(world, callers)
-        self._needs = needs_of(tools)
+        self._acquaintances = Acquaintances(world, callers, resource)
+        self._rules = RuleBook(resource.rules, tools)
         self._hosts = frozenset(host.encode() for host in world.settings.accepted_hosts())
-        self._metadata = f"{world.settings.issuer}/.well-known/oauth-protected-resource/mcp"
+        self._metadata = f"{world.settings.issuer}/.well-known/oauth-protected-resource{resource.path}"
+        self._is_foreign = resource.backend is not None  # the built-in tools count, and look at headers, themselves
+        self._counts_as = "" if is_default else f"{resource.name}/"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = sorted_headers(scope)
@@ -47,47 +66,109 @@ class Guard:
                 return
             send = _with_cors(send)
         if scope["method"] == "OPTIONS":
-            await preflight(Request(scope), ["POST"])(scope, receive, send)
+            await preflight(Request(scope), self.stage.methods)(scope, receive, send)
             return
-        principal = None
+        known = None
         try:
             known = await self._acquaintances.caller(scope, wanted, self._world.now())
-            principal = known.principal
-            if scope["method"] != "POST":
-                await Response(status_code=405, headers={"Allow": "POST"})(scope, receive, send)
-                return
-            body = await self._world.bodies.read(receive, b"".join(wanted[b"content-length"]), BODY_BYTES)
-            needed, message = ruled(body, self._needs)
-            if not needed <= principal.scope:
-                raise InsufficientScope(f"this call needs the scope {' '.join(sorted(needed))}", needed)
-        except Unreadable as fault:
-            noted.unreadable(scope, headers, fault, principal)
-            await _unreadable(fault)(scope, receive, send)
-            return
+            if scope["method"] == "POST":
+                ruled = await self._ruled(scope, receive, headers, known)
+                scope["headers"] = headers.passed_on(len(ruled.body))
+                receive = _replay(ruled.body, receive)
+                if self._is_foreign or self._rules.hides:
+                    send = self._watched(send, ruled, known.principal)
+            else:
+                send = self._unruled(scope, known.principal, send)
+                scope["headers"] = headers.passed_on(None)
+                receive = _replay(b"", receive)
+            if self._is_foreign:
+                scope["headers"] = uncoded(scope["headers"])
         except Exception as fault:
-            refusal = as_refusal(fault)
-            noted.refused(scope, headers, refusal, principal)
-            await self._refusal(refusal, principal, wanted)(scope, receive, send)
+            await self._refused(fault, scope, headers, known)(scope, receive, send)
             return
-        if known.is_new:
-            noted.let_in(self._world, scope, headers, message, known)
-        scope["headers"] = headers.passed_on(len(message))
         scope["user"] = known.user
-        scope["state"]["principal"] = principal
+        scope["state"]["principal"] = known.principal
         auth_context_var.set(known.user)  # for the task of this request alone
-        await self._app(scope, _replay(message, receive), _unless_away(scope["state"], send))
+        self.stage.busy += 1
+        try:
+            await self.stage.app(scope, receive, send if self._is_foreign else _unless_away(scope["state"], send))
+        finally:
+            self.stage.busy -= 1
+
+    async def _ruled(self, scope: Scope, receive: Receive, headers: Sorted, known: Known) -> Ruled:
+        """The one message of the body, which this caller may send. Raises Unreadable, TurnedBack and the words of OAuth."""
+        body = await self._world.bodies.read(receive, b"".join(headers.wanted[b"content-length"]), BODY_BYTES)
+        ruled, principal = self._rules.ruled(body), known.principal
+        rule = ruled.rule
+        if self._is_foreign:
+            agree(ruled, headers)
+        if not rule.allowed:
+            raise TurnedBack(unknown_tool(ruled), f"nobody may call {ruled.tool}")
+        if not rule.needs <= principal.scope:
+            raise InsufficientScope(f"this call needs the scope {' '.join(sorted(rule.needs))}", rule.needs)
+        if rule.rate is not None:
+            await self._counted(ruled, rule.rate, principal)
+        if known.is_new:
+            noted.let_in(self._world, scope, headers, ruled.message, known)
+        scope["state"]["message"] = ruled.message
+        return ruled
+
+    def _unruled(self, scope: Scope, principal: Principal, send: Send) -> Send:
+        """GET and DELETE, for backends that have streams and sessions; without a body. Raises as `_ruled`."""
+        if scope["method"] not in self.stage.methods:
+            allow = {"Allow": ", ".join(self.stage.methods)}
+            raise TurnedBack(Response(status_code=405, headers=allow))
+        needs = self._rules.baseline
+        if not needs <= principal.scope:
+            raise InsufficientScope(f"this needs the scope {' '.join(sorted(needs))}", needs)
+        return self._filtered(send, principal, None) if self._rules.hides else send
+
+    async def _counted(self, ruled: Ruled, rate: CallRate, principal: Principal) -> None:
+        """One more call of this person, whatever the client, against the rate; in Postgres, so for all replicas."""
+        who = f"{self.resource.name}:{ruled.tool}:{principal.subject}"
+        try:
+            await hit(self._world.pool, Rate("call", rate.hits, rate.window), who, self._world.now())
+        except TooManyRequests as fault:
+            raise TurnedBack(too_often(ruled, fault), f"{ruled.tool} was called too often") from fault
+
+    def _watched(self, send: Send, ruled: Ruled, principal: Principal) -> Send:
+        """What comes back is looked at where it is a list of tools, or the answer to a call that somebody else's server gives."""
+        if ruled.tool is None:
+            is_list = self._rules.hides and ruled.message.get("method") == "tools/list"
+            return self._filtered(send, principal, ruled.message.get("id")) if is_list else send
+        if not self._is_foreign or len(ruled.tool) > LONGEST_NAME:
+            return send
+        count, tool = self._world.tally.count, self._counts_as + ruled.tool
+        return Counted(send, lambda: count(principal.subject, principal.client_id, tool, self._world.now()))
+
+    def _filtered(self, send: Send, principal: Principal, identifier: object) -> Send:
+        return Filtered(send, lambda tool: self._rules.shows(tool, principal.scope), identifier)
+
+    def _refused(self, fault: Exception, scope: Scope, headers: Sorted, known: Known | None) -> Response:
+        """The answer, and a word about it to the trace."""
+        principal = known.principal if known else None
+        if isinstance(fault, TurnedBack):
+            if fault.why:
+                noted.turned_back(scope, headers, fault.why, principal)
+            return fault.response
+        if isinstance(fault, Unreadable):
+            noted.unreadable(scope, headers, fault, principal)
+            return unreadable(fault)
+        refusal = as_refusal(fault)
+        noted.refused(scope, headers, refusal, principal)
+        return self._refusal(refusal, principal, headers.wanted)
 
     def _stranger(self, scope: Scope, headers: Sorted) -> Response | None:
         """DNS rebinding: a browser page of elsewhere names its own Host or Origin (MCP transport, "Security Warning")."""
         hosts, origins = headers.wanted[b"host"], headers.wanted.get(b"origin", [])
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
             noted.stranger(scope, headers)
-            return _turned_away("misdirected_request", "this Host is not served", 421)
+            return turned_away("misdirected_request", "this Host is not served", 421)
         for origin in origins:
             if self._world.settings.accepts_origin(origin.decode("latin-1")):
                 continue
             noted.stranger(scope, headers)
-            return _turned_away("forbidden", "this Origin is not allowed", 403)
+            return turned_away("forbidden", "this Origin is not allowed", 403)
         return None
 
     def _refusal(
@@ -97,7 +178,7 @@ class Guard:
         response = JSONResponse(traced(refusal), refusal.status, {"Cache-Control": "no-store"})
         if refusal.status in (401, 403):
             held = principal.scope if principal else frozenset()
-            scope = needed_scope(refusal, held, DEFAULT)
+            scope = needed_scope(refusal, held, self.resource.default)
             credentials = b"".join(wanted.get(b"authorization", []))
             response.headers["WWW-Authenticate"] = challenge(refusal, self._metadata, scope, credentials)
         response.headers.update(refusal.headers)
@@ -139,13 +220,3 @@ def _with_cors(send: Send) -> Send:
         await send(message)
 
     return channel
-
-
-def _turned_away(error: str, description: str, status: int) -> Response:
-    body = {"error": error, "error_description": description, "request_id": request_id.get()}
-    return JSONResponse(body, status)
-
-
-def _unreadable(fault: Unreadable) -> Response:
-    error = {"code": fault.code, "message": str(fault), "data": {"request_id": request_id.get()}}
-    return JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, 400)

@@ -9,9 +9,20 @@ from starlette.types import Scope
 
 Header = tuple[bytes, bytes]
 STOPPED = frozenset(
-    {b"authorization", b"dpop", b"cookie", b"content-length", b"transfer-encoding", b"mcp-protocol-version"}
+    {
+        b"authorization",
+        b"proxy-authorization",
+        b"dpop",
+        b"cookie",
+        b"content-length",
+        b"transfer-encoding",
+        b"mcp-protocol-version",
+    }
 )
 WANTED = STOPPED | {b"host", b"origin"}
+# Before servers that are not ours: what is said of the body as it came, and codings of answers, which have to be read.
+CODINGS = frozenset({b"content-encoding", b"accept-encoding"})
+JSON = b"application/json"
 BLANKS = frozenset({b" ", b"\t"})
 
 
@@ -21,9 +32,11 @@ class Sorted(NamedTuple):
     wanted: defaultdict[bytes, list[bytes]]
     inner: list[Header]
 
-    def passed_on(self, length: int) -> list[Header]:
-        """With the length of what is passed on, and the protocol version once: real clients send `2025-11-25, 2025-11-25`."""
-        first = [(b"content-length", b"%d" % length)]  # in front: what is asked for most is found soonest
+    def passed_on(self, length: int | None) -> list[Header]:
+        """With the length of what is passed on, if anything is, and the protocol version once: real clients send
+        `2025-11-25, 2025-11-25`."""
+        # The length in front: what is asked for most is found soonest.
+        first = [(b"content-length", b"%d" % length)] if length is not None else []
         versions = self.wanted.get(b"mcp-protocol-version")
         if versions:
             version = versions[0]
@@ -32,6 +45,19 @@ class Sorted(NamedTuple):
                 version = b", ".join(distinct)
             first.append((b"mcp-protocol-version", version))
         return first + self.inner
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Of a header that is passed on."""
+        return [value for found, value in self.inner if found == name]
+
+
+def uncoded(headers: list[Header]) -> list[Header]:
+    """Without codings, and without a charset in which another message could be read than the one that was ruled."""
+    return [
+        (name, value.split(b";")[0].strip().lower()) if name == b"content-type" and value != JSON else (name, value)
+        for name, value in headers
+        if name not in CODINGS
+    ]
 
 
 def sorted_headers(scope: Scope) -> Sorted:

@@ -21,7 +21,9 @@ from app.protocol.client_document import host_of
 from app.protocol.errors import AccessDenied, InvalidRequest
 from app.protocol.next_step import AskConsent, Login, next_step, within_reach
 from app.protocol.params import parse
-from app.protocol.scope import KNOWN, SCOPES
+from app.protocol.pending import Pending
+from app.protocol.scope import IDENTITY
+from app.protocol.types import Client
 from app.traces.recording import note
 from app.upstream import broker
 from app.world import World
@@ -43,9 +45,11 @@ async def show_consent(request: Request, world: World) -> Response:
         viewer, consent, pending = None, None, broker.by_anybody(pending)
     secret = sessions.cookie(request, world)
     fresh = secret or sessions.new_cookie()
-    client = await clients.client(world.pool, pending.client_id)
-    if client is None or client.blocked:
-        raise InvalidRequest("this app was removed" if client is None else "this app was blocked")
+    client = await _asker(world, pending)
+    resource = world.resources.at(pending.resource)
+    if resource is None:
+        raise InvalidRequest("what this app asks for is not served here any more")
+    scopes = {**IDENTITY, **resource.scopes}
     response = render(
         "consent.html",
         csrf=sessions.form_token(fresh, world),
@@ -54,8 +58,9 @@ async def show_consent(request: Request, world: World) -> Response:
         client_host=host_of(client.client_id) if client.kind == "document" else None,
         redirect_host=_place(pending.redirect_uri),
         redirect_is_local=uris.is_local(pending.redirect_uri),
-        scopes=[KNOWN[name] for name in pending.scope],
-        resource=pending.resource if SCOPES.keys() & set(pending.scope) else None,
+        scopes=[scopes[name] for name in pending.scope if name in scopes],
+        resource=pending.resource if resource.scopes.keys() & set(pending.scope) else None,
+        title=resource.title if len(world.resources) > 1 else None,
         account=viewer.email if viewer else None,
         sign_in_at=first.title if first else None,
         already=sorted(consent.scope) if consent else [],
@@ -94,6 +99,16 @@ async def decide(request: Request, world: World) -> Response:
     )
     response.status_code = 303
     return response
+
+
+async def _asker(world: World, pending: Pending) -> Client:
+    """Who asks. Raises InvalidRequest when it may not any more."""
+    client = await clients.client(world.pool, pending.client_id)
+    if client is None:
+        raise InvalidRequest("this app was removed")
+    if client.blocked:
+        raise InvalidRequest("this app was blocked")
+    return client
 
 
 def _place(redirect_uri: str) -> str:

@@ -26,6 +26,7 @@ PURPOSES = (
     "dpop nonce",
     "totp",
     "sign-in",
+    "mcp sessions",
     "upstream flow",
     "upstream tokens",
     "provider secrets",
@@ -137,6 +138,7 @@ class Secrets:
     dpop_nonce: Purpose
     totp: Purpose  # the context is the user's id
     sign_in: Purpose  # what a sign-in holds between two steps; the context is which step, and the browser's cookie
+    mcp_sessions: Purpose  # of servers behind the guard; the context is whose and which server's
     upstream_flow: Purpose  # the context is the `state`
     upstream_tokens: Purpose  # the context is user, provider and row
     provider_secrets: Purpose  # the context is the provider's name
