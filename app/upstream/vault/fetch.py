@@ -48,7 +48,8 @@ class NotConnected(Exception):
             SCOPE: f"Your connection to {title} does not allow this yet.",
             ENDED: f"Your connection to {title} has ended and has to be made again.",
         }
-        super().__init__(said[why])
+        super().__init__(f"{said[why]} To connect it, open {url} in a browser, then call again.")
+        self.question = f"{said[why]} Open the address in your browser and connect it; then this works."
         self.title, self.why, self.url = title, why, url
 
 
