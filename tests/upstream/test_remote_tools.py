@@ -34,6 +34,12 @@ url = "{url}"
 send = {{ upstream = "acme", scopes = ["notes:read"], header = "X-Token" }}
 other_tools = "read"
 
+[resources.ours]
+path = "/ours/mcp"
+title = "Ours"
+python = "tests.servers:issues"
+other_tools = "read"
+
 [resources.none]
 path = "/none/mcp"
 title = "None"
@@ -267,6 +273,18 @@ def test_nobody_elses_account_is_used(house: House, app: App, browser: Browser, 
 def test_a_service_that_nobody_configured(house: House, browser: Browser, far: Far) -> None:
     response = call(of_ada(house, browser, "/none/mcp"))
     assert (response.status_code, response.json()["error"]["data"]["error"]) == (502, "upstream_not_offered")
+
+
+def test_a_python_server_of_ones_own_has_its_caller(house: House, browser: Browser, acme: Upstream) -> None:
+    app = of_ada(house, browser, "/ours/mcp")
+    asked = {"name": "list_issues", "arguments": {}}
+    assert f"open {house.url}/connect/acme?scope=email" in ask(app, "tools/call", asked).text
+    connect(browser)
+    assert "ada@example.com may openid email profile" in ask(app, "tools/call", asked).text
+    acme.replies["/token"] = as_json({}, 500)
+    house.turn_clock(minutes=59, seconds=58)
+    app.token_of_ada = app.connect(browser, resource=f"{house.url}/ours/mcp")["access_token"]  # type: ignore[attr-defined]
+    assert "upstream_unavailable" in ask(app, "tools/call", asked).text
 
 
 # Scopes, ends, outages -----------------------------------------------------------------------------------------------
