@@ -227,6 +227,41 @@ def test_claims_that_do_not_hold(
     refused(house, signs_in(browser), HOLDS, because)
 
 
+@pytest.mark.parametrize("claims", [{"nonce": "another"}, {"aud": "another"}, {"iss": "https://evil.example"}])
+@pytest.mark.parametrize("purpose", ["connect", "link"])
+def test_they_hold_for_nothing_else_either(
+    house: House, browser: Browser, acme: Upstream, purpose: str, claims: dict[str, Any]
+) -> None:
+    """Connecting an account, and linking one to an account here."""
+    browser.sign_in(email="owner@example.com")
+    way = {"connect": ("/connect/acme", "/connect/acme"), "link": ("/account/services", "/account/services/link")}
+    page = browser.open(way[purpose][0])
+    left = browser.send(way[purpose][1], csrf=page.field("csrf"), scope="", provider="acme").left_to
+    acme.claims = claims
+    page = browser.open(answered(left or ""))
+    assert (page.status, HOLDS in page.text) == (400, True), page.text
+    for table in ("identities", "upstream_accounts"):
+        assert house.sql(f"SELECT count(*) FROM {table}") == [(0,)]
+    [(detail,)] = house.sql("SELECT detail FROM audit_events WHERE event = 'upstream.refused'")
+    assert detail["purpose"] == purpose  # type: ignore[index]
+
+
+@pytest.mark.parametrize("purpose", ["connect", "link"])
+def test_nor_does_an_answer_of_another_browser(house: House, browser: Browser, acme: Upstream, purpose: str) -> None:
+    """Somebody's own answer, opened by the owner: nothing of theirs is connected or linked to the owner's account."""
+    house.add_user("eve@example.com")
+    eve = Browser(house.url)
+    eve.sign_in(email="eve@example.com")
+    browser.sign_in(email="owner@example.com")
+    path = "/connect/acme" if purpose == "connect" else "/account/services/link"
+    token = eve.open("/account/services").field("csrf")
+    left = eve.send(path, csrf=token, scope="", provider="acme").left_to
+    page = browser.open(answered(left or ""))
+    assert (page.status, "This began in another browser" in page.text) == (400, True), page.text
+    for table in ("identities", "upstream_accounts"):
+        assert house.sql(f"SELECT count(*) FROM {table}") == [(0,)]
+
+
 def test_a_key_that_is_not_its(house: House, browser: Browser, acme: Upstream) -> None:
     acme.signs_with = Signer(kid=acme.signer.kid)
     refused(house, signs_in(browser), HOLDS, "not signed with a key of its issuer")
