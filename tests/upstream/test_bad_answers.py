@@ -254,9 +254,13 @@ def test_nor_does_an_answer_of_another_browser(house: House, browser: Browser, a
     eve.sign_in(email="eve@example.com")
     browser.sign_in(email="owner@example.com")
     path = "/connect/acme" if purpose == "connect" else "/account/services/link"
-    token = eve.open("/account/services").field("csrf")
-    left = eve.send(path, csrf=token, scope="", provider="acme").left_to
-    page = browser.open(answered(left or ""))
+
+    def leaves(who: Browser) -> str:
+        token = who.open("/account/services").field("csrf")
+        return who.send(path, csrf=token, scope="", provider="acme").left_to or ""
+
+    left, _ = leaves(eve), leaves(browser)  # who is under way, too
+    page = browser.open(answered(left))
     assert (page.status, "This began in another browser" in page.text) == (400, True), page.text
     for table in ("identities", "upstream_accounts"):
         assert house.sql(f"SELECT count(*) FROM {table}") == [(0,)]

@@ -90,6 +90,25 @@ def test_everything_that_is_sealed_and_kept_is_among_them() -> None:
     assert sealed == {kind.table.name for kind in store.KINDS} | {"upstream_flows"}
 
 
+def test_what_was_refreshed_meanwhile_stays(house: House, browser: Browser, acme: Upstream) -> None:
+    """Between reading and writing a call refreshes: its tokens are not overwritten with those of before."""
+    house.add_user()
+    browser.sign_in()
+    connect(browser)
+    kind = next(kind for kind in store.KINDS if kind.table.name == "upstream_accounts")
+
+    async def rotate() -> bool:
+        async with house.world.db.begin() as db:
+            [(row, before)] = await store.batch(db, kind, None)
+        async with house.world.db.begin() as db:
+            await db.execute(kind.table.update().values(sealed=b"refreshed"))
+        async with house.world.db.begin() as db:
+            return await store.reseal(db, kind, row, before, b"sealed anew")
+
+    assert house.wait_for(rotate()) is False
+    assert house.sql("SELECT sealed FROM upstream_accounts") == [(b"refreshed",)]
+
+
 def test_nobody_notices(house: House, acme: Upstream) -> None:
     """Calls go on, and refresh, while another process seals everything anew: none of them fails."""
     keys = (SecretStr(SECRET_KEY), SecretStr(NEW))
