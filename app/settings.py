@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from app import branding
+from app.provider_settings import ProviderSettings
 from app.smtp_url import checked_sender, smtp_server
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
@@ -21,7 +22,7 @@ class SettingsError(Exception):
     """Every fault of the configuration, a line each."""
 
 
-class Settings(BaseSettings):
+class Settings(ProviderSettings):
     """The configuration of one process. Lifetimes are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(
@@ -127,7 +128,8 @@ class Settings(BaseSettings):
     @field_validator("sign_up")
     @classmethod
     def _who_may_sign_up(cls, sign_up: str, others: ValidationInfo) -> str:
-        if sign_up == "open" and others.data.get("smtp_url") is None:
+        by_others = others.data.get("providers") or others.data.get("sign_in") == "providers"
+        if sign_up == "open" and not (others.data.get("smtp_url") or by_others):
             raise ValueError(
                 "cannot be open without mail: addresses are verified by a link. Set GATEHOUSE_SMTP_URL, or: invited"
             )

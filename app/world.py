@@ -18,6 +18,7 @@ from app.mail import Post
 from app.outside.fetch import Outside
 from app.outside.issuers import Issuers
 from app.outside.key_sets import KeySets
+from app.providers.live import Providers
 from app.remembered import Remembered
 from app.resources.listed import Listed
 from app.resources.served import Resources
@@ -45,6 +46,7 @@ class World:
     key_sets: KeySets
     issuers: Issuers
     post: Post
+    providers: Providers
     hashing: Hashing
     now: Callable[[], datetime]
     listed: Listed
@@ -75,7 +77,8 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
         issuers = Issuers(outside, key_sets)
         traces = Traces(hot, secrets.traces.mac, on=settings.trace_days > 0)
         last_used, tally, bodies, post = LastUsed(hot), Tally(hot), Bodies(), Post(settings, now)
-        outward = (outside, key_sets, issuers, post)
+        providers = Providers(settings.given_providers, db, secrets.provider_secrets, outside)
+        outward = (outside, key_sets, issuers, post, providers)
         yield World(settings, secrets, db, hot, live, last_used, tally, traces, bodies, *outward, hashing, now, listed)
         outside.close()
         hashing.close()

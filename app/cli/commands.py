@@ -18,6 +18,7 @@ from app.cli import (
     mail,
     migrate,
     resource,
+    seal,
     serve,
     token,
     trace,
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for room in (user, api_key, client, connection, identity, key, mail, audit, resource):
+for room in (user, api_key, client, connection, identity, key, mail, audit, resource, seal):
     app.add_typer(room.commands)
 app.command("up")(up.up)
 app.command("serve")(serve.serve)

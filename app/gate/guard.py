@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from mcp.server.auth.middleware.auth_context import auth_context_var
 from starlette.requests import Request
@@ -22,7 +23,7 @@ from app.limits import Rate, hit
 from app.protocol.challenge import challenge, needed_scope
 from app.protocol.errors import InsufficientScope, OAuthError, TooManyRequests
 from app.protocol.types import Principal
-from app.resources.model import CallRate, Resource
+from app.resources.model import CallRate, PythonBackend, Resource
 from app.world import World
 
 BODY_BYTES = 4 * 1024 * 1024
@@ -52,6 +53,7 @@ class Guard:
         self._hosts = frozenset(host.encode() for host in world.settings.accepted_hosts())
         self._metadata = f"{world.settings.issuer}/.well-known/oauth-protected-resource{resource.path}"
         self._is_foreign = resource.backend is not None  # the built-in tools count, and look at headers, themselves
+        self._is_python = resource.backend is None or isinstance(resource.backend, PythonBackend)
         self._counts_as = "" if is_default else f"{resource.name}/"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,7 +92,7 @@ class Guard:
         auth_context_var.set(known.user)  # for the task of this request alone
         self.stage.busy += 1
         try:
-            await self.stage.app(scope, receive, send)
+            await self.stage.app(scope, receive, _unless_away(scope["state"], send) if self._is_python else send)
         finally:
             self.stage.busy -= 1
 
@@ -194,6 +196,18 @@ def _replay(body: bytes, receive: Receive) -> Receive:
             return await receive()
         given = True
         return {"type": "http.request", "body": body, "more_body": False}
+
+    return channel
+
+
+def _unless_away(state: Mapping[str, Any], send: Send) -> Send:
+    """A tool that found the service it needs away says so by 503 (RFC 9110 §15.6.4), around the JSON-RPC error."""
+
+    async def channel(message: Message) -> None:
+        if "unavailable" in state and message["type"] == "http.response.start":
+            message["status"] = 503
+            message["headers"] = [*message["headers"], (b"retry-after", str(state["unavailable"]).encode())]
+        await send(message)
 
     return channel
 

@@ -15,9 +15,11 @@ from app.db.tables import (
     browser_sessions,
     connections,
     consents,
+    identities,
     notes,
     passwords,
     tool_calls,
+    upstream_accounts,
     users,
 )
 
@@ -74,6 +76,18 @@ SECTIONS = (
         api_keys,
         ("id", "name", "scope", "created_at", "expires_at", "last_used_at", "revoked_at", "rotated_at"),
         LISTED,
+    ),
+    Section(
+        "identities",
+        identities,
+        ("issuer", "subject", "provider", "shown", "created_at", "signs_in_since", "last_used_at"),
+        ("issuer", "subject"),
+    ),
+    Section(
+        "services",
+        upstream_accounts,
+        ("provider", "subject", "shown", "scope", "created_at", "refreshed_at", "expires_at", "broken_at"),
+        ("provider",),
     ),
     Section("usage", tool_calls, ("day", "client_id", "tool", "calls"), ("day", "client_id", "tool")),
     Section("notes", notes, ("id", "text", "created_at"), LISTED),
