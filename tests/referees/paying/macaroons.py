@@ -1,0 +1,30 @@
+"""pymacaroons, in a Python of its own, reads, narrows and verifies what is on its input: JSON lines in, JSON lines out."""
+
+import base64
+import importlib
+import json
+import sys
+
+library = importlib.import_module("pymacaroons")
+
+
+def judged(token: bytes, key: bytes, add: list[str]) -> dict[str, object]:
+    given = library.Macaroon.deserialize(base64.urlsafe_b64encode(token).decode())
+    for caveat in add:
+        given.add_first_party_caveat(caveat)
+    seen: list[str] = []
+    verifier = library.Verifier()
+    verifier.satisfy_general(lambda caveat: seen.append(caveat) is None)
+    try:
+        verified = verifier.verify(given, key)
+    except Exception:
+        verified = False
+    written = given.serialize()
+    raw = base64.urlsafe_b64decode(written + "=" * (-len(written) % 4))
+    return {"identifier": given.identifier_bytes.hex(), "caveats": seen, "verified": verified, "token": raw.hex()}
+
+
+for line in sys.stdin:
+    asked = json.loads(line)
+    answer = judged(bytes.fromhex(asked["token"]), bytes.fromhex(asked["key"]), asked.get("add", []))
+    print(json.dumps(answer), flush=True)
