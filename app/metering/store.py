@@ -1,0 +1,133 @@
+"""SQL of budgets and charges: each change is one statement, whole by itself."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db.engine import HotPool
+
+FREE_USED = "CASE WHEN b.day < t.day THEN 0 ELSE b.day_free_sats END"
+FREE = f"least($3::bigint, greatest(0, b.allowance_sats - {FREE_USED}))"
+# $1 budget, $2 key, $3 sats, $4 request hash, $5 tool, $6 now, $7 until when it is reserved, or null.
+# What the day still gives is taken first, then what was paid for. A replica whose clock is behind counts on in the window
+# that another has begun. That the key is new is asked twice: here, and by the index, which throws the whole statement away
+# when another transaction was quicker. It does not wait for the disk: a crash of Postgres may forget the charges of its
+# last half second, in the caller's favour, and one session is held up by no other's.
+CHARGE = f"""
+WITH t AS (
+SELECT ($6::timestamptz AT TIME ZONE 'UTC')::date AS day, date_trunc('minute', $6::timestamptz) AS minute,
+  set_config('synchronous_commit', 'off', true)
+),
+taken AS (
+UPDATE budgets b SET day = greatest(b.day, t.day), minute = greatest(b.minute, t.minute),
+  day_free_sats = {FREE_USED} + {FREE},
+  last_free_sats = {FREE},
+  funded_sats = b.funded_sats - ($3::bigint - {FREE}),
+  day_sats = CASE WHEN b.day < t.day THEN 0 ELSE b.day_sats END + $3::bigint,
+  day_calls = CASE WHEN b.day < t.day THEN 0 ELSE b.day_calls END + 1,
+  minute_calls = CASE WHEN b.minute < t.minute THEN 0 ELSE b.minute_calls END + 1
+FROM t
+WHERE b.id = $1 AND b.ended_at IS NULL AND (b.expires_at IS NULL OR b.expires_at > $6)
+  AND (b.max_calls_per_minute IS NULL OR b.minute < t.minute OR b.minute_calls < b.max_calls_per_minute)
+  AND $3::bigint <= {FREE} + b.funded_sats
+  AND NOT EXISTS (SELECT FROM charges c WHERE c.budget_id = $1 AND c.key = $2 AND c.state <> 'released')
+RETURNING b.*
+)
+INSERT INTO charges (budget_id, key, request_hash, sats, free_sats, state, tool, calls_used, sats_used, remaining_sats,
+  at, reserved_until)
+SELECT id, $2, $4, $3, last_free_sats, CASE WHEN $7::timestamptz IS NULL THEN 'charged' ELSE 'reserved' END, $5,
+  day_calls, day_sats, greatest(0, allowance_sats - day_free_sats) + funded_sats, $6, $7
+FROM taken
+RETURNING *
+"""
+
+# $1 budget, $2 key, $3 what it really cost, $4 the new state, $5 the states it may have. The budget's row is locked before
+# the entry's, as a charge does it. Of what is given back the funded part comes first, since somebody paid for it; the free
+# part counts only on the day that it was taken.
+GIVE_BACK = """
+WITH held AS MATERIALIZED (SELECT id, day FROM budgets WHERE id = $1 FOR UPDATE),
+before AS MATERIALIZED (
+SELECT c.*, (c.at AT TIME ZONE 'UTC')::date >= held.day AS today FROM charges c JOIN held ON held.id = c.budget_id
+WHERE c.key = $2 AND c.state = ANY($5::text[]) FOR UPDATE OF c
+),
+entry AS (
+UPDATE charges c SET state = $4, reserved_until = NULL,
+  sats = least(c.sats, $3::bigint), free_sats = least(c.free_sats, $3::bigint),
+  sats_used = c.sats_used - (c.sats - least(c.sats, $3::bigint)),
+  remaining_sats = c.remaining_sats + (c.sats - least(c.sats, $3::bigint))
+FROM before WHERE c.id = before.id
+RETURNING c.*
+),
+back AS (
+UPDATE budgets b SET
+  funded_sats = b.funded_sats + (before.sats - before.free_sats) - (entry.sats - entry.free_sats),
+  day_free_sats = b.day_free_sats - CASE WHEN before.today THEN before.free_sats - entry.free_sats ELSE 0 END,
+  day_sats = b.day_sats - CASE WHEN before.today THEN before.sats - entry.sats ELSE 0 END
+FROM before JOIN entry USING (id) WHERE b.id = before.budget_id
+)
+SELECT * FROM entry
+"""
+BUDGET = "SELECT * FROM budgets WHERE id = $1"
+CHARGED = "SELECT * FROM charges WHERE budget_id = $1 AND key = $2 AND state <> 'released'"
+OPEN = """
+INSERT INTO budgets (id, kind, user_id, allowance_sats, funded_sats, max_calls_per_minute, day, day_free_sats, day_sats,
+  day_calls, last_free_sats, minute, minute_calls, created_at, expires_at)
+VALUES (:id, :kind, :user_id, :allowance, :funded, :most, '-infinity', 0, 0, 0, 0, '-infinity', 0, :now, :expires_at)
+ON CONFLICT (id) DO UPDATE SET allowance_sats = excluded.allowance_sats,
+  max_calls_per_minute = excluded.max_calls_per_minute, expires_at = excluded.expires_at, ended_at = NULL
+"""
+FUND = "UPDATE budgets SET funded_sats = funded_sats + :sats WHERE id = :id AND ended_at IS NULL RETURNING id"
+END = "UPDATE budgets SET ended_at = :now WHERE id = ANY(:ids) AND ended_at IS NULL"
+OVERDUE = "UPDATE charges SET state = 'charged', reserved_until = NULL WHERE state = 'reserved' AND reserved_until < $1"
+
+
+async def charge(
+    pool: HotPool,
+    budget_id: str,
+    key: str,
+    sats: int,
+    request_hash: bytes,
+    tool: str | None,
+    now: datetime,
+    reserved_until: datetime | None,
+) -> Any:
+    """The new entry; None when the key has one already, or nothing could be taken."""
+    try:
+        return await pool.fetchrow(CHARGE, budget_id, key, sats, request_hash, tool, now, reserved_until)
+    except asyncpg.UniqueViolationError:  # the same key at the same moment, and another was quicker
+        return None
+
+
+async def give_back(pool: HotPool, budget_id: str, key: str, sats: int, state: str, states: list[str]) -> Any:
+    """The entry as it is then; None when there is none in one of these states."""
+    return await pool.fetchrow(GIVE_BACK, budget_id, key, sats, state, states)
+
+
+async def entry(pool: HotPool, budget_id: str, key: str) -> Any:
+    return await pool.fetchrow(CHARGED, budget_id, key)
+
+
+async def budget(pool: HotPool, budget_id: str) -> Any:
+    return await pool.fetchrow(BUDGET, budget_id)
+
+
+async def open_budget(db: AsyncConnection, now: datetime, **values: object) -> None:
+    await db.execute(text(OPEN), {**values, "now": now})
+
+
+async def fund(db: AsyncConnection, budget_id: str, sats: int) -> bool:
+    """False when it has ended, or never was."""
+    return (await db.execute(text(FUND), {"id": budget_id, "sats": sats})).first() is not None
+
+
+async def end(db: AsyncConnection, budget_ids: list[str], now: datetime) -> None:
+    await db.execute(text(END), {"ids": budget_ids, "now": now})
+
+
+async def settle_overdue(pool: HotPool, now: datetime) -> None:
+    await pool.execute(OVERDUE, now)
