@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, Validat
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app import branding
+from app.paid_settings import PaidSettings
 from app.smtp_url import checked_sender, smtp_server
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
@@ -21,7 +22,7 @@ class SettingsError(Exception):
     """Every fault of the configuration, a line each."""
 
 
-class Settings(BaseSettings):
+class Settings(PaidSettings, BaseSettings):
     """The configuration of one process. Lifetimes are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(

@@ -19,6 +19,7 @@ FLOORS = {
     "asking": 0,
     "branding": 0,
     "settings": 0,
+    "paid_settings": 0,
     "shown_settings": 0,
     "paths": 0,
     "smtp_url": 0,
@@ -54,6 +55,7 @@ FLOORS = {
     "payments": 6,
     "metering": 6,
     "agents": 7,
+    "selling": 7,
     "users": 7,
     "oauth": 7,
     "api_keys": 7,
@@ -76,6 +78,9 @@ DOORS: set[tuple[str, str]] = {
     ("oauth", "api_keys"),  # who a bearer token stands for, and what an API key authorizes
     ("sessions", "flow"),  # where somebody begins again whose form has gone stale
     ("settings", "smtp_url"),
+    ("settings", "paid_settings"),
+    ("oauth", "selling"),  # a payment is traded for a token
+    ("oauth", "agents"),  # of an agent's session
     ("shown_settings", "settings"),
     ("settings", "branding"),  # a logo is looked at before anything starts
     ("tokens", "audit"),  # signing keys that come

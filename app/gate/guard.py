@@ -12,11 +12,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api_keys.callers import Callers
 from app.gate import noted
 from app.gate.headers import Sorted, sorted_headers
-from app.gate.known import Acquaintances
+from app.gate.known import Acquaintances, Known
+from app.gate.receipted import Receipted
 from app.gate.rules import Unreadable, needs_of, ruled
-from app.http import OPEN_CORS, as_refusal, preflight, request_id, traced
+from app.gate.toll import Toll, Unpaid
+from app.http import OPEN_CORS, as_refusal, client_address, preflight, request_id, traced
 from app.protocol.challenge import challenge, needed_scope
-from app.protocol.errors import InsufficientScope, OAuthError
+from app.protocol.errors import InsufficientScope, NoToken, OAuthError
 from app.protocol.scope import DEFAULT
 from app.protocol.types import Principal
 from app.world import World
@@ -32,6 +34,7 @@ class Guard:
         self._world = world
         self._acquaintances = Acquaintances(world, callers)
         self._needs = needs_of(tools)
+        self._toll = Toll(world, world.settings.resource, "mcp", self._needs)
         self._hosts = frozenset(host.encode() for host in world.settings.accepted_hosts())
         self._metadata = f"{world.settings.issuer}/.well-known/oauth-protected-resource/mcp"
 
@@ -48,17 +51,27 @@ class Guard:
         if scope["method"] == "OPTIONS":
             await preflight(Request(scope), ["POST"])(scope, receive, send)
             return
-        principal = None
+        principal = receipted = None
         try:
-            known = await self._acquaintances.caller(scope, wanted, self._world.now())
-            principal = known.principal
+            known = await self._caller(scope, wanted)
+            principal = known.principal if known else None
             if scope["method"] != "POST":
                 await Response(status_code=405, headers={"Allow": "POST"})(scope, receive, send)
                 return
             body = await self._world.bodies.read(receive, b"".join(wanted[b"content-length"]), BODY_BYTES)
             needed, message = ruled(body, self._needs)
-            if not needed <= principal.scope:
+            if principal and not needed <= principal.scope:
                 raise InsufficientScope(f"this call needs the scope {' '.join(sorted(needed))}", needed)
+            if call := self._toll.call_of(message):
+                passage = await self._toll.passage(call, principal, headers, self._whose(scope, principal))
+                known = self._acquaintances.introduced(passage.guest) if passage.guest else known
+                message, send = call.body, (receipted := Receipted(send, passage))
+            if known is None:
+                raise NoToken("a bearer token is needed here")
+        except Unpaid as fault:
+            noted.refused(scope, headers, fault.refusal, principal)
+            await fault.response(scope, receive, send)
+            return
         except Unreadable as fault:
             noted.unreadable(scope, headers, fault, principal)
             await _unreadable(fault)(scope, receive, send)
@@ -72,9 +85,29 @@ class Guard:
             noted.let_in(self._world, scope, headers, message, known)
         scope["headers"] = headers.passed_on(len(message))
         scope["user"] = known.user
-        scope["state"]["principal"] = principal
+        scope["state"]["principal"] = known.principal
         auth_context_var.set(known.user)  # for the task of this request alone
-        await self._app(scope, _replay(message, receive), send)
+        try:
+            await self._app(scope, _replay(message, receive), send)
+        except Exception:
+            if receipted:
+                await receipted.failed()
+            raise
+
+    async def _caller(self, scope: Scope, wanted: Mapping[bytes, list[bytes]]) -> Known | None:
+        """None for a guest, who may have paid for this call. Raises what `Acquaintances.caller` raises."""
+        try:
+            return await self._acquaintances.caller(scope, wanted, self._world.now())
+        except NoToken:
+            if not self._toll.takes_guests or scope["method"] != "POST":
+                raise
+            return None
+
+    def _whose(self, scope: Scope, principal: Principal | None) -> str:
+        """Whose offers are counted together."""
+        if principal is not None:
+            return principal.subject
+        return client_address(Request(scope), self._world.settings.trusted_proxies)
 
     def _stranger(self, scope: Scope, headers: Sorted) -> Response | None:
         """DNS rebinding: a browser page of elsewhere names its own Host or Origin (MCP transport, "Security Warning")."""

@@ -9,9 +9,17 @@ from starlette.types import Scope
 
 Header = tuple[bytes, bytes]
 STOPPED = frozenset(
-    {b"authorization", b"dpop", b"cookie", b"content-length", b"transfer-encoding", b"mcp-protocol-version"}
+    {
+        b"authorization",
+        b"payment-signature",
+        b"dpop",
+        b"cookie",
+        b"content-length",
+        b"transfer-encoding",
+        b"mcp-protocol-version",
+    }
 )
-WANTED = STOPPED | {b"host", b"origin"}
+WANTED = STOPPED | {b"host", b"origin", b"accept-payment", b"idempotency-key"}
 BLANKS = frozenset({b" ", b"\t"})
 
 

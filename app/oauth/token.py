@@ -14,7 +14,7 @@ from app.clients import lifetimes
 from app.clients.authenticate import authenticated_client
 from app.http import client_address, form, no_store
 from app.limits import BAD_KEY, hit
-from app.oauth.grants import offered
+from app.oauth.grants import offered, payment
 from app.oauth.grants.token_exchange import SCRIPT, is_script
 from app.protocol.client_metadata import DEVICE_CODE, PROVEN
 from app.protocol.errors import InvalidRequest, UnauthorizedClient, UnknownApiKey, UnsupportedGrantType
@@ -40,7 +40,10 @@ async def token(request: Request, world: World) -> Response:
     redeem = grants.get(grant_type)
     if redeem is None:
         raise UnsupportedGrantType(f"grant_type must be one of {', '.join(grants)}")
-    client = SCRIPT if is_script(request, params) else await authenticated_client(request, params, world)
+    if redeem is payment.redeem:
+        params, client = payment.with_payment(request, params), payment.BUYER
+    else:
+        client = SCRIPT if is_script(request, params) else await authenticated_client(request, params, world)
     if grant_type not in client.grant_types or (grant_type in PROVEN and client.is_public):
         raise UnauthorizedClient("this client did not register for this grant type")
     jkt = await dpop.key_of(request, world, now)
@@ -53,7 +56,7 @@ async def token(request: Request, world: World) -> Response:
         await refused(world, params.get("subject_token") or "", now, guess=True)
         raise
     await _record(world, authorization, now)
-    if client is not SCRIPT:
+    if client not in (SCRIPT, payment.BUYER):
         world.last_used.saw("clients", client.client_id, now)
     _note(world, authorization, grant_type, now)
     return _answer(world, authorization, lifetimes.access(client, world.settings), now)

@@ -17,6 +17,12 @@ MAX_CREDENTIAL = 16 * 1024  # characters; ours are under 4,000
 NETWORKS = {"bc": "mainnet", "tb": "testnet", "tbs": "signet", "bcrt": "regtest"}  # by the prefix of a bolt11 invoice
 
 
+def network_of(bolt11: str) -> str:
+    """The network of an invoice, by its prefix; mainnet for one that says nothing else (BOLT 11 "Human-Readable Part")."""
+    text = bolt11.lower().removeprefix("ln")
+    return next((NETWORKS[name] for name in ("bcrt", "tbs", "tb") if text.startswith(name)), NETWORKS["bc"])
+
+
 class NoPayment(OAuthError):
     """What was presented buys nothing here, for this reason. A new invoice goes with it: credentials run out, and every
     client that pays looks for the next offer in a 402 (never in a 401)."""
