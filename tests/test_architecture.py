@@ -22,6 +22,8 @@ FLOORS = {
     "shown_settings": 0,
     "paths": 0,
     "smtp_url": 0,
+    "lightning_url": 0,
+    "loopback": 0,
     "language": 1,
     "db": 1,
     "tokens": 2,
@@ -76,6 +78,9 @@ DOORS: set[tuple[str, str]] = {
     ("oauth", "api_keys"),  # who a bearer token stands for, and what an API key authorizes
     ("sessions", "flow"),  # where somebody begins again whose form has gone stale
     ("settings", "smtp_url"),
+    ("settings", "lightning_url"),
+    ("settings", "loopback"),
+    ("lightning_url", "loopback"),
     ("shown_settings", "settings"),
     ("settings", "branding"),  # a logo is looked at before anything starts
     ("tokens", "audit"),  # signing keys that come
