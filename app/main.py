@@ -27,6 +27,7 @@ from app.gate.tool import Tool, load_tools
 from app.http import as_refusal, json_refusal
 from app.language import N_, chosen, speak
 from app.pages import page_refusal
+from app.payments.quotes import keep_looking
 from app.protocol.errors import NotFound, OAuthError
 from app.settings import Settings, load
 from app.sweep import keep_sweeping
@@ -124,6 +125,7 @@ class Gatehouse:
                     world.traces.keep_flushing(),
                     keep_sweeping(world),
                     world.bodies.keep_looking(),
+                    keep_looking(world),
                 )
             ]
             # What is there now stays: the collector need not walk it again for every few hundred calls.

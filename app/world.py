@@ -14,6 +14,8 @@ from app.bodies import Bodies
 from app.db.engine import HotPool, engine, pool
 from app.hashing import Hashing, slots
 from app.last_used import LastUsed
+from app.lightning.node import Node
+from app.lightning.opened import node_of
 from app.mail import Post
 from app.outside.fetch import Outside
 from app.outside.issuers import Issuers
@@ -42,6 +44,7 @@ class World:
     key_sets: KeySets
     issuers: Issuers
     post: Post
+    lightning: Node | None  # where sats are paid; None: nowhere
     hashing: Hashing
     now: Callable[[], datetime]
 
@@ -64,9 +67,13 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
         issuers = Issuers(outside, key_sets)
         traces = Traces(hot, secrets.traces.mac, on=settings.trace_days > 0)
         last_used, tally, bodies, post = LastUsed(hot), Tally(hot), Bodies(), Post(settings, now)
-        outward = (outside, key_sets, issuers, post)
+        url = settings.lightning_url.get_secret_value() if settings.lightning_url else None
+        lightning = node_of(url, hot, now)
+        outward = (outside, key_sets, issuers, post, lightning)
         yield World(settings, secrets, db, hot, live, last_used, tally, traces, bodies, *outward, hashing, now)
         outside.close()
+        if lightning is not None:
+            await lightning.close()
         hashing.close()
         await asyncio.wait_for(hot.close(), 5)
     finally:

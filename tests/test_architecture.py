@@ -23,6 +23,8 @@ FLOORS = {
     "shown_settings": 0,
     "paths": 0,
     "smtp_url": 0,
+    "lightning_url": 0,
+    "loopback": 0,
     "language": 1,
     "db": 1,
     "tokens": 2,
@@ -80,7 +82,11 @@ DOORS: set[tuple[str, str]] = {
     ("settings", "smtp_url"),
     ("settings", "paid_settings"),
     ("oauth", "selling"),  # a payment is traded for a token
+    ("selling", "agents"),  # a payment that was traded before
     ("oauth", "agents"),  # of an agent's session
+    ("settings", "lightning_url"),
+    ("settings", "loopback"),
+    ("lightning_url", "loopback"),
     ("shown_settings", "settings"),
     ("settings", "branding"),  # a logo is looked at before anything starts
     ("tokens", "audit"),  # signing keys that come

@@ -464,10 +464,10 @@ agent_sessions = Table(
     Column("project_id", Text, ForeignKey("agent_projects.id", ondelete="CASCADE")),  # absent: paid at a 402
     Column("kind", Text, CheckConstraint("kind in ('pow', 'lightning', 'paid')", name="kind"), nullable=False),
     Column("scope", ARRAY(Text), nullable=False),
-    Column("refresh_fingerprint", LargeBinary, unique=True),
     Column(
-        "previous_fingerprint", LargeBinary, unique=True
-    ),  # of the token that was rotated away: whoever brings it ends all
+        "refresh_counter", Integer, nullable=False
+    ),  # of the refresh token that is good: a keyed function of id and n
+    moment("refreshed_at"),
     Column("jkt", Text),  # the key to which its tokens are bound (RFC 9449 §6)
     Column("payment_hash", LargeBinary),
     moment("created_at"),
@@ -491,10 +491,11 @@ payments = Table(
     moment("created_at"),
     moment("expires_at"),
     moment("asked_at", nullable=True),  # when the node was asked last
+    moment("closed_at", nullable=True),  # when it said, after the invoice had expired, that nobody had paid
     moment("settled_at", nullable=True),
     moment("claimed_at", nullable=True),
     Column("claimed_by", Text),
-    Index("ix_payments_open", "asked_at", postgresql_where=text("settled_at IS NULL")),
+    Index("ix_payments_open", "asked_at", postgresql_where=text("settled_at IS NULL AND closed_at IS NULL")),
     Index("ix_payments_created_at_id", "created_at", "id"),
 )
 

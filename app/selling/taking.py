@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 
 from app.payments.model import Quote
@@ -12,6 +13,8 @@ from app.protocol.offer import NoPayment, Proof
 from app.selling import store
 from app.selling.offers import CALL, TOKEN, subject_of, usable_until
 from app.world import World
+
+PATIENCE = 2  # further looks, a second apart
 
 
 async def checked(world: World, proof: Proof, service: str, now: datetime) -> Quote:
@@ -24,11 +27,20 @@ async def checked(world: World, proof: Proof, service: str, now: datetime) -> Qu
         raise NoPayment("the payment is for another service")
     if now >= min(usable_until(found), proof.until or usable_until(found)):
         raise NoPayment("the payment was not used in time")
-    if found.settled_at is None and not await settled(world, found.payment_hash, now):
+    if found.settled_at is None and not await _settled(world, found.payment_hash):
         if proof.preimage is not None:
             raise TemporarilyUnavailable("the node has not confirmed the payment yet; do not pay again", retry_after=2)
         raise NoPayment("the invoice is not paid yet")
     return found
+
+
+async def _settled(world: World, payment_hash: str) -> bool:
+    """Asked a few times, since the node is asked once a second, and whoever has just paid is here before its news are."""
+    for _ in range(PATIENCE):
+        if await settled(world, payment_hash, world.now()):
+            return True
+        await asyncio.sleep(1.05)
+    return await settled(world, payment_hash, world.now())
 
 
 async def take_call(

@@ -41,6 +41,7 @@ def upgrade() -> None:
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('asked_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('closed_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('settled_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('claimed_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('claimed_by', sa.Text(), nullable=True),
@@ -49,7 +50,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('payment_hash', name=op.f('uq_payments_payment_hash'))
     )
     op.create_index('ix_payments_created_at_id', 'payments', ['created_at', 'id'], unique=False)
-    op.create_index('ix_payments_open', 'payments', ['asked_at'], unique=False, postgresql_where=sa.text('settled_at IS NULL'))
+    op.create_index('ix_payments_open', 'payments', ['asked_at'], unique=False, postgresql_where=sa.text('settled_at IS NULL AND closed_at IS NULL'))
     op.create_table('pretend_invoices',
     sa.Column('payment_hash', sa.LargeBinary(), nullable=False),
     sa.Column('preimage', sa.LargeBinary(), nullable=False),
@@ -63,8 +64,8 @@ def upgrade() -> None:
     sa.Column('project_id', sa.Text(), nullable=True),
     sa.Column('kind', sa.Text(), nullable=False),
     sa.Column('scope', postgresql.ARRAY(sa.Text()), nullable=False),
-    sa.Column('refresh_fingerprint', sa.LargeBinary(), nullable=True),
-    sa.Column('previous_fingerprint', sa.LargeBinary(), nullable=True),
+    sa.Column('refresh_counter', sa.Integer(), nullable=False),
+    sa.Column('refreshed_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('jkt', sa.Text(), nullable=True),
     sa.Column('payment_hash', sa.LargeBinary(), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
@@ -72,9 +73,7 @@ def upgrade() -> None:
     sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
     sa.ForeignKeyConstraint(['project_id'], ['agent_projects.id'], name=op.f('fk_agent_sessions_project_id'), ondelete='CASCADE'),
     sa.CheckConstraint("kind in ('pow', 'lightning', 'paid')", name=op.f("ck_agent_sessions_kind")),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_agent_sessions')),
-    sa.UniqueConstraint('previous_fingerprint', name=op.f('uq_agent_sessions_previous_fingerprint')),
-    sa.UniqueConstraint('refresh_fingerprint', name=op.f('uq_agent_sessions_refresh_fingerprint'))
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_agent_sessions'))
     )
     op.create_index(op.f('ix_agent_sessions_expires_at'), 'agent_sessions', ['expires_at'], unique=False)
     op.create_index('ix_agent_sessions_project_id_created_at_id', 'agent_sessions', ['project_id', 'created_at', 'id'], unique=False)
@@ -140,7 +139,7 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_agent_sessions_expires_at'), table_name='agent_sessions')
     op.drop_table('agent_sessions')
     op.drop_table('pretend_invoices')
-    op.drop_index('ix_payments_open', table_name='payments', postgresql_where=sa.text('settled_at IS NULL'))
+    op.drop_index('ix_payments_open', table_name='payments', postgresql_where=sa.text('settled_at IS NULL AND closed_at IS NULL'))
     op.drop_index('ix_payments_created_at_id', table_name='payments')
     op.drop_table('payments')
     op.drop_table('agent_projects')
