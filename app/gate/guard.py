@@ -51,36 +51,20 @@ class Guard:
         if scope["method"] == "OPTIONS":
             await preflight(Request(scope), ["POST"])(scope, receive, send)
             return
-        principal = receipted = None
+        known = receipted = None
         try:
             known = await self._caller(scope, wanted)
-            principal = known.principal if known else None
             if scope["method"] != "POST":
-                await Response(status_code=405, headers={"Allow": "POST"})(scope, receive, send)
-                return
-            body = await self._world.bodies.read(receive, b"".join(wanted[b"content-length"]), BODY_BYTES)
-            needed, message = ruled(body, self._needs)
-            if principal and not needed <= principal.scope:
-                raise InsufficientScope(f"this call needs the scope {' '.join(sorted(needed))}", needed)
+                return await Response(status_code=405, headers={"Allow": "POST"})(scope, receive, send)
+            message = await self._ruled(receive, wanted, known)
             if call := self._toll.call_of(message):
-                passage = await self._toll.passage(call, principal, headers, self._whose(scope, principal))
+                passage = await self._toll.passage(call, _of(known), headers, self._whose(scope, known))
                 known = self._acquaintances.introduced(passage.guest) if passage.guest else known
                 message, send = call.body, (receipted := Receipted(send, passage))
             if known is None:
                 raise NoToken("a bearer token is needed here")
-        except Unpaid as fault:
-            noted.refused(scope, headers, fault.refusal, principal)
-            await fault.response(scope, receive, send)
-            return
-        except Unreadable as fault:
-            noted.unreadable(scope, headers, fault, principal)
-            await _unreadable(fault)(scope, receive, send)
-            return
         except Exception as fault:
-            refusal = as_refusal(fault)
-            noted.refused(scope, headers, refusal, principal)
-            await self._refusal(refusal, principal, wanted)(scope, receive, send)
-            return
+            return await self._refused(fault, scope, headers, _of(known))(scope, receive, send)
         if known.is_new:
             noted.let_in(self._world, scope, headers, message, known)
         scope["headers"] = headers.passed_on(len(message))
@@ -94,6 +78,27 @@ class Guard:
                 await receipted.failed()
             raise
 
+    async def _ruled(self, receive: Receive, wanted: Mapping[bytes, list[bytes]], known: Known | None) -> bytes:
+        """The one message of the body, which this caller may send; of a guest, the toll says it. Raises Unreadable and the
+        words of OAuth."""
+        body = await self._world.bodies.read(receive, b"".join(wanted.get(b"content-length", [])), BODY_BYTES)
+        needed, message = ruled(body, self._needs)
+        if known is not None and not needed <= known.principal.scope:
+            raise InsufficientScope(f"this call needs the scope {' '.join(sorted(needed))}", needed)
+        return message
+
+    def _refused(self, fault: Exception, scope: Scope, headers: Sorted, principal: Principal | None) -> Response:
+        """The answer, and a word about it to the trace."""
+        if isinstance(fault, Unreadable):
+            noted.unreadable(scope, headers, fault, principal)
+            return _unreadable(fault)
+        if isinstance(fault, Unpaid):
+            noted.refused(scope, headers, fault.refusal, principal)
+            return fault.response
+        refusal = as_refusal(fault)
+        noted.refused(scope, headers, refusal, principal)
+        return self._refusal(refusal, principal, headers.wanted)
+
     async def _caller(self, scope: Scope, wanted: Mapping[bytes, list[bytes]]) -> Known | None:
         """None for a guest, who may have paid for this call. Raises what `Acquaintances.caller` raises."""
         try:
@@ -103,10 +108,10 @@ class Guard:
                 raise
             return None
 
-    def _whose(self, scope: Scope, principal: Principal | None) -> str:
+    def _whose(self, scope: Scope, known: Known | None) -> str:
         """Whose offers are counted together."""
-        if principal is not None:
-            return principal.subject
+        if known is not None:
+            return known.principal.subject
         return client_address(Request(scope), self._world.settings.trusted_proxies)
 
     def _stranger(self, scope: Scope, headers: Sorted) -> Response | None:
@@ -134,6 +139,10 @@ class Guard:
             response.headers["WWW-Authenticate"] = challenge(refusal, self._metadata, scope, credentials)
         response.headers.update(refusal.headers)
         return response
+
+
+def _of(known: Known | None) -> Principal | None:
+    return None if known is None else known.principal
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
