@@ -36,9 +36,13 @@ JSON_BYTES = 32 * 1024
 JSON_DEPTH = 20
 OPEN_CORS = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, X-Request-Id, DPoP-Nonce",
+    "Access-Control-Expose-Headers": "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, X-Request-Id, "
+    "DPoP-Nonce, Idempotency-Replayed",
 }
-CORS_HEADERS = "authorization, content-type, accept, dpop, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id"
+CORS_HEADERS = (
+    "authorization, content-type, accept, dpop, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id, "
+    "x-lw-public"
+)
 
 log = structlog.get_logger("gatehouse.http")
 

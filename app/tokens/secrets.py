@@ -26,6 +26,7 @@ PURPOSES = (
     "dpop nonce",
     "totp",
     "sign-in",
+    "work",
 )
 API_KEY, CODE, CLIENT_SECRET, REFRESH, LINK = "gh_key_", "gh_code_", "gh_cs_", "gh_rt_", "gh_link_"
 REGISTRATION, DEVICE = "gh_rat_", "gh_dc_"  # RFC 7592 registration_access_token, RFC 8628 device_code
@@ -126,6 +127,7 @@ class Secrets:
     dpop_nonce: Purpose
     totp: Purpose  # the context is the user's id
     sign_in: Purpose  # what a sign-in holds between two steps; the context is which step, and the browser's cookie
+    work: Purpose  # challenges of work, and the ids of quotes
 
     @staticmethod
     def of(texts: tuple[str, ...]) -> Secrets:
