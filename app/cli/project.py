@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
@@ -25,7 +24,6 @@ def add(
     calls: Annotated[int, typer.Option(help="Calls a minute of a session.")] = 60,
     bits: Annotated[str, typer.Option(metavar="FEWEST-MOST", help="How hard the work is.")] = "18-20",
     quiet: Quiet = False,
-    as_json: Json = False,
 ) -> None:
     """Make a project and print its public key."""
     floor, ceiling = _bits(bits)
@@ -53,12 +51,8 @@ def add(
         raise Refused(f"there is a project {name} already")
     if quiet:
         print(project.public_key)
-    elif as_json:
-        print(json.dumps({"id": project.id, "name": project.name, "publicKey": project.public_key}, indent=2))
     else:
-        say(
-            f"{project.public_key}\n\nAgents send it as X-LW-Public. It is public: it says where they come, not who they are."
-        )
+        say(f"{project.public_key}\n\nAgents send it as X-LW-Public: it says where they come, not who they are.")
 
 
 def _bits(text: str) -> tuple[int, int]:
