@@ -36,12 +36,12 @@ JSON_BYTES = 32 * 1024
 JSON_DEPTH = 20
 OPEN_CORS = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, X-Request-Id, DPoP-Nonce, "
-    "PAYMENT-REQUIRED, PAYMENT-RESPONSE, Payment-Receipt, Gatehouse-Receipt",
+    "Access-Control-Expose-Headers": "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, X-Request-Id, "
+    "DPoP-Nonce, Idempotency-Replayed, PAYMENT-REQUIRED, PAYMENT-RESPONSE, Payment-Receipt, Gatehouse-Receipt",
 }
 CORS_HEADERS = (
-    "authorization, payment-signature, content-type, accept, dpop, mcp-protocol-version, mcp-method, mcp-name, "
-    "mcp-session-id, last-event-id"
+    "authorization, content-type, accept, dpop, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id, "
+    "x-lw-public, payment-signature, accept-payment, idempotency-key"
 )
 
 log = structlog.get_logger("gatehouse.http")

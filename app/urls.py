@@ -24,6 +24,7 @@ from app.admin.log import pages as admin_log
 from app.admin.overview import pages as admin_overview
 from app.admin.users import invitations as admin_invitations
 from app.admin.users import pages as admin_users
+from app.agents import table as agents
 from app.api_keys.callers import Callers
 from app.api_keys.exchange import exchange
 from app.branding import LOGO_CSP
@@ -120,6 +121,7 @@ def url_table(world: World, mcp: ASGIApp, callers: Callers) -> Mapping[str, ASGI
         "/account/email/verify": Door(world, page, GET=new_email.show_verify, POST=new_email.verify),
         "/": Door(world, page, GET=landing.landing),
         **admin_table(world),
+        **agents.addresses(world, callers),
         "/static/follow.js": Door(world, GET=_static("follow.js", "text/javascript")),
         "/static/gatehouse.css": Door(world, GET=_static("gatehouse.css", "text/css")),
         "/static/copy.js": Door(world, GET=_static("copy.js", "text/javascript")),
@@ -161,7 +163,8 @@ def patterns(world: World, callers: Callers) -> list[Route]:
         "/admin/clients/{client}/remove": deed(app.remove, app.one),
     }
     named = one | {path: Door(world, refused, POST=perform) for path, perform in deeds.items()}
-    return [Route("/register/{client_id}", client), *(Route(path, door) for path, door in named.items())]
+    ours = [Route("/register/{client_id}", client), *agents.patterns(world)]
+    return [*ours, *(Route(path, door) for path, door in named.items())]
 
 
 def admin_table(world: World) -> Mapping[str, ASGIApp]:

@@ -242,6 +242,22 @@ def mailing(served_with_mail: House, mailboxes: Mailboxes) -> Iterator[House]:
         OPENED.pop().close()
 
 
+@pytest.fixture(scope="session")
+def served_for_sats(dsn: str) -> Iterator[House]:
+    prices = ("whoami=21", "add_note=3", "list_notes=2")
+    house = House(dsn, lightning_url=SecretStr("pretend:"), paid_tools=prices, paid_scope=("read", "write")).start()
+    yield house
+    house.stop()
+
+
+@pytest.fixture
+def shop(served_for_sats: House) -> Iterator[House]:
+    """As `house`; its tools cost sats, anybody may pay, and its node pretends."""
+    yield emptied(served_for_sats)
+    while OPENED:
+        OPENED.pop().close()
+
+
 @pytest.fixture
 def browser(house: House) -> Browser:
     """Nobody is signed in yet."""

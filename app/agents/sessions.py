@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.agents import store
+from app.agents.store import Session
+from app.metering.budgets import open_budget
+from app.metering.model import AGENT
+from app.protocol.types import Authorization
+from app.tokens.issue import access_token
+from app.tokens.refresh import RefreshToken, written
+from app.world import World
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    """`id` is also the budget's. `kind`: pow, lightning, or paid (at a 402). `project_id` is absent where none was named."""
-
-    id: str
-    project_id: str | None
-    kind: str
-    scope: tuple[str, ...]
-    jkt: str | None
-    created_at: datetime
-    expires_at: datetime
-
-    @property
-    def subject(self) -> str:
-        """`sub` of its tokens, as the seed spells it."""
-        return f"mcp:{self.project_id or 'none'}:{self.id}"
+TOKEN_SECONDS = 600  # the seed's
+WORK_LIFE = timedelta(hours=24)  # of what costs a moment of computing
+PAID_LIFE = timedelta(days=90)  # of what somebody paid for
+NO_PROJECT = "lightning"  # `client_id` of who paid at a 402, and named no project
 
 
 async def begin(
@@ -34,8 +29,44 @@ async def begin(
     allowance_sats: int,
     funded_sats: int,
     max_calls_per_minute: int | None,
-    refresh_fingerprint: bytes | None,
     payment_hash: str | None = None,
 ) -> bool:
     """The session with its budget, in the transaction that claims what paid for it. False when there is one of this id."""
-    raise NotImplementedError
+    raw = None if payment_hash is None else bytes.fromhex(payment_hash)
+    if not await store.add_session(db, session, raw):
+        return False
+    await open_budget(
+        db,
+        session.id,
+        AGENT,
+        now,
+        allowance_sats=allowance_sats,
+        funded_sats=funded_sats,
+        max_calls_per_minute=max_calls_per_minute,
+        expires_at=session.expires_at,
+    )
+    return True
+
+
+def authorization(session: Session, world: World) -> Authorization:
+    """What a token of this session says. It hangs from the session and its project: ending either voids it."""
+    return Authorization(
+        subject=session.subject,
+        client_id=session.project_id or NO_PROJECT,
+        scope=session.scope,
+        resource=world.settings.resource,
+        via=f"mcp_{session.kind}",
+        expires_at=session.expires_at,
+        jkt=session.jkt,
+    )
+
+
+def jwt_of(session: Session, world: World, now: datetime) -> tuple[str, int]:
+    """A token, and for how many seconds it is good: never longer than the session."""
+    lifetime = min(TOKEN_SECONDS, max(1, int((session.expires_at - now).total_seconds())))
+    allowed = authorization(session, world)
+    return access_token(allowed, world.live.ring, world.settings.issuer, now=now, lifetime=lifetime), lifetime
+
+
+def refresh_token(session: Session, world: World) -> str:
+    return written(RefreshToken(session.id, session.refresh_counter), world.secrets.refresh)

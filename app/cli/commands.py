@@ -17,6 +17,7 @@ from app.cli import (
     key,
     mail,
     migrate,
+    project,
     serve,
     token,
     trace,
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for room in (user, api_key, client, connection, identity, key, mail, audit):
+for room in (user, api_key, client, connection, identity, key, mail, audit, project):
     app.add_typer(room.commands)
 app.command("up")(up.up)
 app.command("serve")(serve.serve)

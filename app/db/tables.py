@@ -529,7 +529,7 @@ budgets = Table(
     moment("minute"),
     Column("minute_calls", Integer, nullable=False),
     moment("created_at"),
-    moment("expires_at", nullable=True),
+    Column("expires_at", DateTime(timezone=True), index=True),
     moment("ended_at", nullable=True),
     postgresql_with={"fillfactor": "50"},  # every charge rewrites its row, and none of what is indexed
 )

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 from starlette.responses import JSONResponse, Response
 
+from app.agents.sessions import NO_PROJECT
 from app.gate.headers import Sorted
 from app.http import request_id
 from app.metering.budgets import budget_of
@@ -31,7 +32,6 @@ from app.world import World
 IN_META = (mpp.CREDENTIAL, x402.PAYMENT)
 TOO_OFTEN, CONFLICT = -32008, -32009  # below what MCP keeps for itself
 PAY_FIRST = "payment is needed first"
-GUEST = "agent"  # the client_id of whoever pays and has no account
 MINUTE = timedelta(minutes=1)
 
 
@@ -169,7 +169,7 @@ class Toll:
         seconds, name = int(now.timestamp()), f"paid:{payment}"
         return Principal(
             subject=name,
-            client_id=GUEST,
+            client_id=NO_PROJECT,
             scope=self._guests_hold,
             via="payment",
             issued_at=seconds,

@@ -18,7 +18,7 @@ from app.lightning.bolt11 import BadInvoice, checked
 from app.lightning.node import Node, NodeFault
 from app.payments import store
 from app.payments.model import Quote
-from app.protocol.errors import LightningOff, NodeAway
+from app.protocol.agent_errors import LightningOff, NodeAway
 from app.world import World
 
 LIFETIME = timedelta(minutes=10)
@@ -139,9 +139,15 @@ async def claim(
     if not HASH.fullmatch(payment_hash):
         return None
     raw = bytes.fromhex(payment_hash)
-    if preimage is not None and not store.fits(preimage, raw):
+    if preimage is not None and not fits(preimage, payment_hash):
         return None
     return await store.claim(db, raw, claimed_by, now, purpose=purpose, subject=subject, commitment=commitment)
+
+
+def fits(preimage: str, payment_hash: str) -> bool:
+    """Whether these are 64 hex digits, and their SHA-256 is the hash."""
+    lower = preimage.lower()
+    return HASH.fullmatch(lower) is not None and hashlib.sha256(bytes.fromhex(lower)).hexdigest() == payment_hash
 
 
 async def look(world: World, now: datetime) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -31,7 +30,8 @@ UPDATE payments SET asked_at = $2 WHERE payment_hash = $1 AND settled_at IS NULL
 DUE = """
 UPDATE payments SET asked_at = $1 WHERE payment_hash IN (
 SELECT payment_hash FROM payments WHERE settled_at IS NULL AND closed_at IS NULL
-  AND (asked_at IS NULL OR asked_at < $1::timestamptz - least(greatest(($1::timestamptz - created_at) / 10, interval '3 seconds'), interval '1 hour'))
+  AND (asked_at IS NULL OR asked_at <
+    $1::timestamptz - least(greatest(($1::timestamptz - created_at) / 10, interval '3 seconds'), interval '1 hour'))
 ORDER BY asked_at NULLS FIRST LIMIT $2 FOR UPDATE SKIP LOCKED
 ) RETURNING payment_hash, expires_at
 """
@@ -140,12 +140,3 @@ async def claim(
         db, "payment.claimed", now, sats=quote.sats, purpose=purpose, bought=by, payment_hash=quote.payment_hash
     )
     return quote
-
-
-def fits(preimage: str, payment_hash: bytes) -> bool:
-    """Whether this hex is the preimage of this hash."""
-    try:
-        raw = bytes.fromhex(preimage)
-    except ValueError:
-        return False
-    return len(preimage) == 64 and len(raw) == 32 and hashlib.sha256(raw).digest() == payment_hash

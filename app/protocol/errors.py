@@ -212,13 +212,3 @@ class SignInAgain(OAuthError):
     """RFC 9470 §3: the sign-in is too old for what is asked for."""
 
     error, status = "insufficient_user_authentication", 403
-
-
-class LightningOff(OAuthError):
-    """No node is configured."""
-
-    error, status = "lightning_unavailable", 501
-
-
-class NodeAway(OAuthError):
-    error, status = "lightning_unavailable", 503

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from datetime import datetime, timedelta
 
+from app.agents.sessions import PAID_LIFE
 from app.limits import Rate, hit
 from app.payments.model import Quote
 from app.payments.quotes import quote
@@ -14,7 +15,7 @@ from app.selling import facilitator
 from app.world import World
 
 CALL, TOKEN = "call", "token"  # what is sold here, in `payments.purpose`
-USABLE = {CALL: timedelta(days=1), TOKEN: timedelta(days=30)}  # what was paid is not lost because its payer was slow
+USABLE = {CALL: timedelta(days=1), TOKEN: PAID_LIFE}  # what was paid is not lost because its payer was slow
 OFFERS = Rate("offers", 30, timedelta(minutes=1))  # each writes to the operator's node
 MOST_SATS = 1_000_000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from app.agents.sessions import Session
+from app.agents.store import Session
 from app.db.engine import HotPool
 
 UNCLAIM = "UPDATE payments SET claimed_at = NULL, claimed_by = NULL WHERE payment_hash = $1 AND claimed_by = $2"

@@ -26,6 +26,7 @@ PURPOSES = (
     "dpop nonce",
     "totp",
     "sign-in",
+    "work",
     "payments",
 )
 API_KEY, CODE, CLIENT_SECRET, REFRESH, LINK = "gh_key_", "gh_code_", "gh_cs_", "gh_rt_", "gh_link_"
@@ -127,6 +128,7 @@ class Secrets:
     dpop_nonce: Purpose
     totp: Purpose  # the context is the user's id
     sign_in: Purpose  # what a sign-in holds between two steps; the context is which step, and the browser's cookie
+    work: Purpose  # challenges of work, and the ids of quotes
     payments: Purpose  # what is offered for sats: macaroons and challenges
 
     @staticmethod

@@ -101,6 +101,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_budgets')),
     postgresql_with={'fillfactor': '50'}
     )
+    op.create_index(op.f('ix_budgets_expires_at'), 'budgets', ['expires_at'], unique=False)
     op.create_index(op.f('ix_budgets_user_id'), 'budgets', ['user_id'], unique=False)
     op.create_table('charges',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -134,6 +135,7 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_charges_at'), table_name='charges')
     op.drop_table('charges')
     op.drop_index(op.f('ix_budgets_user_id'), table_name='budgets')
+    op.drop_index(op.f('ix_budgets_expires_at'), table_name='budgets')
     op.drop_table('budgets')
     op.drop_index('ix_agent_sessions_project_id_created_at_id', table_name='agent_sessions')
     op.drop_index(op.f('ix_agent_sessions_expires_at'), table_name='agent_sessions')

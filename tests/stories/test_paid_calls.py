@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import jwt
 import pytest
-from pydantic import SecretStr
 
-from tests.actors import OPENED, App, Browser, http
-from tests.conftest import House, emptied
+from tests.actors import App, Browser, http
+from tests.conftest import House
 from tests.payers import DIALECTS, L402, PAYMENT, PREIMAGE, X402, Bill, Payer, b64json, call, unb64json
-
-
-@pytest.fixture(scope="module")
-def served_for_sats(dsn: str) -> Iterator[House]:
-    house = House(
-        dsn,
-        lightning_url=SecretStr("pretend:"),
-        paid_tools=("whoami=21", "add_note=3", "list_notes=2"),
-        paid_scope=("read", "write"),
-    ).start()
-    yield house
-    house.stop()
-
-
-@pytest.fixture
-def shop(served_for_sats: House) -> Iterator[House]:
-    """A server whose tools cost sats, and whose node pretends."""
-    yield emptied(served_for_sats)
-    while OPENED:
-        OPENED.pop().close()
 
 
 @pytest.fixture

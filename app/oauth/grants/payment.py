@@ -7,13 +7,15 @@ payment in a header. The payment then stands for its session: shown again it giv
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
 
 from app import asking
-from app.agents.sessions import Session, begin
+from app.agents.sessions import NO_PROJECT, PAID_LIFE, authorization, begin
+from app.agents.store import Session
 from app.payments.quotes import claim
 from app.protocol.client_metadata import PAYMENT
 from app.protocol.errors import InvalidRequest, InvalidScope, OAuthError
@@ -31,8 +33,7 @@ from app.selling.taking import checked
 from app.world import World
 
 SERVICE = "mcp"
-BUYER = Client("agent", "somebody who pays", (), frozenset({PAYMENT}), "none", None, None)
-LASTING = timedelta(days=30)  # of a budget that was paid for
+BUYER = Client(NO_PROJECT, "somebody who pays", (), frozenset({PAYMENT}), "none", None, None)
 PAY_FIRST = "payment is needed first"
 
 
@@ -84,13 +85,8 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
             session = await _paid(world, given, resource, scope, jkt, now)
     except NoPayment as fault:
         raise await _wanted(world, sats, resource, fault.description, now) from fault
-    return Authorization(
-        session.subject,
-        client.client_id,
-        tuple(word for word in scope if word in session.scope) or session.scope,
-        resource,
-        via="payment",
-        expires_at=session.expires_at,
+    return replace(
+        authorization(session, world), scope=tuple(word for word in scope if word in session.scope) or session.scope
     )
 
 
@@ -137,7 +133,6 @@ async def _began(
             allowance_sats=0,
             funded_sats=sats,
             max_calls_per_minute=None,
-            refresh_fingerprint=None,
             payment_hash=payment_hash,
         )
 
@@ -151,14 +146,12 @@ async def _settled(
     await facilitator.settle(world, given, sats, now)
     session = _session(scope, jkt, now)
     async with world.db.begin() as db:
-        await begin(
-            db, session, now, allowance_sats=0, funded_sats=sats, max_calls_per_minute=None, refresh_fingerprint=None
-        )
+        await begin(db, session, now, allowance_sats=0, funded_sats=sats, max_calls_per_minute=None)
     return session
 
 
 def _session(scope: tuple[str, ...], jkt: str | None, now: datetime) -> Session:
-    return Session(str(uuid.uuid4()), None, "paid", scope, jkt, now, now + LASTING)
+    return Session(str(uuid.uuid4()), None, "paid", scope, jkt, now, now + PAID_LIFE)
 
 
 def _sats(params: Params) -> int | None:

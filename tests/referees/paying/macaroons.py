@@ -14,14 +14,20 @@ def judged(token: bytes, key: bytes, add: list[str]) -> dict[str, object]:
         given.add_first_party_caveat(caveat)
     seen: list[str] = []
     verifier = library.Verifier()
-    verifier.satisfy_general(lambda caveat: seen.append(caveat) is None)
+
+    def satisfied(caveat: str) -> bool:
+        seen.append(caveat)
+        return True
+
+    verifier.satisfy_general(satisfied)
     try:
         verified = verifier.verify(given, key)
     except Exception:
         verified = False
     written = given.serialize()
     raw = base64.urlsafe_b64decode(written + "=" * (-len(written) % 4))
-    return {"identifier": given.identifier_bytes.hex(), "caveats": seen, "verified": verified, "token": raw.hex()}
+    said = {"identifier": given.identifier_bytes.hex(), "caveats": seen, "verified": verified}
+    return {**said, "token": raw.hex(), "signature": given.signature}
 
 
 for line in sys.stdin:
