@@ -7,6 +7,7 @@ from typing import Any
 import jwt
 import pytest
 
+from app.metering.budgets import open_budget
 from tests.actors import App, Browser, http
 from tests.conftest import House
 from tests.payers import DIALECTS, L402, PAYMENT, PREIMAGE, X402, Bill, Payer, b64json, call, unb64json
@@ -319,3 +320,65 @@ def test_where_nothing_is_sold_there_is_no_such_grant(house: House) -> None:
     payer = Payer(house)
     assert payer.ask(sats="50").json()["error"] == "unsupported_grant_type"
     assert payer.post(call("whoami")).status_code == 401
+
+
+# From a budget --------------------------------------------------------------------------------------------------------
+
+
+def with_budget(shop: House, sats: int, most: int | None = None) -> Payer:
+    """A member whose API key has a budget."""
+    shop.add_user()
+    key = shop.operator("api-key", "add", "x", "--user", "ada@example.com", "--quiet").strip()
+    (found,) = shop.sql("SELECT id, user_id FROM api_keys")
+
+    async def open_it() -> None:
+        async with shop.world.db.begin() as db:
+            await open_budget(
+                db,
+                str(found[0]),
+                "api_key",
+                shop.world.now(),
+                allowance_sats=sats,
+                max_calls_per_minute=most,
+                user_id=str(found[1]),
+            )
+
+    shop.wait_for(open_it())
+    return Payer(shop, key)
+
+
+def test_a_budget_pays_until_it_is_used_up(shop: House) -> None:
+    member = with_budget(shop, 50)
+    for left in (29, 8):
+        answer = member.post(call("whoami"))
+        assert claims_of(shop, answer.headers["gatehouse-receipt"])["remainingSats"] == left
+    bill = Bill.of_tool(member.post(call("whoami")))
+    assert bill.accepted["amount"] == "21000", "then money helps"
+    meta = {"org.paymentauth/credential": bill.credential(member.pay(bill))}
+    assert member.post(call("whoami", meta)).json()["result"]["isError"] is False
+
+
+def test_a_tool_that_fails_costs_nothing(shop: House) -> None:
+    member = with_budget(shop, 5)
+    assert member.post(call("add_note", text="")).json()["result"]["isError"] is True
+    assert member.post(call("add_note", text="x")).json()["result"]["isError"] is False
+    assert shop.sql("SELECT state FROM charges ORDER BY id") == [("released",), ("charged",)]
+
+
+def test_an_idempotency_key_is_good_for_one_call(shop: House) -> None:
+    """Charged once, made once: the second would be free."""
+    member = with_budget(shop, 100)
+    key = {"Idempotency-Key": "one"}
+    assert member.post(call("whoami"), key).status_code == 200
+    for again in (call("whoami"), call("list_notes")):
+        answer = member.post(again, key)
+        assert (answer.status_code, answer.json()["error"]["code"], answer.json()["id"]) == (409, -32009, 7)
+    assert shop.sql("SELECT count(*), sum(sats) FROM charges") == [(1, 21)]
+
+
+def test_too_many_calls_a_minute_are_429(shop: House) -> None:
+    """No offer: paying would not help."""
+    member = with_budget(shop, 1000, most=2)
+    answers = [member.post(call("whoami")) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert int(answers[2].headers["retry-after"]) > 0
