@@ -186,7 +186,7 @@ def website(authority: Path) -> Iterator[Website]:
 
 @pytest.fixture(scope="session")
 def served(dsn: str, authority: Path) -> Iterator[House]:
-    house = House(dsn, ca_file=authority).start()
+    house = House(dsn, ca_file=authority, lightning_url=SecretStr("pretend:")).start()
     yield house
     house.stop()
 

@@ -77,6 +77,7 @@ FLOORS = {
     "__version__": 0,
 }
 DOORS: set[tuple[str, str]] = {
+    ("agents", "api_keys"),  # who a bearer token stands for
     ("oauth", "api_keys"),  # who a bearer token stands for, and what an API key authorizes
     ("sessions", "flow"),  # where somebody begins again whose form has gone stale
     ("settings", "smtp_url"),

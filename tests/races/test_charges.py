@@ -1,0 +1,214 @@
+"""Sixty-four at once against one budget, one payment, one solution: exact, whoever comes first."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+
+from app.db.engine import HotPool, pool
+from app.lightning.pretend import Pretend
+from app.metering import budgets, charging
+from app.metering.model import AGENT, Charge, Denied
+from app.payments import quotes
+from tests.actors import http
+from tests.agents import Agent, agent
+from tests.conftest import House
+
+RACERS = 64
+
+
+def with_budget(house: House, work: Callable[[HotPool], Awaitable[Any]], **limits: Any) -> Any:
+    """Sixty-four connections, and a budget called `b`."""
+
+    async def run() -> Any:
+        connections = await pool(house.dsn, RACERS)
+        async with house.world.db.begin() as db:
+            await budgets.open_budget(db, "b", AGENT, house.world.now(), **{"allowance_sats": 0, **limits})
+        try:
+            return await work(connections)
+        finally:
+            await connections.close()
+
+    return house.wait_for(run())
+
+
+def charged(house: House, many: int, key: str = "k{}", **limits: Any) -> tuple[list[Charge], list[Denied]]:
+    now = house.world.now()
+
+    async def work(connections: HotPool) -> Any:
+        each = (charging.charge(connections, "b", 1, key.format(n), b"same", now) for n in range(many))
+        return await asyncio.gather(*each)
+
+    answers = with_budget(house, work, **limits)
+    took = [answer for answer in answers if isinstance(answer, Charge)]
+    return took, [answer for answer in answers if isinstance(answer, Denied)]
+
+
+def left(house: House) -> tuple[object, ...]:
+    return house.sql("SELECT day_free_sats, funded_sats, day_sats, day_calls FROM budgets WHERE id = 'b'")[0]
+
+
+LEDGER = "SELECT coalesce(sum(sats), 0), count(*) FROM charges WHERE budget_id = 'b' AND state <> 'released'"
+
+
+def test_a_budget_is_spent_to_the_last_sat_and_no_further(house: House) -> None:
+    """agents.md §1.4 flaw 2: first what the day gives, then what was paid for."""
+    took, denied = charged(house, 1500, allowance_sats=200, funded_sats=300)
+    assert (len(took), len(denied)) == (500, 1000)
+    assert {answer.reason for answer in denied} == {"budget_exceeded"}
+    assert left(house) == (200, 0, 500, 500)
+    assert house.sql(LEDGER) == [(500, 500)]
+    assert sorted(answer.remaining_sats for answer in took) == list(range(500)), "each was told the truth"
+
+
+def test_one_key_is_charged_once(house: House) -> None:
+    took, denied = charged(house, 500, key="the same", allowance_sats=1000)
+    assert (len(took), len(denied)) == (500, 0)
+    assert sum(answer.replayed for answer in took) == 499
+    assert left(house) == (1, 0, 1, 1)
+
+
+def test_calls_a_minute_are_exact(house: House) -> None:
+    took, denied = charged(house, 500, allowance_sats=1000, max_calls_per_minute=60)
+    assert (len(took), {answer.reason for answer in denied}) == (60, {"rate_limited"})
+
+
+def test_prepaid_is_exact(house: House) -> None:
+    took, _ = charged(house, 500, funded_sats=50)
+    assert len(took) == 50
+    assert left(house) == (0, 0, 50, 50)
+
+
+def test_what_is_reserved_settled_and_released_at_once_adds_up(house: House) -> None:
+    now = house.world.now()
+
+    async def one(connections: HotPool, number: int) -> None:
+        key = f"k{number % 16}"
+        held = await charging.reserve(connections, "b", 5, key, b"same", now)
+        if isinstance(held, Charge) and number % 3 == 0:
+            await charging.settle(connections, "b", key, 2)
+        elif isinstance(held, Charge):
+            await charging.release(connections, "b", key)
+
+    async def work(connections: HotPool) -> None:
+        await asyncio.gather(*(one(connections, number) for number in range(900)))
+
+    with_budget(house, work, allowance_sats=17, funded_sats=400)
+    spent, _ = house.sql(LEDGER)[0]
+    free, funded, day, _calls = left(house)
+    assert day == spent
+    assert free + (400 - funded) == spent  # type: ignore[operator]
+
+
+def test_a_reservation_is_settled_for_what_it_cost_and_never_more(house: House) -> None:
+    now = house.world.now()
+
+    async def work(connections: HotPool) -> list[Any]:
+        held = await charging.reserve(connections, "b", 10, "k", b"x", now, lasting=timedelta(minutes=1))
+        return [
+            held,
+            await charging.settle(connections, "b", "k", 4),
+            await charging.settle(connections, "b", "k", 1),
+            await charging.settle(connections, "b", "never reserved", 1),
+            await charging.reserve(connections, "b", 10, "dear", b"x", now),
+            await charging.settle(connections, "b", "dear", 1000),
+            await charging.release(connections, "b", "dear"),
+            await charging.release(connections, "b", "dear"),
+            await charging.charge(connections, "b", 3, "dear", b"another", now),
+        ]
+
+    held, settled, again, nothing, _, dear, released, twice, anew = with_budget(house, work, funded_sats=30)
+    assert (held.state, held.remaining_sats) == ("reserved", 20)
+    assert (settled.state, settled.sats, again.sats, nothing) == ("charged", 4, 4, None)
+    assert (dear.sats, released, twice) == (10, True, False)
+    assert (anew.sats, anew.replayed) == (3, False), "what was released may be tried again"
+    assert left(house)[1] == 23
+
+
+def test_what_nobody_settles_is_charged_as_estimated(house: House) -> None:
+    from app.metering.store import settle_overdue
+
+    now = house.world.now()
+
+    async def work(connections: HotPool) -> None:
+        await charging.reserve(connections, "b", 10, "k", b"x", now, lasting=timedelta(minutes=1))
+        await settle_overdue(connections, now + timedelta(minutes=2))
+
+    with_budget(house, work, funded_sats=30)
+    assert house.sql("SELECT state, sats FROM charges") == [("charged", 10)]
+
+
+def at_once(attempt: Callable[[httpx2.Client], httpx2.Response], house: House) -> list[httpx2.Response]:
+    gate = threading.Barrier(RACERS)
+
+    def run(_: int) -> httpx2.Response:
+        client = http()
+        client.get(f"{house.url}/healthz")  # the connection is there before the race
+        gate.wait()
+        return attempt(client)
+
+    with ThreadPoolExecutor(RACERS) as threads:
+        return list(threads.map(run, range(RACERS)))
+
+
+def confirming(robot: Agent, body: dict[str, Any]) -> Callable[[httpx2.Client], httpx2.Response]:
+    url, headers = f"{robot.house.url}/api/mcp/confirm", {"X-LW-Public": robot.key}
+    return lambda client: client.post(url, json=body, headers=headers)
+
+
+def test_one_solution_is_one_session(house: House) -> None:
+    """agents.md §1.4 flaw 7."""
+    robot = agent(house)
+    answers = at_once(confirming(robot, robot.solved(robot.start())), house)
+    assert sorted(answer.status_code for answer in answers) == [200] + [400] * (RACERS - 1)
+    assert house.sql("SELECT (SELECT count(*) FROM agent_sessions), (SELECT count(*) FROM budgets)") == [(1, 1)]
+
+
+def test_one_payment_is_one_session(house: House) -> None:
+    robot = agent(house, session_sats=21)
+    started = robot.start(forceLightning=True)
+    robot.pay(started["invoice"]["bolt11"])
+    house.turn_clock(seconds=2)
+    robot.get(f"/api/mcp/status/{started['quoteId']}")
+    answers = at_once(confirming(robot, {"quoteId": started["quoteId"]}), house)
+    assert sorted(answer.status_code for answer in answers) == [200] + [409] * (RACERS - 1)
+    assert house.sql("SELECT sum(funded_sats), count(*) FROM budgets") == [(21, 1)]
+
+
+def test_one_payment_buys_once_at_whichever_door(house: House) -> None:
+    """Sixty-four doors with a purpose of their own, and all know the preimage."""
+    world = house.world
+
+    async def race() -> list[Any]:
+        now = world.now()
+        offered = await quotes.quote(world, 5, "tool", "search", now, memo="search")
+        assert isinstance(world.lightning, Pretend)
+        preimage = await world.lightning.pay(offered.payment_hash)
+        assert preimage is not None
+        assert await quotes.settled(world, offered.payment_hash, now)
+
+        async def claim(number: int) -> Any:
+            async with world.db.begin() as db:
+                by = f"door {number}"
+                return await quotes.claim(db, offered.payment_hash, by, now, purpose="tool", preimage=preimage.hex())
+
+        return await asyncio.gather(*(claim(number) for number in range(RACERS)))
+
+    answers = house.wait_for(race())
+    assert sum(answer is not None for answer in answers) == 1  # type: ignore[attr-defined]
+    assert house.sql("SELECT count(*) FROM audit_events WHERE event = 'payment.claimed'") == [(1,)]
+
+
+def test_charges_through_the_door_are_exact(house: House) -> None:
+    robot = agent(house, allowance_sats=20)
+    robot.work()
+    url = f"{house.url}/api/mcp/charge"
+    answers = at_once(lambda client: client.post(url, json={"callCostSats": 1}, headers=robot.bearer), house)
+    assert sum(answer.json()["status"] == "ok" for answer in answers) == 20
+    assert robot.usage()["satsUsed"] == 20
