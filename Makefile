@@ -33,6 +33,7 @@ referees: node ## other people's clients drive a real server: the MCP SDKs in Py
 
 node: .venv/ready-dev ## Node.js 22 and what runs on it, by hashes, for the two above; needs npm
 	@.venv/bin/python -m tests.referees.nodejs
+	@.venv/bin/python -m tests.referees.paying.installed
 
 messages: .venv/ready-dev ## after a change of words: collect them, bring app/locales up to date, compile, say what is missing
 	.venv/bin/python -m tests.catalog
@@ -47,7 +48,7 @@ lock: ## after a change of pyproject.toml; needs uv
 LOCKED = --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q
 
 clean:
-	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache tests/referees/node/node_modules
+	rm -rf .venv .venv-paying dist build .pytest_cache .mypy_cache .ruff_cache tests/referees/node/node_modules tests/referees/paying/node_modules
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Gatehouse needs Python 3.11 or newer; none was found. Set PYTHON=/path/to/python3." >&2; exit 2; }
