@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+from dataclasses import replace
 from typing import Any
 
 import jwt
 import pytest
 
 from app.metering.budgets import open_budget
+from app.protocol.macaroon import read
 from tests.actors import App, Browser, http
 from tests.conftest import House
 from tests.payers import DIALECTS, L402, PAYMENT, PREIMAGE, X402, Bill, Payer, b64json, call, unb64json
@@ -97,6 +100,18 @@ def test_a_payment_is_for_its_tool_and_no_other(guest: Payer) -> None:
     for dialect in DIALECTS:
         assert guest.post(call("whoami"), bill.headers(dialect, preimage)).status_code == 402
     assert guest.post(call("list_notes"), bill.headers(L402, preimage)).status_code == 200
+
+
+def test_a_macaroon_that_was_narrowed_buys_no_more_than_it_says(guest: Payer) -> None:
+    """Whoever got it from its payer has it for less: another tool, and no token."""
+    bill = Bill.of(guest.post(call("whoami")))
+    preimage = guest.pay(bill)
+    whole = read(base64.b64decode(bill.macaroon))
+    for caveat in (b"mcp_capabilities=list_notes", b"services=other:0", b"mcp_valid_until=1", b"phase=moon"):
+        narrow = replace(bill, macaroon=base64.b64encode(whole.narrowed(caveat).serialized()).decode())
+        assert guest.post(call("whoami"), narrow.headers(L402, preimage)).status_code == 402, caveat
+        assert guest.ask(narrow.headers(L402, preimage), sats="1").status_code == 402, caveat
+    assert guest.post(call("whoami"), bill.headers(L402, preimage)).status_code == 200
 
 
 def test_what_costs_nothing_is_not_for_guests(guest: Payer) -> None:

@@ -29,7 +29,7 @@ def served_for_coins(dsn: str, chain: Chain) -> Iterator[House]:
     house = House(
         dsn,
         lightning_url=SecretStr("pretend:"),
-        paid_tools=("whoami=21", "list_notes=2"),
+        paid_tools=("whoami=21", "list_notes=2", "add_note=3"),
         paid_scope=("read",),
         facilitator=Facilitator(**chain.settings),
     ).start()
@@ -115,6 +115,15 @@ def test_coins_buy_a_token_too(guest: Payer) -> None:
     assert answer.status_code == 200, answer.text
     agent = Payer(guest.house, answer.json()["access_token"])
     assert agent.post(call("whoami")).json()["result"]["isError"] is False
+
+
+def test_what_guests_may_not_do_is_not_for_sale_to_them(guest: Payer, chain: Chain) -> None:
+    """GATEHOUSE_PAID_SCOPE is `read` here: for writing one needs a token."""
+    headers = paid({**offer(guest), "amount": "1952"}, "write")
+    for answer in (guest.post(call("add_note", text="x")), guest.post(call("add_note", text="x"), headers)):
+        assert (answer.status_code, answer.headers["www-authenticate"][:7]) == (401, "Bearer ")
+    assert not chain.asked
+    assert guest.ask(sats="5", scope="write").json()["error"] == "invalid_scope"
 
 
 def test_without_a_facilitator_coins_are_not_taken(shop: House, chain: Chain) -> None:
