@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from app.cli import (
+    agent,
     api_key,
     audit,
     client,
@@ -42,5 +43,6 @@ app.command("token")(token.token)
 app.command("migrate")(migrate.migrate)
 app.command("trace")(trace.trace)
 app.command("doctor")(doctor.doctor)
+app.command("agent")(agent.agent)
 app.add_typer(config.commands)
 connect.added_to(app)

@@ -28,7 +28,7 @@ class Pretend:
         now, preimage = self._now(), os.urandom(32)
         payment_hash = hashlib.sha256(preimage).digest()
         await store.add(self._pool, payment_hash, preimage, sats, now + timedelta(seconds=seconds))
-        return _bolt11(self._key, payment_hash, sats, memo, int(now.timestamp()), seconds)
+        return written(PREFIX, self._key, payment_hash, sats, memo, int(now.timestamp()), seconds)
 
     async def settled(self, payment_hash: str) -> bytes | None:
         return await store.paid(self._pool, bytes.fromhex(payment_hash))
@@ -41,9 +41,9 @@ class Pretend:
         return None
 
 
-def _bolt11(key: int, payment_hash: bytes, sats: int, memo: str, at: int, seconds: int) -> str:
+def written(prefix: str, key: int, payment_hash: bytes, sats: int, memo: str, at: int, seconds: int) -> str:
     """BOLT #11: payment hash, secret, description, expiry, features (payment_secret, var_onion), signed."""
-    prefix = f"{PREFIX}{sats * 10}n"
+    prefix = f"{prefix}{sats * 10}n"
     values = from_number(at, 7)
     expiry = from_number(seconds, max(1, -(-seconds.bit_length() // 5)))
     secret = hashlib.sha256(b"secret" + payment_hash).digest()

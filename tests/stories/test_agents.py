@@ -219,24 +219,6 @@ def test_flaw_8_other_projects_know_nothing_of_a_quote(house: House) -> None:
     assert other.confirm(one.solved(work)).json()["error"] == "invalid_proof_of_work"
 
 
-def test_flaw_9_polls_do_not_reach_the_node(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    node = house.world.lightning
-    assert node is not None
-    true = type(node).settled
-
-    async def counted(self: object, payment_hash: str) -> bytes | None:
-        asked.append(payment_hash)
-        return await true(self, payment_hash)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(type(node), "settled", counted)
-    robot = agent(house)
-    started = robot.start(forceLightning=True)
-    for _ in range(20):
-        robot.get(f"/api/mcp/status/{started['quoteId']}")
-    assert len(asked) <= 3
-
-
 def test_flaw_10_nonce_0_is_a_nonce(house: House) -> None:
     robot = agent(house, bits_floor=1, bits_ceiling=1)
     for _ in range(40):
