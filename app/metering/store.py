@@ -60,7 +60,7 @@ UPDATE charges c SET state = $4, reserved_until = NULL,
   sats = least(c.sats, $3::bigint), free_sats = least(c.free_sats, $3::bigint),
   sats_used = c.sats_used - (c.sats - least(c.sats, $3::bigint)),
   remaining_sats = c.remaining_sats + (c.sats - least(c.sats, $3::bigint))
-FROM before WHERE c.id = before.id
+FROM before WHERE c.budget_id = before.budget_id AND c.id = before.id
 RETURNING c.*
 ),
 back AS (
@@ -84,6 +84,9 @@ ON CONFLICT (id) DO UPDATE SET allowance_sats = excluded.allowance_sats,
 FUND = "UPDATE budgets SET funded_sats = funded_sats + :sats WHERE id = :id AND ended_at IS NULL RETURNING id"
 END = "UPDATE budgets SET ended_at = :now WHERE id = ANY(:ids) AND ended_at IS NULL"
 OVERDUE = "UPDATE charges SET state = 'charged', reserved_until = NULL WHERE state = 'reserved' AND reserved_until < $1"
+
+OF_USER = "SELECT id FROM budgets WHERE user_id = :user_id"
+FORGET = "DELETE FROM charges WHERE budget_id = ANY(:ids)"
 
 
 async def charge(
@@ -131,3 +134,13 @@ async def end(db: AsyncConnection, budget_ids: list[str], now: datetime) -> None
 
 async def settle_overdue(pool: HotPool, now: datetime) -> None:
     await pool.execute(OVERDUE, now)
+
+
+async def budgets_of(db: AsyncConnection, user_id: str) -> list[str]:
+    """Those of somebody's API keys and connections; they go with the account."""
+    return [row[0] for row in await db.execute(text(OF_USER), {"user_id": user_id})]
+
+
+async def forget_charges(db: AsyncConnection, budget_ids: list[str]) -> None:
+    """The ledger of budgets that are gone."""
+    await db.execute(text(FORGET), {"ids": budget_ids})

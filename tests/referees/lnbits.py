@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx2
 
-PLACE = Path(__file__).parent / "lnbits_venv"
+PLACE = Path(__file__).parent.parent.parent / ".lnbits"
 STAMP = PLACE / ".installed"
 # Without the second, bolt11 cannot be imported.
 PACKAGES = ("lnbits==1.6.2", "bitstring>=4,<5")
