@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from itertools import count
 
 from app.agents import projects
-from app.agents.challenge import Challenge, new_challenge, work_hash
-from app.agents.solve import solve
 from app.agents.start import wanted
 from app.db.engine import HotPool, pool
 from app.metering.charging import charge
 from app.metering.model import AGENT, MOST_SATS, Charge
+from app.work.challenge import Challenge, new_challenge, work_hash
+from app.work.solve import solve
 from bench.jobs import Job, request, same
 from bench.load import Script, Task, drive
 from bench.scene import Scene
