@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -85,6 +86,15 @@ FUND = "UPDATE budgets SET funded_sats = funded_sats + :sats WHERE id = :id AND 
 END = "UPDATE budgets SET ended_at = :now WHERE id = ANY(:ids) AND ended_at IS NULL"
 OVERDUE = "UPDATE charges SET state = 'charged', reserved_until = NULL WHERE state = 'reserved' AND reserved_until < $1"
 
+HOLDER = """
+SELECT 'api_key' AS kind, user_id FROM api_keys WHERE id = :id AND revoked_at IS NULL
+UNION ALL SELECT 'connection', user_id FROM connections WHERE id = :id AND revoked_at IS NULL
+"""
+ALL = "SELECT * FROM budgets WHERE kind = ANY(:kinds) ORDER BY created_at DESC, id LIMIT :most"
+LEDGER = """
+SELECT at, budget_id, tool, sats, free_sats, state, key FROM charges
+WHERE at >= :since AND (CAST(:budget AS text) IS NULL OR budget_id = :budget) ORDER BY at, id
+"""
 OF_USER = "SELECT id FROM budgets WHERE user_id = :user_id"
 FORGET = "DELETE FROM charges WHERE budget_id = ANY(:ids)"
 
@@ -144,3 +154,21 @@ async def budgets_of(db: AsyncConnection, user_id: str) -> list[str]:
 async def forget_charges(db: AsyncConnection, budget_ids: list[str]) -> None:
     """The ledger of budgets that are gone."""
     await db.execute(text(FORGET), {"ids": budget_ids})
+
+
+async def holder(db: AsyncConnection, name: str) -> tuple[str, str] | None:
+    """The kind and the owner of a living API key or connection."""
+    row = (await db.execute(text(HOLDER), {"id": name})).first()
+    return None if row is None else (row[0], row[1])
+
+
+async def all_budgets(db: AsyncConnection, kinds: list[str], most: int) -> list[Any]:
+    """Newest first."""
+    return list((await db.execute(text(ALL), {"kinds": kinds, "most": most})).mappings())
+
+
+async def ledger(db: AsyncConnection, since: datetime, budget_id: str | None) -> AsyncIterator[Mapping[str, Any]]:
+    """Every charge, oldest first, a row at a time."""
+    found = await db.stream(text(LEDGER), {"since": since, "budget": budget_id})
+    async for row in found.mappings():
+        yield dict(row)
