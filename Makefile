@@ -51,7 +51,7 @@ lock: ## after a change of pyproject.toml; needs uv
 LOCKED = --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q
 
 clean:
-	rm -rf .venv .venv-paying dist build .pytest_cache .mypy_cache .ruff_cache tests/referees/node/node_modules tests/referees/paying/node_modules tests/referees/lnbits_venv
+	rm -rf .venv .venv-paying dist build .pytest_cache .mypy_cache .ruff_cache tests/referees/node/node_modules tests/referees/paying/node_modules .lnbits
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Gatehouse needs Python 3.11 or newer; none was found. Set PYTHON=/path/to/python3." >&2; exit 2; }

@@ -22,12 +22,13 @@ import uvloop
 from app.db import embedded
 from app.db.migrate import upgrade
 from app.world import world_of
-from bench import cores, logins, proc, roundtrips, scene, startup
+from bench import agents, cores, logins, proc, roundtrips, scene, startup
+from bench.agents import CHARGE, agent_jobs
 from bench.jobs import GUARDED, UNGUARDED, Job, all_jobs
 from bench.load import CONNECTIONS, BadAnswer, drive
 from bench.logins import WORDS, Logins
 from bench.pages import page_jobs, weight
-from bench.report import Line, Report, as_json, people_targets, show, targets
+from bench.report import Line, Report, agent_targets, as_json, people_targets, show, targets
 from bench.servers import Child, DidNotStart, child, free_port
 
 MOST = 60_000  # requests a round
@@ -119,7 +120,11 @@ async def measure_jobs(plan: Plan, servers: dict[str, Child], dsn: str, postmast
 
 
 async def chosen_jobs(stage: scene.Scene, unguarded_port: int, connections: int, plan: Plan) -> list[Job]:
-    jobs = [*await all_jobs(stage, unguarded_port, connections), *page_jobs(stage)]
+    jobs = [
+        *await all_jobs(stage, unguarded_port, connections),
+        *page_jobs(stage),
+        *await agent_jobs(stage, connections),
+    ]
     return [job for job in jobs if plan.only in job.name]
 
 
@@ -167,8 +172,13 @@ def measure(place: Path, plan: Plan) -> Report:
             lines = runner.run(measure_jobs(plan, servers, dsn, postmaster))
             resident = proc.resident_mib(servers[GUARDED].pid)
             runner.run(count_round_trips(place, dsn, chosen, lines, plan))
+            charges = runner.run(agents.measure(dsn, plan.rounds if plan.only in CHARGE else 0))
         found = measure_logins(place, plan, dsn, postmaster, chosen)
-    verdicts = [*targets(lines, from_nothing, from_existing, resident), *people_targets(lines, found)]
+    verdicts = [
+        *targets(lines, from_nothing, from_existing, resident),
+        *people_targets(lines, found),
+        *agent_targets(lines, charges),
+    ]
     return Report(conditions(plan, chosen), lines, verdicts, found)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 
-from app.agents.solve import solve
+from app.work.solve import solve
 from tests.actors import http
 from tests.conftest import House
 

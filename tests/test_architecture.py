@@ -48,6 +48,7 @@ FLOORS = {
     "edge": 5,
     "pages": 5,
     "sessions": 5,
+    "work": 5,
     "flow": 5,
     "shown_once": 6,
     "clients": 6,

@@ -18,11 +18,11 @@ from app.protocol.errors import InvalidRequest, TooManyRequests
 from app.protocol.pkce import is_challenge
 from app.tokens.secrets import b64
 from app.traces.recording import note
+from app.work import brought
 from app.world import World
 
 HEADER = "x-lw-public"
 KEY = re.compile(r"la_pk_[A-Za-z0-9]{24}")
-UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 async def project(request: Request, world: World) -> Project:
@@ -57,37 +57,10 @@ async def fields(request: Request, world: World) -> dict[str, Any]:
     return body
 
 
-def quote_id(value: object) -> str:
-    """Raises InvalidRequest."""
-    if not isinstance(value, str) or not UUID.fullmatch(value.lower()):
-        raise InvalidRequest("quoteId must be the quoteId of a start")
-    return value.lower()
-
-
-def whole(body: dict[str, Any], name: str, least: int, most: int) -> int:
-    """A number without a fraction; 3.0 is 3, as it is in JavaScript. Raises InvalidRequest."""
-    value = body.get(name)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise InvalidRequest(f"{name} must be a whole number from {least} to {most}")
-    return value
-
-
-def words(body: dict[str, Any], name: str, most: int = 200) -> str | None:
-    """A text, if there is one. Raises InvalidRequest."""
-    value = body.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, str) or not 0 < len(value) <= most or not value.isprintable():
-        raise InvalidRequest(f"{name} must be a text of at most {most} characters")
-    return value
-
-
 async def promised(request: Request, body: dict[str, Any], world: World, now: datetime) -> str:
     """Who alone may redeem what is started here: who has the verifier of this `codeChallenge` (RFC 7636 §4.2), or the key of
     this DPoP proof (RFC 9449 §4.3); empty: whoever has the quoteId."""
-    challenge = words(body, "codeChallenge")
+    challenge = brought.words(body, "codeChallenge")
     if challenge is not None:
         if not is_challenge(challenge) or body.get("codeChallengeMethod", "S256") != "S256":
             raise InvalidRequest("codeChallenge must be made with S256")
@@ -98,7 +71,7 @@ async def promised(request: Request, body: dict[str, Any], world: World, now: da
 
 def redeemer(body: dict[str, Any], jkt: str | None) -> str:
     """As `promised` writes it, by what comes with the redemption. Raises InvalidRequest."""
-    verifier = words(body, "codeVerifier")
+    verifier = brought.words(body, "codeVerifier")
     if verifier is not None:
         return f"S256:{b64(hashlib.sha256(verifier.encode()).digest())}"
     return "" if jkt is None else f"jkt:{jkt}"

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app import dpop
 from app.agents import asked, store
-from app.agents.challenge import MOST_BITS, MOST_NONCE, Challenge, Solution, check
 from app.agents.sessions import PAID_LIFE, WORK_LIFE, begin, jwt_of, refresh_token
 from app.agents.start import of_project, wanted
 from app.agents.store import Project, Session
@@ -19,22 +17,21 @@ from app.metering.budgets import usage
 from app.payments import quotes
 from app.payments.model import SESSION, Quote
 from app.protocol.agent_errors import InvalidWork, QuoteClaimed, UnknownQuote
-from app.protocol.errors import InvalidRequest
 from app.traces.recording import note
+from app.work import brought
+from app.work.challenge import Solution, check
 from app.world import World
-
-LATEST = 2**32 - 1  # a moment, in seconds since 1970
 
 
 async def confirm(request: Request, world: World) -> Response:
     """With `challengeHex` it is work, without it a payment."""
     now = world.now()
     key, body = asked.public_key(request), await asked.fields(request, world)
-    quote_id = asked.quote_id(body.get("quoteId"))
+    quote_id = brought.quote_id(body.get("quoteId"))
     jkt = await dpop.key_of(request, world, now)
     bound = asked.redeemer(body, jkt)
     if body.get("challengeHex") is not None:
-        return await _by_work(key, _solution(body, quote_id), bound, jkt, world, now)
+        return await _by_work(key, brought.solution(body, quote_id), bound, jkt, world, now)
     project = await asked.project(request, world)
     quote = await of_project(quote_id, project, world)
     if quote is None:
@@ -43,22 +40,8 @@ async def confirm(request: Request, world: World) -> Response:
         )
     if not await quotes.settled(world, quote.payment_hash, now):
         return no_store({"jwt": None, "expiresIn": 0, "remainingBudgetSats": 0, "paymentStatus": "pending"})
-    preimage = asked.words(body, "preimage")
+    preimage = brought.words(body, "preimage")
     return await _by_payment(project, quote, bound, preimage, jkt, world, now)
-
-
-def _solution(body: dict[str, Any], quote_id: str) -> Solution:
-    """`signature` is what the MCP tool calls it, `sig` what the seed's client sends. Raises InvalidRequest."""
-    signature, challenge_hex = (
-        asked.words(body, "sig") or asked.words(body, "signature"),
-        asked.words(body, "challengeHex"),
-    )
-    hash_hex = asked.words(body, "hashHex")
-    if signature is None or challenge_hex is None or hash_hex is None:
-        raise InvalidRequest("challengeHex, nonce, hashHex, expiresAtUnix, difficultyBits and sig are needed")
-    bits, ends = asked.whole(body, "difficultyBits", 1, MOST_BITS), asked.whole(body, "expiresAtUnix", 0, LATEST)
-    challenge = Challenge(quote_id, challenge_hex, bits, ends, signature)
-    return Solution(challenge, asked.whole(body, "nonce", 0, MOST_NONCE), hash_hex.lower())
 
 
 async def _by_work(key: str, solution: Solution, bound: str, jkt: str | None, world: World, now: datetime) -> Response:

@@ -21,6 +21,7 @@ from app.payments import quotes
 from app.payments.model import DEMO
 from app.protocol.agent_errors import UnknownQuote
 from app.protocol.errors import InvalidRequest, NotFound
+from app.work import brought
 from app.world import World
 
 SATS = 3  # the seed's
@@ -46,7 +47,7 @@ async def start(request: Request, world: World) -> Response:
 async def confirm(request: Request, world: World) -> Response:
     """`{"verified": false, "token": null}` until the node says that it was paid."""
     now, body = world.now(), await asked.fields(request, world)
-    quote = await quotes.by_id(world, asked.quote_id(body.get("sessionId")))
+    quote = await quotes.by_id(world, brought.quote_id(body.get("sessionId")))
     if quote is None or quote.purpose != DEMO:
         raise UnknownQuote("there is no demo of this sessionId")
     session = Session(quote.id, None, "paid", ("read",), None, now, now + LIFE)
@@ -67,7 +68,7 @@ async def pay(request: Request, world: World) -> Response:
     if not isinstance(world.lightning, Pretend):
         raise NotFound("nothing is served at this address")
     try:
-        found = decode(asked.words(body, "invoice", 4096) or "")
+        found = decode(brought.words(body, "invoice", 4096) or "")
     except BadInvoice as fault:
         raise InvalidRequest(str(fault)) from None
     preimage = await world.lightning.pay(found.payment_hash)

@@ -10,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import audit
 from app.agents import store
-from app.agents.challenge import LEAST_BITS, MOST_BITS
 from app.agents.store import Project
 from app.metering.budgets import end
 from app.metering.model import MOST_SATS
 from app.protocol.errors import InvalidRequest
 from app.protocol.scope import words_of
 from app.tokens.store import revoke
+from app.work.challenge import LEAST_BITS, MOST_BITS
 
 PREFIX = "la_pk_"  # the seed's
 # With 24 more the key, a colon and the challenge before the nonce are 64 bytes: exactly what SHA-256 takes at a time.

@@ -20,6 +20,7 @@ from app.metering.budgets import usage
 from app.protocol.errors import InvalidGrant, InvalidRequest
 from app.tokens.refresh import RefreshToken, read
 from app.tokens.store import revoke
+from app.work import brought
 from app.world import World
 
 OVER = "the refresh token is not valid, or its session is over; start a new one"
@@ -27,7 +28,7 @@ OVER = "the refresh token is not valid, or its session is over; start a new one"
 
 async def refresh(request: Request, world: World) -> Response:
     now, body = world.now(), await asked.fields(request, world)
-    token = read(asked.words(body, "refreshToken") or "", world.secrets.refresh)
+    token = read(brought.words(body, "refreshToken") or "", world.secrets.refresh)
     rotate = body.get("rotate", False)
     if not isinstance(rotate, bool):
         raise InvalidRequest("rotate must be true or false")

@@ -17,6 +17,7 @@ from app.metering.model import KEY_REUSED, MOST_KEY, MOST_SATS, NO_BUDGET, Denie
 from app.protocol.agent_errors import NoBudget
 from app.protocol.errors import InvalidRequest
 from app.tokens.secrets import new_id
+from app.work import brought
 from app.world import World
 
 NONE = "nobody gave this caller a budget; start a session with /api/mcp/start"
@@ -29,9 +30,9 @@ def charging(callers: Callers) -> Endpoint:
         now = world.now()
         budget_id = await _budget(request, callers, now)
         body = await asked.fields(request, world)
-        sats = asked.whole(body, "callCostSats", 0, MOST_SATS)
-        tool = asked.words(body, "toolName") or asked.words(body, "toolId")
-        key = asked.words(body, "idempotencyKey", MOST_KEY - 4)
+        sats = brought.whole(body, "callCostSats", 0, MOST_SATS)
+        tool = brought.words(body, "toolName") or brought.words(body, "toolId")
+        key = brought.words(body, "idempotencyKey", MOST_KEY - 4)
         what = request_hash(tool, _arguments(body), sats)
         # Keys of callers and keys of ours never meet: a charge without a key is not to be found under one.
         found = await charge(world.pool, budget_id, sats, f"own:{key}" if key else new_id("chg"), what, now, tool=tool)

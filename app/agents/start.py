@@ -8,8 +8,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.agents import asked, store
-from app.agents.challenge import Wanted, expiry_of, new_challenge
-from app.agents.pressure import Pressure
 from app.agents.store import Project
 from app.http import Endpoint, client_address, no_store
 from app.limits import Rate
@@ -17,6 +15,9 @@ from app.payments import quotes
 from app.payments.model import SESSION, Quote
 from app.protocol.agent_errors import UnknownQuote
 from app.protocol.errors import InvalidRequest
+from app.work import brought
+from app.work.challenge import Wanted, expiry_of, new_challenge
+from app.work.pressure import Pressure
 from app.world import World
 
 INVOICES = Rate("agent-invoice", 20, timedelta(minutes=1))  # from one address: each is work for the node
@@ -77,7 +78,7 @@ async def of_project(quote_id: str, project: Project, world: World) -> Quote | N
 async def status(request: Request, world: World) -> Response:
     """GET /api/mcp/status/{quoteId}. The node is asked at most once a second, however often this is polled."""
     now, project = world.now(), await asked.project(request, world)
-    quote_id = asked.quote_id(request.path_params["quote_id"])
+    quote_id = brought.quote_id(request.path_params["quote_id"])
     quote = await of_project(quote_id, project, world)
     session = await store.session_of(world.pool, quote_id)
     if session is not None and session.project_id == project.id:
@@ -103,7 +104,7 @@ def _status(quote_id: str, state: str, payment: str | None, expires_at: datetime
 async def lnurl(request: Request, world: World) -> Response:
     """GET /api/mcp/lnurl/{quoteId}: the invoice as LNURL-pay hands it out (LUD-06)."""
     project = await asked.project(request, world)
-    quote = await of_project(asked.quote_id(request.path_params["quote_id"]), project, world)
+    quote = await of_project(brought.quote_id(request.path_params["quote_id"]), project, world)
     if quote is None:
         raise UnknownQuote("this quote has no invoice; start with forceLightning: true")
     return no_store({"pr": quote.bolt11, "routes": []})

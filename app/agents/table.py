@@ -9,11 +9,11 @@ from starlette.types import ASGIApp
 
 from app.agents import demo, start
 from app.agents.confirm import confirm
-from app.agents.pressure import Pressure
 from app.agents.refresh import refresh
 from app.agents.spend import charging, telling
 from app.api_keys.callers import Callers
 from app.http import Door
+from app.work.pressure import Pressure
 from app.world import World
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx2
 
-from app.agents.solve import solve
 from app.bridge.faults import Fault
 from app.bridge.wallet import Wallet
 from app.bridge.wire import Reply, fetched, posted
+from app.work.solve import solve
 
 MOST_BITS = 26  # a minute of work; a server that asks for more is not to be served
 AT_A_TIME = 200_000  # tries between two looks at the clock

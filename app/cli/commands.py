@@ -8,6 +8,7 @@ from app.cli import (
     agent,
     api_key,
     audit,
+    budget,
     client,
     config,
     connect,
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for room in (user, api_key, client, connection, identity, key, mail, audit, project):
+for room in (user, api_key, client, connection, identity, key, mail, audit, project, budget):
     app.add_typer(room.commands)
 app.command("up")(up.up)
 app.command("serve")(serve.serve)

@@ -10,11 +10,12 @@ from app.lightning.clnrest import Clnrest
 from app.lightning.lnbits import Lnbits
 from app.lightning.lnd import Lnd
 from app.lightning.node import Node, Open
+from app.lightning.nwc import NostrWallet
 from app.lightning.phoenixd import Phoenixd
 from app.lightning.pretend import Pretend
-from app.lightning_url import PRETEND, NodeUrl
+from app.lightning_url import NWC, PRETEND, NodeUrl
 
-KINDS: dict[str, Open] = {"lnbits": Lnbits, "lnd": Lnd, "clnrest": Clnrest, "phoenixd": Phoenixd}
+KINDS: dict[str, Open] = {"lnbits": Lnbits, "lnd": Lnd, "clnrest": Clnrest, "phoenixd": Phoenixd, NWC: NostrWallet}
 
 
 def node_of(url: str | None, pool: HotPool, now: Callable[[], datetime]) -> Node | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app import audit
 from app.db.engine import HotPool
 from app.metering import store
 from app.metering.model import MOST_SATS, Budget
@@ -55,6 +57,20 @@ async def fund(db: AsyncConnection, budget_id: str, sats: int) -> bool:
     return await store.fund(db, budget_id, sats)
 
 
+async def give(
+    db: AsyncConnection, name: str, now: datetime, *, allowance_sats: int, max_calls_per_minute: int | None
+) -> str | None:
+    """A budget for an API key or a connection, or other limits for the one it has. What it is; None when there is none such."""
+    held = await store.holder(db, name)
+    if held is None:
+        return None
+    kind, owner = held
+    calls = max_calls_per_minute
+    await open_budget(db, name, kind, now, user_id=owner, allowance_sats=allowance_sats, max_calls_per_minute=calls)
+    await audit.record(db, "budget.set", now, user_id=owner, budget=name, allowance=allowance_sats, calls=calls)
+    return kind
+
+
 async def end(db: AsyncConnection, budget_ids: list[str], now: datetime) -> None:
     await store.end(db, budget_ids, now)
 
@@ -62,8 +78,11 @@ async def end(db: AsyncConnection, budget_ids: list[str], now: datetime) -> None
 async def usage(pool: HotPool, budget_id: str, now: datetime) -> Budget | None:
     """What is used and left now, with nothing charged."""
     row = await store.budget(pool, budget_id)
-    if row is None:
-        return None
+    return None if row is None else budget(row, now)
+
+
+def budget(row: Any, now: datetime) -> Budget:
+    """Its row, as it counts at this moment: a window that is over counts nothing."""
     today = now.astimezone(UTC).date()
     is_today, day = row["day"] >= today, max(row["day"], today)
     free_used = row["day_free_sats"] if is_today else 0

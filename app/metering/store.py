@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -60,7 +61,7 @@ UPDATE charges c SET state = $4, reserved_until = NULL,
   sats = least(c.sats, $3::bigint), free_sats = least(c.free_sats, $3::bigint),
   sats_used = c.sats_used - (c.sats - least(c.sats, $3::bigint)),
   remaining_sats = c.remaining_sats + (c.sats - least(c.sats, $3::bigint))
-FROM before WHERE c.id = before.id
+FROM before WHERE c.budget_id = before.budget_id AND c.id = before.id
 RETURNING c.*
 ),
 back AS (
@@ -84,6 +85,18 @@ ON CONFLICT (id) DO UPDATE SET allowance_sats = excluded.allowance_sats,
 FUND = "UPDATE budgets SET funded_sats = funded_sats + :sats WHERE id = :id AND ended_at IS NULL RETURNING id"
 END = "UPDATE budgets SET ended_at = :now WHERE id = ANY(:ids) AND ended_at IS NULL"
 OVERDUE = "UPDATE charges SET state = 'charged', reserved_until = NULL WHERE state = 'reserved' AND reserved_until < $1"
+
+HOLDER = """
+SELECT 'api_key' AS kind, user_id FROM api_keys WHERE id = :id AND revoked_at IS NULL
+UNION ALL SELECT 'connection', user_id FROM connections WHERE id = :id AND revoked_at IS NULL
+"""
+ALL = "SELECT * FROM budgets WHERE kind = ANY(:kinds) ORDER BY created_at DESC, id LIMIT :most"
+LEDGER = """
+SELECT at, budget_id, tool, sats, free_sats, state, key FROM charges
+WHERE at >= :since AND (CAST(:budget AS text) IS NULL OR budget_id = :budget) ORDER BY at, id
+"""
+OF_USER = "SELECT id FROM budgets WHERE user_id = :user_id"
+FORGET = "DELETE FROM charges WHERE budget_id = ANY(:ids)"
 
 
 async def charge(
@@ -131,3 +144,31 @@ async def end(db: AsyncConnection, budget_ids: list[str], now: datetime) -> None
 
 async def settle_overdue(pool: HotPool, now: datetime) -> None:
     await pool.execute(OVERDUE, now)
+
+
+async def budgets_of(db: AsyncConnection, user_id: str) -> list[str]:
+    """Those of somebody's API keys and connections; they go with the account."""
+    return [row[0] for row in await db.execute(text(OF_USER), {"user_id": user_id})]
+
+
+async def forget_charges(db: AsyncConnection, budget_ids: list[str]) -> None:
+    """The ledger of budgets that are gone."""
+    await db.execute(text(FORGET), {"ids": budget_ids})
+
+
+async def holder(db: AsyncConnection, name: str) -> tuple[str, str] | None:
+    """The kind and the owner of a living API key or connection."""
+    row = (await db.execute(text(HOLDER), {"id": name})).first()
+    return None if row is None else (row[0], row[1])
+
+
+async def all_budgets(db: AsyncConnection, kinds: list[str], most: int) -> list[Any]:
+    """Newest first."""
+    return list((await db.execute(text(ALL), {"kinds": kinds, "most": most})).mappings())
+
+
+async def ledger(db: AsyncConnection, since: datetime, budget_id: str | None) -> AsyncIterator[Mapping[str, Any]]:
+    """Every charge, oldest first, a row at a time."""
+    found = await db.stream(text(LEDGER), {"since": since, "budget": budget_id})
+    async for row in found.mappings():
+        yield dict(row)

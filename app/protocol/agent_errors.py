@@ -57,3 +57,16 @@ class QuoteClaimed(OAuthError):
 
 class NoBudget(OAuthError):
     error, status = "no_budget", 403
+
+
+class WorkNeeded(OAuthError):
+    """With the challenge that opens the gate."""
+
+    error, status = "proof_of_work_required", 403
+
+    def __init__(self, description: str, challenge: dict[str, Any]) -> None:
+        super().__init__(description)
+        self.challenge = challenge
+
+    def document(self) -> dict[str, Any]:
+        return {**super().document(), "powChallenge": self.challenge}

@@ -29,6 +29,27 @@ def upgrade() -> None:
     sa.UniqueConstraint('name', name=op.f('uq_agent_projects_name')),
     sa.UniqueConstraint('public_key', name=op.f('uq_agent_projects_public_key'))
     )
+    op.create_table('charges',
+    sa.Column('budget_id', sa.Text(), nullable=False),
+    sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False),
+    sa.Column('key', sa.Text(), nullable=False),
+    sa.Column('request_hash', sa.LargeBinary(), nullable=False),
+    sa.Column('sats', sa.BigInteger(), nullable=False),
+    sa.Column('free_sats', sa.BigInteger(), nullable=False),
+    sa.Column('state', sa.Text(), nullable=False),
+    sa.Column('tool', sa.Text(), nullable=True),
+    sa.Column('calls_used', sa.BigInteger(), nullable=False),
+    sa.Column('sats_used', sa.BigInteger(), nullable=False),
+    sa.Column('remaining_sats', sa.BigInteger(), nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('reserved_until', sa.DateTime(timezone=True), nullable=True),
+    sa.CheckConstraint("sats >= 0", name=op.f("ck_charges_sats")),
+    sa.CheckConstraint("state in ('charged', 'reserved', 'released')", name=op.f("ck_charges_state")),
+    sa.PrimaryKeyConstraint('budget_id', 'id', name=op.f('pk_charges'))
+    )
+    op.create_index('ix_charges_at', 'charges', ['at'], unique=False, postgresql_using='brin')
+    op.create_index('ix_charges_reserved', 'charges', ['reserved_until'], unique=False, postgresql_where=sa.text("state = 'reserved'"))
+    op.create_index('uq_charges_budget_id_key', 'charges', ['budget_id', 'key'], unique=True, postgresql_where=sa.text("state <> 'released'"))
     op.create_table('payments',
     sa.Column('id', sa.Text(), nullable=False),
     sa.Column('payment_hash', sa.LargeBinary(), nullable=False),
@@ -103,37 +124,9 @@ def upgrade() -> None:
     )
     op.create_index(op.f('ix_budgets_expires_at'), 'budgets', ['expires_at'], unique=False)
     op.create_index(op.f('ix_budgets_user_id'), 'budgets', ['user_id'], unique=False)
-    op.create_table('charges',
-    sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False),
-    sa.Column('budget_id', sa.Text(), nullable=False),
-    sa.Column('key', sa.Text(), nullable=False),
-    sa.Column('request_hash', sa.LargeBinary(), nullable=False),
-    sa.Column('sats', sa.BigInteger(), nullable=False),
-    sa.Column('free_sats', sa.BigInteger(), nullable=False),
-    sa.Column('state', sa.Text(), nullable=False),
-    sa.Column('tool', sa.Text(), nullable=True),
-    sa.Column('calls_used', sa.BigInteger(), nullable=False),
-    sa.Column('sats_used', sa.BigInteger(), nullable=False),
-    sa.Column('remaining_sats', sa.BigInteger(), nullable=False),
-    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('reserved_until', sa.DateTime(timezone=True), nullable=True),
-    sa.ForeignKeyConstraint(['budget_id'], ['budgets.id'], name=op.f('fk_charges_budget_id'), ondelete='CASCADE'),
-    sa.CheckConstraint("sats >= 0", name=op.f("ck_charges_sats")),
-    sa.CheckConstraint("state in ('charged', 'reserved', 'released')", name=op.f("ck_charges_state")),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_charges'))
-    )
-    op.create_index(op.f('ix_charges_at'), 'charges', ['at'], unique=False)
-    op.create_index('ix_charges_budget_id_id', 'charges', ['budget_id', 'id'], unique=False)
-    op.create_index('ix_charges_reserved', 'charges', ['reserved_until'], unique=False, postgresql_where=sa.text("state = 'reserved'"))
-    op.create_index('uq_charges_budget_id_key', 'charges', ['budget_id', 'key'], unique=True, postgresql_where=sa.text("state <> 'released'"))
 
 
 def downgrade() -> None:
-    op.drop_index('uq_charges_budget_id_key', table_name='charges', postgresql_where=sa.text("state <> 'released'"))
-    op.drop_index('ix_charges_reserved', table_name='charges', postgresql_where=sa.text("state = 'reserved'"))
-    op.drop_index('ix_charges_budget_id_id', table_name='charges')
-    op.drop_index(op.f('ix_charges_at'), table_name='charges')
-    op.drop_table('charges')
     op.drop_index(op.f('ix_budgets_user_id'), table_name='budgets')
     op.drop_index(op.f('ix_budgets_expires_at'), table_name='budgets')
     op.drop_table('budgets')
@@ -144,4 +137,8 @@ def downgrade() -> None:
     op.drop_index('ix_payments_open', table_name='payments', postgresql_where=sa.text('settled_at IS NULL AND closed_at IS NULL'))
     op.drop_index('ix_payments_created_at_id', table_name='payments')
     op.drop_table('payments')
+    op.drop_index('uq_charges_budget_id_key', table_name='charges', postgresql_where=sa.text("state <> 'released'"))
+    op.drop_index('ix_charges_reserved', table_name='charges', postgresql_where=sa.text("state = 'reserved'"))
+    op.drop_index('ix_charges_at', table_name='charges', postgresql_using='brin')
+    op.drop_table('charges')
     op.drop_table('agent_projects')

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from typing import Any
 
 import httpx2
 
-PLACE = Path(__file__).parent / "lnbits_venv"
+PLACE = Path(__file__).parent.parent.parent / ".lnbits"
 STAMP = PLACE / ".installed"
 # Without the second, bolt11 cannot be imported.
 PACKAGES = ("lnbits==1.6.2", "bitstring>=4,<5")
@@ -70,6 +71,7 @@ class Lnbits:
             env=_environment(folder, port),
             stdout=self._log,
             stderr=self._log,
+            start_new_session=True,  # it may start others, which are to end with it
         )
         assert python
         self.http = httpx2.Client(base_url=self.address, timeout=30)
@@ -111,9 +113,9 @@ class Lnbits:
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(10)
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait(10)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # its own session's, whatever is left of it
+        self._process.wait(10)
         self._log.close()
 
 

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from app.lightning.bolt11 import decode
+from app.lightning.nostr import NIP04, NIP44
 from tests.agents import agent
 from tests.conftest import House
 from tests.nodes import MACAROON, PASSWORD, RUNE, Node
 from tests.referees.lnbits import Lnbits, NoLnbits, program
 from tests.stories.test_lightning import Swapped
+from tests.wallets import WalletConnect
 
 
 @pytest.fixture(scope="session")
@@ -74,12 +76,15 @@ def test_another_decoder_reads_what_the_pretend_node_writes(house: House, python
     assert len(payees) == 1
 
 
-@pytest.mark.parametrize(("kind", "secret"), [("lnd", MACAROON), ("clnrest", RUNE), ("phoenixd", PASSWORD)])
+@pytest.mark.parametrize(
+    ("kind", "secret"), [("lnd", MACAROON), ("clnrest", RUNE), ("phoenixd", PASSWORD), ("nwc", ""), ("nwc", NIP04)]
+)
 def test_lnbits_own_wallets_believe_our_emulators(python: Path, kind: str, secret: str, tmp_path: Path) -> None:
-    node = Node(kind)
+    node = WalletConnect(secret or NIP44) if kind == "nwc" else Node(kind)
+    address = node.url if isinstance(node, WalletConnect) else node.address
     script = Path(__file__).parent / "wallets.py"
     process = subprocess.Popen(
-        [python, "-P", script, kind, node.address, secret],  # not beside our lnbits.py
+        [python, "-P", script, kind, address, secret],  # not beside our lnbits.py
         cwd=tmp_path,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

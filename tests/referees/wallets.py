@@ -8,6 +8,7 @@ import sys
 WALLETS = {
     "lnd": ("lndrest", "LndRestWallet", ("lnd_rest_endpoint", "lnd_rest_macaroon")),
     "clnrest": ("clnrest", "CLNRestWallet", ("clnrest_url", "clnrest_readonly_rune", "clnrest_invoice_rune")),
+    "nwc": ("nwc", "NWCWallet", ("nwc_pairing_url",)),
     "phoenixd": ("phoenixd", "PhoenixdWallet", ("phoenixd_api_endpoint", "phoenixd_api_password")),
 }
 
@@ -24,6 +25,7 @@ async def main(kind: str, address: str, secret: str) -> None:
     for known in secrets:
         setattr(settings, known, secret)
     wallet = getattr(importlib.import_module(f"lnbits.wallets.{module}"), name)()
+    wallet.payment_status_cache_pending_ttl = 0  # of the one for NWC, which otherwise asks every half minute
     made = await wallet.create_invoice(21, "a memo", expiry=600)
     say(ok=made.ok, hash=made.checking_id, bolt11=made.payment_request, error=made.error_message)
     for _ in range(2):

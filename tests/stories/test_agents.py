@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.agents.challenge import target
+from app.work.challenge import target
 from tests.actors import App, http
 from tests.agents import Agent, agent, project
 from tests.conftest import House
