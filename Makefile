@@ -34,6 +34,7 @@ referees: node lnbits ## other people's clients drive a real server: the MCP SDK
 node: .venv/ready-dev ## Node.js 22 and what runs on it, by hashes, for the two above; needs npm
 	@.venv/bin/python -m tests.referees.nodejs
 	@.venv/bin/python -m tests.referees.paying.installed
+	@.venv/bin/python -m tests.referees.python
 
 lnbits: .venv/ready-dev ## LNbits in a virtual environment of its own, a Lightning node for the referees
 	-@.venv/bin/python -m tests.referees.lnbits
@@ -51,7 +52,7 @@ lock: ## after a change of pyproject.toml; needs uv
 LOCKED = --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q
 
 clean:
-	rm -rf .venv .venv-paying dist build .pytest_cache .mypy_cache .ruff_cache tests/referees/node/node_modules tests/referees/paying/node_modules .lnbits
+	rm -rf .venv .venv-referees .venv-paying dist build .pytest_cache .mypy_cache .ruff_cache tests/referees/node/node_modules tests/referees/paying/node_modules .lnbits
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Gatehouse needs Python 3.11 or newer; none was found. Set PYTHON=/path/to/python3." >&2; exit 2; }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_network
 
-from app.language import _
+from app.language import N_, _
 
 # The first that is found counts: nearly every browser also names those that it wants to be taken for.
 PROGRAMS = (
@@ -27,18 +27,18 @@ PROGRAMS = (
     ("Firefox/", "Firefox"),
     ("CriOS/", "Chrome"),
     ("HeadlessChrome/", "Headless Chrome"),
-    ("Electron/", "An app built with Electron"),
+    ("Electron/", N_("An app built with Electron")),
     ("Chromium/", "Chromium"),
     ("Chrome/", "Chrome"),
     ("Version/", "Safari"),  # with Safari/, see below
     ("curl/", "curl"),
     ("Wget/", "Wget"),
-    ("python-requests/", "A Python program"),
-    ("python-httpx", "A Python program"),
-    ("aiohttp/", "A Python program"),
-    ("Go-http-client/", "A Go program"),
-    ("okhttp/", "An Android app"),
-    ("node", "A Node.js program"),
+    ("python-requests/", N_("A Python program")),
+    ("python-httpx", N_("A Python program")),
+    ("aiohttp/", N_("A Python program")),
+    ("Go-http-client/", N_("A Go program")),
+    ("okhttp/", N_("An Android app")),
+    ("node", N_("A Node.js program")),
 )
 SYSTEMS = (
     ("iPhone", "iPhone"),
@@ -61,7 +61,7 @@ def device(user_agent: str) -> str:
     """Such as "Firefox on Windows". What is not known is not guessed at: then the first word of the header is quoted."""
     if not user_agent.strip():
         return _("A program that does not say what it is")
-    program = next((name for token, name in PROGRAMS if token in user_agent), None)
+    program = next((_(name) for token, name in PROGRAMS if token in user_agent), None)
     if program == "Safari" and "Safari/" not in user_agent:
         program = None
     system = next((name for token, name in SYSTEMS if token in user_agent), None)

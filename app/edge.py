@@ -17,14 +17,13 @@ from app.traces.step import BROWSER, Step, what_is
 from app.world import World
 
 QUIET = frozenset({"/healthz", "/readyz"})
-HOT = frozenset({"/mcp", "/mcp/"})  # where the guard says what is worth tracing
+FORWARD_AUTH = "/forward-auth"  # its answers become those of other hosts, of which we promise nothing
 
 
 class Edge:
     """Exact paths go straight to their door, without a walk through a route table; the rest goes to `app`."""
 
     def __init__(self, doors: Mapping[str, ASGIApp], app: ASGIApp, world: World) -> None:
-        self._doors = doors
         self._app = app
         self._world = world
         self._traced = world.traces.on
@@ -35,6 +34,15 @@ class Edge:
         if world.settings.is_https:
             headers.append((b"strict-transport-security", b"max-age=63072000; includeSubDomains"))
         self._headers = headers
+        self._headers_elsewhere = headers[:1]
+        self.serve(doors)
+
+    def serve(self, doors: Mapping[str, ASGIApp]) -> None:
+        """From the next request on these."""
+        self._doors = doors
+        paths = [resource.path for resource in self._world.resources]
+        self._hot = frozenset([*paths, *(f"{path}/" for path in paths)])  # there the guard says what is worth tracing
+        self._calls = self._hot | {FORWARD_AUTH}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -45,7 +53,9 @@ class Edge:
         branding.shown.set(self._brand)
         state = scope.setdefault("state", {})
         state["request_id"] = identifier
-        extra = [*self._headers, (b"x-request-id", identifier.encode())]
+        path = scope["path"]
+        always = self._headers if path != FORWARD_AUTH else self._headers_elsewhere
+        extra = [*always, (b"x-request-id", identifier.encode())]
         started = time.perf_counter()
         status = 0
 
@@ -56,8 +66,7 @@ class Edge:
                 message["headers"] = [*message["headers"], *extra]
             await send(message)
 
-        path = scope["path"]
-        if self._traced and path not in HOT:
+        if self._traced and path not in self._hot:
             state["trace"] = Draft()
             drafted.set(state["trace"])
         try:
@@ -65,16 +74,18 @@ class Edge:
         finally:
             if self._traced and ("trace" in state or status >= 400):
                 self._trace(scope, path, status, identifier, state.get("trace") or Draft())
-            if path not in QUIET and (self._log_calls or path != "/mcp" or status >= 400):
+            if path not in QUIET and (self._log_calls or path not in self._calls or status >= 400):
                 milliseconds = round((time.perf_counter() - started) * 1000, 1)
                 self._log.info("request", method=scope["method"], path=path[:200], status=status, ms=milliseconds)
 
     def _trace(self, scope: Scope, path: str, status: int, identifier: str, draft: Draft) -> None:
         """Hands the step over to be written later; an answer that went well only where it belongs to connecting."""
-        what = what_is(path)
+        what = "mcp" if path in self._hot else what_is(path)
         if not draft.keep or (status < 400 and not _is_worth_keeping(what, scope["method"], draft)):
             return
-        if path in QUIET or (path in HOT and status == 405):  # clients ask for a stream that is not offered: normal
+        if path in QUIET or (
+            path in self._hot and status == 405
+        ):  # clients ask for a stream that is not offered: normal
             return
         traces, now, trusted = self._world.traces, self._world.now(), self._world.settings.trusted_proxies
         request = Request(scope)

@@ -18,12 +18,7 @@ from starlette.types import Receive, Scope, Send
 from app.asking import request_id as request_id
 from app.db.engine import is_unavailable
 from app.language import chosen, speak
-from app.protocol.errors import (
-    InvalidRequest,
-    NoToken,
-    OAuthError,
-    TemporarilyUnavailable,
-)
+from app.protocol.errors import InvalidRequest, NoToken, OAuthError, TemporarilyUnavailable
 from app.protocol.params import Params, parse
 from app.traces.recording import note
 from app.world import World
@@ -36,13 +31,11 @@ JSON_BYTES = 32 * 1024
 JSON_DEPTH = 20
 OPEN_CORS = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, X-Request-Id, "
-    "DPoP-Nonce, Idempotency-Replayed, PAYMENT-REQUIRED, PAYMENT-RESPONSE, Payment-Receipt, Gatehouse-Receipt",
+    "Access-Control-Expose-Headers": "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, X-Request-Id, DPoP-Nonce, "
+    "Idempotency-Replayed, PAYMENT-REQUIRED, PAYMENT-RESPONSE, Payment-Receipt, Gatehouse-Receipt",
 }
-CORS_HEADERS = (
-    "authorization, content-type, accept, dpop, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id, "
-    "x-lw-public, payment-signature, accept-payment, idempotency-key"
-)
+CORS_HEADERS = "authorization, content-type, accept, dpop, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id"
+CORS_HEADERS += ", x-lw-public, payment-signature, accept-payment, idempotency-key"
 
 log = structlog.get_logger("gatehouse.http")
 
@@ -209,6 +202,11 @@ def client_address(request: Request, trusted: tuple[IPv4Network | IPv6Network, .
     while len(hops) > 1 and _in(hops[-1], trusted):
         hops.pop()
     return _shown(hops[-1]) or (request.client.host if request.client else "unknown")
+
+
+def is_from(request: Request, trusted: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    """Whether one of the trusted proxies is at the other end of this connection."""
+    return request.client is not None and _in(request.client.host, trusted)
 
 
 @lru_cache(maxsize=4096)

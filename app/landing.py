@@ -146,14 +146,16 @@ async def landing(request: Request, world: World) -> Response:
     if viewer is None:
         async with world.db.connect() as db:
             needs_setup = await users.is_empty(db)
-    secret, ways = sessions.cookie(request, world), ways_in(world.settings.resource)
+    secret, ways = sessions.cookie(request, world), ways_in(world.resources.default.audience)
     is_local = world.settings.is_loopback
     return render(
         "landing.html",
         script=True,
         csrf=sessions.form_token(secret, world) if viewer and secret else None,
         issuer=world.settings.issuer,
-        mcp_url=world.settings.resource,
+        mcp_url=world.resources.default.audience,
+        others=[one for one in world.resources if one is not world.resources.default],
+        title=world.resources.default.title,
         viewer=viewer,
         connect=ways,
         first=next(way for way in ways if not (is_local and way.from_afar)),  # one that works

@@ -106,7 +106,8 @@ class Post:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-            await asyncio.sleep(0)  # so that their connections are let go of
+            for _ in range(3):  # turns of the loop in which their connections are let go of
+                await asyncio.sleep(0)
 
     async def deliver(self, letter: Letter) -> None:
         """Hands the letter to the server, and once more after a moment if that may help. Raises Undelivered."""

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import __version__, logs
+from app import __version__
 from app.admin.api.frame import unwell
 from app.admin.api.router import router as admin_api
 from app.api_keys.api import router as api_keys
 from app.api_keys.callers import Callers
-from app.edge import Edge
 from app.gate import server
-from app.gate.guard import Guard
-from app.gate.tool import Tool, load_tools
+from app.gate.server import Build
+from app.gate.tool import load_tools
+from app.house import House, on_hangup, on_leaving
 from app.http import as_refusal, json_refusal
 from app.language import N_, chosen, speak
 from app.pages import page_refusal
@@ -32,7 +32,7 @@ from app.protocol.errors import NotFound, OAuthError
 from app.settings import Settings, load
 from app.sweep import keep_sweeping
 from app.tokens.rotate import ensure_key
-from app.urls import patterns, url_table
+from app.urls import patterns
 from app.world import World, world_of
 
 NOTHING, WRONG_METHOD = N_("nothing is served at this address"), N_("this method is not allowed here")
@@ -70,9 +70,6 @@ def api_app(world: World, callers: Callers) -> FastAPI:
     return app
 
 
-Build = Callable[[World, dict[str, Tool]], StreamableHTTPSessionManager]
-
-
 class Gatehouse:
     """The ASGI app. Everything is built in the lifespan, in the process and loop that serves."""
 
@@ -82,6 +79,7 @@ class Gatehouse:
         self._build = build
         self._edge: ASGIApp | None = None
         self.world: World | None = None  # while it runs
+        self.house: House | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -105,42 +103,47 @@ class Gatehouse:
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
-        async with world_of(self._settings, self._now) as world:
-            self.world = world
-            await ensure_key(world.db, world.secrets.signing_keys, world.now(), lifetime=world.token_lifetime)
-            await world.live.load_keys()
-            await world.live.catch_up()
-            callers, tools = Callers(world), load_tools()
-            manager = self._build(world, tools)
-            logs.configure(self._settings.log_level)  # once more: the SDK brings a handler of its own
-            scopes = {declared.name: declared.scope for declared in tools.values()}
-            guard = Guard(manager.handle_request, world, callers, scopes)
-            self._edge = Edge(url_table(world, guard, callers), api_app(world, callers), world)
-            background = [
-                asyncio.create_task(work)
-                for work in (
-                    world.live.follow(self._settings.dsn),
-                    world.last_used.keep_flushing(),
-                    world.tally.keep_flushing(),
-                    world.traces.keep_flushing(),
-                    keep_sweeping(world),
-                    world.bodies.keep_looking(),
-                    keep_looking(world),
-                )
-            ]
+        # The signal is listened to before the file is read: so none is too early.
+        with on_hangup() as heard:
+            async with world_of(self._settings, self._now) as world, self._serving(world, heard):
+                yield
+
+    @asynccontextmanager
+    async def _serving(self, world: World, heard: asyncio.Event) -> AsyncIterator[None]:
+        self.world = world
+        await ensure_key(world.db, world.secrets.signing_keys, world.now(), lifetime=world.token_lifetime)
+        await world.live.load_keys()
+        await world.live.catch_up()
+        callers, tools = Callers(world), load_tools()
+        scopes = {declared.name: declared.scope for declared in tools.values()}
+        house = House(world, callers, lambda resource, world: server.running(self._build, world, tools), scopes)
+        async with house.open(api_app(world, callers)) as edge:
+            self._edge, self.house = edge, house
+            background = [asyncio.create_task(work) for work in (*self._background(world), house.keep_reloading(heard))]
             # What is there now stays: the collector need not walk it again for every few hundred calls.
             gc.collect()
             gc.freeze()
             try:
-                async with manager.run():
+                with on_leaving(house.drain):
                     yield
             finally:
                 for task in background:
                     task.cancel()
                 await asyncio.gather(*background, return_exceptions=True)
-                for flush in (world.post.settle, world.last_used.flush, world.tally.flush, world.traces.flush):
-                    with suppress(Exception):
-                        await flush()
+        for flush in (world.post.settle, world.last_used.flush, world.tally.flush, world.traces.flush):
+            with suppress(Exception):
+                await flush()
+
+    def _background(self, world: World) -> list[Coroutine[Any, Any, None]]:
+        return [
+            world.live.follow(self._settings.dsn),
+            world.last_used.keep_flushing(),
+            world.tally.keep_flushing(),
+            world.traces.keep_flushing(),
+            keep_sweeping(world),
+            world.bodies.keep_looking(),
+            keep_looking(world),
+        ]
 
 
 def create_app(

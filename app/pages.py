@@ -13,6 +13,7 @@ from app.http import request_id
 from app.language import N_, _, gettext, ngettext, spoken
 from app.paths import TEMPLATES
 from app.protocol.errors import OAuthError
+from app.protocol.words import Worded
 from app.traces.recording import note
 from app.world import World
 
@@ -97,7 +98,7 @@ def page_refusal(refusal: OAuthError, request: Request, world: World) -> Respons
     return page
 
 
-def said(refusal: OAuthError) -> str:
+def said(refusal: OAuthError | Worded) -> str:
     """Its description in the reader's language, as far as we have it."""
     values = {name: _value(value) for name, value in refusal.values.items()}
     text = _(refusal.template)
@@ -105,13 +106,13 @@ def said(refusal: OAuthError) -> str:
 
 
 def sentence(refusal: OAuthError) -> str:
-    """The same as a sentence by itself. Words of the specification, such as redirect_uri, are left as they are."""
+    """The same as a sentence by itself. Words of the specification, such as redirect_uri, and URLs are left as they are."""
     words = said(refusal)
     first = words.split(" ", 1)[0]
-    return (words if "_" in first else words[:1].upper() + words[1:]) + _(".")
+    return (words if "_" in first or "://" in first else words[:1].upper() + words[1:]) + _(".")
 
 
 def _value(value: object) -> object:
-    if isinstance(value, OAuthError):
+    if isinstance(value, OAuthError | Worded):
         return said(value)
     return _(value) if value and isinstance(value, str) else value

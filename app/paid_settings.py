@@ -1,15 +1,13 @@
-"""The settings of paid calls: prices, what buyers may do, and the facilitator for stablecoins, which is off unless it is set."""
+"""The settings of paid calls: what buyers may do, and the facilitator for stablecoins, which is off unless it is set."""
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
-PRICE = re.compile(r"([^\s=,]{1,128})=([1-9][0-9]{0,9})")
 Words = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -35,35 +33,23 @@ class Facilitator(BaseModel):
 class PaidSettings(BaseSettings):
     """Part of `Settings`."""
 
-    paid_tools: Words = Field((), description="Tools that cost sats, such as: forecast=21 render=500.")
     paid_scope: Words = Field(
-        (), description="What somebody may do who pays and has no account, such as: read. Empty: only accounts may pay."
+        (),
+        description="What somebody may do who pays and has no account, such as: read. Empty: only accounts may pay.",
     )
     facilitator: Facilitator | None = Field(
         None,
         description="Takes stablecoins (x402) besides Lightning: JSON with url, network, asset, pay_to, units_per_sat.",
     )
 
-    @field_validator("paid_tools", "paid_scope", mode="before")
+    @field_validator("paid_scope", mode="before")
     @classmethod
     def _apart(cls, text: object) -> object:
         return tuple(text.replace(",", " ").split()) if isinstance(text, str) else text
 
-    @field_validator("paid_tools")
-    @classmethod
-    def _priced(cls, words: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(PRICE.fullmatch(word) for word in words):
-            raise ValueError("must be tools with whole prices in sats, such as forecast=21")
-        return words
-
     @field_validator("paid_scope")
     @classmethod
     def _modest(cls, words: tuple[str, ...]) -> tuple[str, ...]:
-        if not set(words) <= {"read", "write"}:
-            raise ValueError("must be of: read write")
+        if set(words) & {"api_keys", "admin"}:
+            raise ValueError("must have neither api_keys nor admin, which are for people")
         return words
-
-    @property
-    def prices(self) -> dict[str, int]:
-        """Sats by tool."""
-        return {found[1]: int(found[2]) for word in self.paid_tools if (found := PRICE.fullmatch(word))}

@@ -79,6 +79,7 @@ class Settings(PaidSettings, BaseSettings):
     )
     lightning_url: SecretStr | None = Field(None, description="Where sats are paid to (docs/agents.md); none: nowhere.")
     register_work: int = Field(0, ge=0, le=22, description="Bits of work a registration costs; 0: none.")
+    resources_file: Path | None = Field(None, description="Else gatehouse.toml of the working or the data directory.")
     audit_days: int = Field(365, ge=0, description="Days that the audit log is kept; 0: for ever.")
     brand_name: str = Field(branding.NAME, description="What pages and mails call this server.")
     brand_logo: Path | None = Field(None, description="An SVG or PNG file, at most 100 KB, in place of the gate.")
@@ -197,11 +198,6 @@ class Settings(PaidSettings, BaseSettings):
     @property
     def issuer(self) -> str:
         return self.public_url
-
-    @property
-    def resource(self) -> str:
-        """The audience of access tokens (RFC 8707)."""
-        return f"{self.public_url}/mcp"
 
     @property
     def is_https(self) -> bool:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fastapi import Request
-from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -27,10 +25,10 @@ from app.admin.users import pages as admin_users
 from app.agents import table as agents
 from app.api_keys.callers import Callers
 from app.api_keys.exchange import exchange
-from app.branding import LOGO_CSP
 from app.clients.registration import manage
 from app.clients.registration.register import register
-from app.http import Door, Endpoint
+from app.gate.forward_auth import forward_auth
+from app.http import Door
 from app.oauth import well_known
 from app.oauth.authorize import authorize, authorize_by_form, resume
 from app.oauth.consent import decide, show_consent
@@ -42,8 +40,7 @@ from app.oauth.revoke import revoke
 from app.oauth.token import token
 from app.oauth.userinfo import userinfo
 from app.pages import page_refusal
-from app.paths import TEMPLATES
-from app.protocol.errors import NotFound
+from app.static import brand_css, logo, static
 from app.users import by_mail, links, login, new_email, second, security, sign_in_link, sign_up
 from app.users.invitations import pages as invitations
 from app.users.passkeys import pages as passkeys
@@ -52,29 +49,43 @@ from app.users.totp import pages as totp
 from app.world import World
 
 
-def url_table(world: World, mcp: ASGIApp, callers: Callers) -> Mapping[str, ASGIApp]:
-    """Every address but /api-keys and /admin/api, which FastAPI serves (`api_app`), and `patterns`. No CORS where people are."""
+def resource_table(world: World, guards: Mapping[str, ASGIApp]) -> Mapping[str, ASGIApp]:
+    """The addresses of each resource: its own, with and without a slash, and where clients look for what it says of itself
+    and of this server (RFC 9728 §3.1, RFC 8414 §3.1, OIDC Discovery §4)."""
     metadata = Door(world, cors=True, GET=well_known.authorization_server)
     openid = Door(world, cors=True, GET=well_known.openid_provider)
-    resource = Door(world, cors=True, GET=well_known.protected_resource)
+    table: dict[str, ASGIApp] = {}
+    for path in (one.path for one in world.resources):
+        if path in guards:
+            table |= {path: guards[path], f"{path}/": guards[path]}
+        table |= {
+            f"/.well-known/oauth-protected-resource{path}": Door(world, cors=True, GET=well_known.resource_at(path)),
+            f"/.well-known/oauth-authorization-server{path}": metadata,
+            f"/.well-known/openid-configuration{path}": openid,
+            f"{path}/.well-known/openid-configuration": openid,
+        }
+    return table
+
+
+def url_table(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
+    """Every address but those of the resources, /api-keys and /admin/api, which FastAPI serves (`api_app`), and `patterns`. No
+    CORS where people are."""
+    metadata = Door(world, cors=True, GET=well_known.authorization_server)
+    openid = Door(world, cors=True, GET=well_known.openid_provider)
+    resource = Door(world, cors=True, GET=well_known.resource_at(None))
     page = page_refusal
     return {
-        "/mcp": mcp,
-        "/mcp/": mcp,
         "/token": Door(world, cors=True, POST=token),
         "/auth/token": Door(world, cors=True, POST=exchange),
         "/register": Door(world, cors=True, POST=register),
         "/revoke": Door(world, cors=True, POST=revoke),
         "/introspect": Door(world, POST=introspect),
         "/.well-known/oauth-authorization-server": metadata,
-        "/.well-known/oauth-authorization-server/mcp": metadata,
         "/.well-known/openid-configuration": openid,
-        "/.well-known/openid-configuration/mcp": openid,
-        "/mcp/.well-known/openid-configuration": openid,
         "/.well-known/oauth-protected-resource": resource,
-        "/.well-known/oauth-protected-resource/mcp": resource,
         "/.well-known/jwks.json": Door(world, cors=True, GET=well_known.jwks),
         "/userinfo": userinfo(world, callers),
+        "/forward-auth": forward_auth(world, callers),
         "/par": Door(world, cors=True, POST=push),
         "/device_authorization": Door(world, POST=device_authorization),
         "/device": Door(world, page, GET=device.show, POST=device.enter),
@@ -122,13 +133,13 @@ def url_table(world: World, mcp: ASGIApp, callers: Callers) -> Mapping[str, ASGI
         "/": Door(world, page, GET=landing.landing),
         **admin_table(world),
         **agents.addresses(world, callers),
-        "/static/follow.js": Door(world, GET=_static("follow.js", "text/javascript")),
-        "/static/gatehouse.css": Door(world, GET=_static("gatehouse.css", "text/css")),
-        "/static/copy.js": Door(world, GET=_static("copy.js", "text/javascript")),
-        "/static/passkeys.js": Door(world, GET=_static("passkeys.js", "text/javascript")),
-        "/static/logo": Door(world, GET=_logo),
-        "/static/brand.css": Door(world, GET=_brand_css),
-        "/static/icon.svg": Door(world, GET=_static("icon.svg", "image/svg+xml")),
+        "/static/follow.js": Door(world, GET=static("follow.js", "text/javascript")),
+        "/static/gatehouse.css": Door(world, GET=static("gatehouse.css", "text/css")),
+        "/static/copy.js": Door(world, GET=static("copy.js", "text/javascript")),
+        "/static/passkeys.js": Door(world, GET=static("passkeys.js", "text/javascript")),
+        "/static/logo": Door(world, GET=logo),
+        "/static/brand.css": Door(world, GET=brand_css),
+        "/static/icon.svg": Door(world, GET=static("icon.svg", "image/svg+xml")),
         "/healthz": Door(world, GET=health.healthz),
         "/readyz": Door(world, GET=health.readyz),
     }
@@ -196,25 +207,3 @@ def admin_table(world: World) -> Mapping[str, ASGIApp]:
     }
     doors = {path: Door(world, refused, GET=show) for path, show in pages.items()}
     return doors | {path: Door(world, refused, POST=perform) for path, perform in deeds.items()}
-
-
-def _static(name: str, media_type: str) -> Endpoint:
-    async def file(request: Request, world: World) -> Response:
-        return FileResponse(TEMPLATES / name, media_type=media_type, headers={"Cache-Control": "public, max-age=3600"})
-
-    return file
-
-
-async def _logo(request: Request, world: World) -> Response:
-    brand = world.settings.brand
-    if brand.logo is None:
-        raise NotFound("this server has no logo of its own")
-    headers = {"Content-Security-Policy": LOGO_CSP, "Cache-Control": "public, max-age=3600"}
-    return Response(brand.logo, media_type=brand.logo_type, headers=headers)
-
-
-async def _brand_css(request: Request, world: World) -> Response:
-    css = world.settings.brand.css
-    if css is None:
-        raise NotFound("this server has no colour of its own")
-    return Response(css, media_type="text/css", headers={"Cache-Control": "public, max-age=3600"})

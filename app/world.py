@@ -20,6 +20,8 @@ from app.mail import Post
 from app.outside.fetch import Outside
 from app.outside.issuers import Issuers
 from app.outside.key_sets import KeySets
+from app.resources.listed import Listed
+from app.resources.served import Resources
 from app.settings import Settings
 from app.tally import Tally
 from app.tokens.live import Live
@@ -47,6 +49,12 @@ class World:
     lightning: Node | None  # where sats are paid; None: nowhere
     hashing: Hashing
     now: Callable[[], datetime]
+    listed: Listed
+
+    @property
+    def resources(self) -> Resources:
+        """Those served at this moment."""
+        return self.listed.now
 
     @property
     def token_lifetime(self) -> timedelta:
@@ -55,7 +63,8 @@ class World:
 
 @asynccontextmanager
 async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIterator[World]:
-    """The connections of a process, opened and closed. Raises the database's errors and Unsealable."""
+    """The connections of a process, opened and closed. Raises the database's errors Unsealable and ResourcesError."""
+    listed = Listed(settings)
     secrets = Secrets.of(tuple(key.get_secret_value() for key in settings.secret_key))
     db = engine(settings.dsn, settings.pool_size)
     try:
@@ -70,7 +79,7 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
         url = settings.lightning_url.get_secret_value() if settings.lightning_url else None
         lightning = node_of(url, hot, now)
         outward = (outside, key_sets, issuers, post, lightning)
-        yield World(settings, secrets, db, hot, live, last_used, tally, traces, bodies, *outward, hashing, now)
+        yield World(settings, secrets, db, hot, live, last_used, tally, traces, bodies, *outward, hashing, now, listed)
         outside.close()
         if lightning is not None:
             await lightning.close()

@@ -22,16 +22,18 @@ import uvloop
 from app.db import embedded
 from app.db.migrate import upgrade
 from app.world import world_of
-from bench import agents, cores, logins, proc, roundtrips, scene, startup
+from bench import agents, cores, logins, proc, remote, roundtrips, scene, startup
 from bench.agents import CHARGE, agent_jobs
-from bench.jobs import GUARDED, UNGUARDED, Job, all_jobs
+from bench.jobs import GUARDED, UNGUARDED, Job, all_jobs, tokens
 from bench.load import CONNECTIONS, BadAnswer, drive
 from bench.logins import WORDS, Logins
 from bench.pages import page_jobs, weight
-from bench.report import Line, Report, agent_targets, as_json, people_targets, show, targets
+from bench.remote import Remote
+from bench.report import Line, Report, agent_targets, as_json, people_targets, remote_targets, show, targets
 from bench.servers import Child, DidNotStart, child, free_port
 
 MOST = 60_000  # requests a round
+ALONE = {UNGUARDED: "bench.unguarded", "streams": "bench.streams"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +69,13 @@ def postgres(place: Path, chosen: cores.Cores) -> Iterator[tuple[str, int]]:
 
 
 @contextmanager
-def gatehouse(place: Path, name: str, dsn: str, chosen: cores.Cores) -> Iterator[Child]:
-    """`serve` with one worker, or the tools alone."""
+def gatehouse(place: Path, name: str, dsn: str, chosen: cores.Cores, **settings: str) -> Iterator[Child]:
+    """`serve` with one worker, or what ALONE names: the tools alone, or streams alone."""
     port = free_port()
-    module = ["bench.unguarded", str(port)] if name == UNGUARDED else ["app", "serve", "--port", str(port)]
-    server = child(place, name, port, *module, cores=chosen.server, **scene.settings(dsn, port))
+    module = [ALONE[name], str(port)] if name in ALONE else ["app", "serve", "--port", str(port)]
+    server = child(place, name, port, *module, cores=chosen.server, **scene.settings(dsn, port), **settings)
     try:
-        server.wait_until("/readyz", None if name == UNGUARDED else 200)
+        server.wait_until("/readyz", None if name in ALONE else 200)
         yield server
     finally:
         server.stop()
@@ -144,6 +146,34 @@ def measure_logins(place: Path, plan: Plan, dsn: str, postmaster: int, chosen: c
         return runner.run(run())
 
 
+def measure_remote(place: Path, plan: Plan, dsn: str, chosen: cores.Cores) -> Remote | None:
+    """With a server of its own in front of each backend; None where nobody asked."""
+    if plan.only not in remote.WORDS or not proc.HAVE_PROC:
+        return None
+    say("calling a remote backend")
+    found, file = Remote(), place / "remote.toml"
+    apart = replace(chosen, server=chosen.postgres)  # which has nothing to do: calls ask it for nothing
+    for name in (UNGUARDED, "streams"):
+        with gatehouse(place, name, dsn, apart) as backend:
+            file.write_text(remote.file_of(f"http://127.0.0.1:{backend.port}/mcp"))
+            with (
+                gatehouse(place, "remote", dsn, chosen, resources_file=str(file)) as front,
+                asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+            ):
+
+                async def run(front: Child = front, backend: Child = backend, name: str = name) -> None:
+                    async with prepared(dsn, front.port) as stage:
+                        token = (await tokens(stage, 1))[0]["access_token"]
+                        if name == UNGUARDED:
+                            await remote.calls(found, front, backend, token, plan.rounds, plan.seconds)
+                        else:
+                            await remote.quick(found, front, token, plan.rounds, plan.seconds)
+                            await remote.streams(found, front, backend, token)
+
+                runner.run(run())
+    return found
+
+
 async def count_round_trips(place: Path, dsn: str, chosen: cores.Cores, lines: list[Line], plan: Plan) -> None:
     """With a server of its own behind the proxy, and a user of its own: the scene is set up once more."""
     say("counting SQL round trips")
@@ -173,13 +203,15 @@ def measure(place: Path, plan: Plan) -> Report:
             resident = proc.resident_mib(servers[GUARDED].pid)
             runner.run(count_round_trips(place, dsn, chosen, lines, plan))
             charges = runner.run(agents.measure(dsn, plan.rounds if plan.only in CHARGE else 0))
+        far = measure_remote(place, plan, dsn, chosen)
         found = measure_logins(place, plan, dsn, postmaster, chosen)
     verdicts = [
         *targets(lines, from_nothing, from_existing, resident),
         *people_targets(lines, found),
         *agent_targets(lines, charges),
+        *remote_targets(far),
     ]
-    return Report(conditions(plan, chosen), lines, verdicts, found)
+    return Report(conditions(plan, chosen), lines, verdicts, found, far)
 
 
 def conditions(plan: Plan, chosen: cores.Cores) -> str:

@@ -138,7 +138,7 @@ def authorization(scene: Scene, client_id: str) -> bytes:
             "code_challenge": CHALLENGE,
             "code_challenge_method": "S256",
             "state": "xyz",
-            "resource": scene.world.settings.resource,
+            "resource": scene.world.resources.default.audience,
         }
     )
     return request("GET", f"/authorize?{query}", scene.port, cookie=scene.cookie)

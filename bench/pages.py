@@ -1,4 +1,4 @@
-"""The pages of people: what rendering one costs the server, and what all of it weighs that a browser fetches for it."""
+"""The pages of people: what rendering one costs the server, and what it weighs as it travels, with its files (packed)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from app.flow import sealed, step
 from bench.jobs import Job, request, same
 from bench.scene import Scene, pending
 
+ROOMS = tuple(f"/account/{room}" for room in ("api-keys", "sessions", "usage", "security", "profile")) + tuple(
+    f"/admin{room}"
+    for room in ("", "/users", "/clients", "/connections", "/api-keys", "/attempts", "/audit", "/settings")
+)
 LINKED = re.compile(rb'(?:src|href)="(/static/[^"]+)"')
 
 
@@ -22,6 +26,7 @@ def page_jobs(scene: Scene) -> list[Job]:
         ("sign-in", step("/login", asked), ""),
         ("consent", step("/consent", asked), scene.cookie),
         ("account", "/account", scene.cookie),
+        *((path[1:], path, scene.cookie) for path in ROOMS),
     )
     return [
         Job(f"page: {name}", same(request("GET", path, scene.port, cookie=cookie), 200, b"</html>"), page=path)
@@ -30,7 +35,7 @@ def page_jobs(scene: Scene) -> list[Job]:
 
 
 def weight(scene: Scene, path: str) -> float | None:
-    """The page and every file that it names, uncompressed, in kB. None for what is no page."""
+    """The page and every file that it names, as they travel, in kB. None for what is no page."""
     if not path:
         return None
     html = fetched(scene, path)
@@ -40,7 +45,7 @@ def weight(scene: Scene, path: str) -> float | None:
 def fetched(scene: Scene, path: str) -> bytes:
     connection = HTTPConnection("127.0.0.1", scene.port, timeout=10)
     try:
-        connection.request("GET", path, headers={"Cookie": scene.cookie})
+        connection.request("GET", path, headers={"Cookie": scene.cookie, "Accept-Encoding": "gzip"})
         answer = connection.getresponse()
         assert answer.status == 200, f"{answer.status} for {path}"
         return answer.read()

@@ -21,6 +21,8 @@ from bench.jobs import (
     UNGUARDED,
 )
 from bench.logins import Logins
+from bench.remote import CPU_PERCENT, GROWN_MIB, IDLE_STREAMS, LATE_MS, Remote
+from bench.remote import RESIDENT_MIB as IDLE_MIB
 
 DOCUMENT_PERCENT = 10.0
 PAGE_MS, PAGE_KB, LOST_PERCENT = 15.0, 50.0, 10.0
@@ -67,6 +69,7 @@ class Report:
     lines: list[Line]
     targets: list[Target]
     logins: Logins | None = None
+    remote: Remote | None = None
 
 
 def targets(
@@ -102,7 +105,7 @@ def people_targets(lines: list[Line], logins: Logins | None) -> list[Target]:
     return [
         Target("server CPU of the dearest page", max(dear) / 1000 if dear else None, PAGE_MS, "ms"),
         Target(
-            "weight of the heaviest page, uncompressed",
+            "weight of the heaviest page with its files",
             max((line.kilobytes or 0 for line in pages), default=None),
             PAGE_KB,
             "kB",
@@ -127,6 +130,26 @@ def agent_targets(lines: list[Line], charges: Charges) -> list[Target]:
         ),
         Target("a charge of one hot session, no HTTP", _median(charges.hot), 1e6 / 3000, "µs", inclusive=True),
         Target("a charge, 2,000 sessions, no HTTP", _median(charges.across), 1e6 / 10_000, "µs", inclusive=True),
+    ]
+
+
+def remote_targets(found: Remote | None) -> list[Target]:
+    """Of the way to a remote backend, where it was measured."""
+    if found is None:
+        return []
+    return [
+        *(
+            Target(
+                f"processors that the way to a remote backend adds to a call, {era}",
+                found.added_percent(era),
+                CPU_PERCENT,
+                "%",
+            )
+            for era in found.direct_us
+        ),
+        Target("lateness of an event on its way through", found.lateness_ms, LATE_MS, "ms"),
+        Target(f"resident memory with {IDLE_STREAMS} idle streams", found.idle_mib, IDLE_MIB, "MiB"),
+        Target("memory that a long stream adds", found.long_mib, GROWN_MIB, "MiB"),
     ]
 
 
@@ -184,6 +207,8 @@ def show(report: Report) -> None:
     console.print(verdicts)
     if report.logins is not None:
         console.print(str(report.logins))
+    if report.remote is not None:
+        console.print(str(report.remote))
     console.print(report.conditions)
 
 

@@ -71,7 +71,7 @@ async def set_up(world: World, port: int) -> Scene:
     session = sessions.new_cookie()
     await clients.keep_document(world.pool, DOCUMENT, metadata, now, now + A_DAY)
     async with world.db.begin() as db:
-        user = await accounts.create(db, f"bench-{port}@example.com", "", None, now, is_admin=False)
+        user = await accounts.create(db, f"bench-{port}@example.com", "", None, now, is_admin=True)
         assert user is not None, "the database is not new"
         client_id = new_id("client")
         await clients.add_static(db, client_id, metadata, None, now)
@@ -102,7 +102,7 @@ def pending(client_id: str, world: World, now: datetime) -> Pending:
         client_id=client_id,
         redirect_uri=REDIRECT_URI,
         scope=DEFAULT,
-        resource=world.settings.resource,
+        resource=world.resources.default.audience,
         code_challenge=CHALLENGE,
         state=None,
         prompt=(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import json
 import re
 import secrets
 import ssl
@@ -95,6 +96,7 @@ class App:
     client_secret: str | None = None
     code_verifier: str = field(default_factory=lambda: secrets.token_urlsafe(48))
     http: httpx2.Client = field(default_factory=http)
+    path: str = "/mcp"  # of the resource that it calls
 
     def register(self, **metadata: Any) -> dict[str, Any]:
         document = {"redirect_uris": [self.redirect_uri], "token_endpoint_auth_method": "none", "client_name": "Quill"}
@@ -168,9 +170,9 @@ class App:
             sent["Authorization"] = f"Bearer {token}"
         if isinstance(message, (str, bytes)):
             return self.http.post(
-                f"{self.url}/mcp", content=message, headers={"Content-Type": "application/json"} | sent
+                f"{self.url}{self.path}", content=message, headers={"Content-Type": "application/json"} | sent
             )
-        return self.http.post(f"{self.url}/mcp", json=message, headers=sent)
+        return self.http.post(f"{self.url}{self.path}", json=message, headers=sent)
 
     def modern(
         self, method: str, token: str, name: str | None = None, headers: dict[str, str] | None = None, **params: Any
@@ -184,6 +186,18 @@ class App:
             params["name"] = name
         message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params | {"_meta": meta}}
         return self.mcp(message, token, sent | (headers or {}))
+
+
+def said(answer: httpx2.Response) -> dict[str, Any]:
+    """The JSON-RPC message that answers the request, alone or at the end of a stream of events."""
+    kind = answer.headers["content-type"].split(";")[0]
+    if kind == "application/json":
+        message: dict[str, Any] = answer.json()
+        return message
+    assert kind == "text/event-stream", answer.text
+    data = [line[5:].strip() for line in answer.text.splitlines() if line.startswith("data:")]
+    message = json.loads(data[-1])
+    return message
 
 
 @dataclass

@@ -24,7 +24,8 @@ from app.db import embedded
 from app.db.migrate import upgrade
 from app.db.tables import metadata
 from app.gate import server
-from app.main import Build, create_app
+from app.gate.server import Build
+from app.main import create_app
 from app.settings import Settings
 from app.users import accounts, passwords
 from app.world import World
@@ -37,13 +38,14 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 SECRET_KEY = "a key for tests that is long enough to seal with"
+PRICED = Path(__file__).parent / "priced.toml"  # the built-in tools, for sats
 
 
 HASHED: dict[str, str] = {}  # of passwords: a tenth of a second each
 # What a test left is little: deleted in a moment, where TRUNCATE makes a new file for every table and index.
 KEPT = {"signing_keys"}
 DELETED = " ".join(f"DELETE FROM {table.name};" for table in reversed(metadata.sorted_tables) if table.name not in KEPT)
-# The audit log only grows, but for those who say beforehand why it may not (migration 0009).
+# The audit log only grows, but for those who say beforehand why it may not (migration 0012).
 EMPTIED = f"DO $$ BEGIN PERFORM set_config('gatehouse.audit', 'tests', true); {DELETED} END $$"
 
 
@@ -95,7 +97,7 @@ class House:
 
     def wait_for(self, work: object) -> object:
         """Runs a coroutine in the server's own loop."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)  # type: ignore[arg-type]
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(100)  # type: ignore[arg-type]
 
     def turn_clock(self, **by: float) -> None:
         """Time passes; the database is heard of again, as it would be within a second."""
@@ -132,6 +134,8 @@ class House:
         """What an operator's command needs to find this database, and the mail server."""
         ours = {"DATABASE_URL": self.dsn, "PUBLIC_URL": self.url, "SECRET_KEY": SECRET_KEY}
         ours |= {"SIGN_UP": self.settings.sign_up}
+        if self.settings.resources_file is not None:
+            ours["RESOURCES_FILE"] = str(self.settings.resources_file)
         if self.settings.smtp_url is not None:
             ours |= {"SMTP_URL": self.settings.smtp_url.get_secret_value(), "MAIL_FROM": self.settings.mail_from or ""}
         return os.environ | {f"GATEHOUSE_{name}": value for name, value in ours.items()}
@@ -195,8 +199,7 @@ def served(dsn: str, authority: Path) -> Iterator[House]:
 def house(served: House) -> Iterator[House]:
     """The server, with nobody and nothing in it but its signing key."""
     yield emptied(served)
-    while OPENED:
-        OPENED.pop().close()
+    left(served)
 
 
 def emptied(served: House) -> House:
@@ -206,6 +209,13 @@ def emptied(served: House) -> House:
     served.sql(EMPTIED)
     served.catch_up()
     return served
+
+
+def left(served: House) -> None:
+    """What looks after payments in it shares its database with that of the next test, and must agree on the time."""
+    served.clock.ahead = timedelta(0)
+    while OPENED:
+        OPENED.pop().close()
 
 
 @pytest.fixture(scope="session")
@@ -238,14 +248,12 @@ def mailing(served_with_mail: House, mailboxes: Mailboxes) -> Iterator[House]:
     mailboxes.sent(served_with_mail)
     mailboxes.refuse.clear()
     yield emptied(served_with_mail)
-    while OPENED:
-        OPENED.pop().close()
+    left(served_with_mail)
 
 
 @pytest.fixture(scope="session")
 def served_for_sats(dsn: str) -> Iterator[House]:
-    prices = ("whoami=21", "add_note=3", "list_notes=2")
-    house = House(dsn, lightning_url=SecretStr("pretend:"), paid_tools=prices, paid_scope=("read", "write")).start()
+    house = House(dsn, lightning_url=SecretStr("pretend:"), resources_file=PRICED, paid_scope=("read", "write")).start()
     yield house
     house.stop()
 
@@ -254,8 +262,7 @@ def served_for_sats(dsn: str) -> Iterator[House]:
 def shop(served_for_sats: House) -> Iterator[House]:
     """As `house`; its tools cost sats, anybody may pay, and its node pretends."""
     yield emptied(served_for_sats)
-    while OPENED:
-        OPENED.pop().close()
+    left(served_for_sats)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ FLOORS = {
     "smtp_url": 0,
     "lightning_url": 0,
     "loopback": 0,
+    "variables": 0,
     "language": 1,
     "db": 1,
     "tokens": 2,
@@ -39,6 +40,7 @@ FLOORS = {
     "devices": 2,
     "outside": 2,
     "replay": 2,
+    "resources": 2,
     "traces": 2,
     "world": 3,
     "paging": 3,
@@ -66,11 +68,13 @@ FLOORS = {
     "admin": 8,
     "account": 8,
     "landing": 8,
+    "static": 8,
     "health": 8,
     "sweep": 8,
     "checkup": 9,
     "bridge": 9,
     "urls": 9,
+    "house": 10,
     "main": 10,
     "cli": 11,
     "__main__": 12,
@@ -89,6 +93,7 @@ DOORS: set[tuple[str, str]] = {
     ("settings", "lightning_url"),
     ("settings", "loopback"),
     ("lightning_url", "loopback"),
+    ("main", "house"),
     ("shown_settings", "settings"),
     ("settings", "branding"),  # a logo is looked at before anything starts
     ("tokens", "audit"),  # signing keys that come
@@ -163,7 +168,10 @@ EXCEPTIONS = {
 
 def test_only_the_settings_and_the_command_line_read_the_environment() -> None:
     for path in FILES:
-        if room(path) not in {"settings", "shown_settings", "cli"} and name_of(path) != "app/db/directories.py":
+        if (
+            room(path) not in {"settings", "shown_settings", "variables", "cli"}
+            and name_of(path) != "app/db/directories.py"
+        ):
             assert "os.environ" not in path.read_text(), name_of(path)
 
 

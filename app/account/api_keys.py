@@ -17,7 +17,7 @@ from app.http import see_other
 from app.language import N_, _
 from app.protocol.errors import OAuthError
 from app.protocol.params import Params
-from app.protocol.scope import OFFERED, SCOPES
+from app.protocol.scope import ADMIN
 from app.when import ago, day
 from app.world import World
 
@@ -35,14 +35,14 @@ class Typed:
     """The form as it was filled in, and what is wrong with each field."""
 
     name: str = ""
-    scope: tuple[str, ...] = ("read",)
+    scope: tuple[str, ...] = ()
     life: str = "90d"
     faults: dict[str, str] = field(default_factory=dict)
 
 
 async def show(request: Request, world: World) -> Response:
     visit = await frame.visit(request, world)
-    return await _page(visit, Typed()) if visit else frame.to_login(PATH)
+    return await _page(visit, Typed(scope=world.resources.default.default[:1])) if visit else frame.to_login(PATH)
 
 
 async def create(request: Request, world: World) -> Response:
@@ -50,7 +50,7 @@ async def create(request: Request, world: World) -> Response:
     visit, fields = await frame.sent(request, world)
     if visit is None or not visit.is_recent:
         return frame.to_login(PATH)
-    typed = _checked(fields, is_admin=visit.viewer.is_admin)
+    typed = _checked(fields, world, is_admin=visit.viewer.is_admin)
     if typed.faults:
         return await _page(visit, typed)
     expires_at = None if typed.life == "never" else visit.now + keys.duration(typed.life)
@@ -100,7 +100,7 @@ def _made(visit: frame.Visit, name: str, secret: str) -> Response:
     return response
 
 
-def _checked(fields: Params, *, is_admin: bool) -> Typed:
+def _checked(fields: Params, world: World, *, is_admin: bool) -> Typed:
     name, life, scope = fields.verbatim("name") or "", fields.get("expires") or "90d", tuple(fields.all("scope"))
     faults = {}
     try:
@@ -108,7 +108,7 @@ def _checked(fields: Params, *, is_admin: bool) -> Typed:
     except OAuthError:
         faults["name"] = _(NO_NAME)
     try:
-        keys.checked_scope(list(scope), is_admin=is_admin)
+        keys.checked_scope(list(scope), world.resources, is_admin=is_admin)
     except OAuthError:
         faults["scope"] = _(NO_SCOPE)
     if life not in LIVES:
@@ -122,7 +122,6 @@ async def _page(visit: frame.Visit, typed: Typed) -> Response:
         found = await key_store.page_of_keys(db, user_id, place)
         listed = paging.page(found, place, lambda key: paging.Place(key.created_at, (key.id,)))
         tools = await store.tools_lately(db, user_id, [key.id for key in listed.rows], (now - timedelta(30)).date())
-    offered = [(name, SCOPES[name]) for name in (SCOPES if visit.viewer.is_admin else OFFERED)]
     made = shown_once.take(visit.request, world, visit.viewer, now) if visit.request.method == "GET" else None
     response = frame.page(
         visit,
@@ -133,14 +132,25 @@ async def _page(visit: frame.Visit, typed: Typed) -> Response:
         page=listed,
         made=made,
         typed=typed,
-        scopes=[(name, _(scope.words), scope.sensitive) for name, scope in offered],
+        scopes=_scopes(visit),
         lives=[(life, _(words)) for life, words in LIVES.items()],
         is_recent=visit.is_recent,
-        mcp_url=world.settings.resource,
+        mcp_url=world.resources.default.audience,
     )
     if made is not None:
         shown_once.forget(response, world)
     return response
+
+
+def _scopes(visit: frame.Visit) -> list[tuple[str, str, bool]]:
+    """Each with its words, and where it counts when it does not count at the default resource."""
+    resources, found = visit.world.resources, []
+    for name, scope in resources.words.items():
+        where = next((one.title for one in resources if name.startswith(f"{one.name}/")), None)
+        words = _(scope.words)
+        if name != ADMIN or visit.viewer.is_admin:
+            found.append((name, f"{where}: {words}" if where else words, scope.sensitive))
+    return found
 
 
 def _shown(key: key_store.ApiKey, tools: list[str], now: datetime) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from app.account import frame, store
 from app.connections.end import end
 from app.language import _
 from app.protocol.client_document import host_of
-from app.protocol.scope import KNOWN
+from app.protocol.scope import IDENTITY
 from app.when import ago, day
 from app.world import World
 
@@ -31,7 +31,7 @@ async def show(request: Request, world: World) -> Response:
         listed = paging.page(found, place, lambda app: paging.Place(app.created_at, (app.id,)), store.APPS)
         ids = list({app.client_id for app in listed.rows})
         tools = await store.tools_lately(db, user_id, ids, (now - LATELY).date())
-    apps = [_app(app, tools.get(app.client_id, []), now) for app in listed.rows]
+    apps = [_app(app, tools.get(app.client_id, []), world, now) for app in listed.rows]
     return frame.page(visit, "account_apps.html", apps=apps, page=listed)
 
 
@@ -60,7 +60,9 @@ async def show_allowed(request: Request, world: World) -> Response:
     listed = paging.page(
         found, place, lambda one: paging.Place(one.given_at, (one.client_id, one.redirect_host, one.resource))
     )
-    answers = [_named(one) | {"resource": one.resource, "given": day(one.given_at.date())} for one in listed.rows]
+    answers = [
+        _named(one, world) | {"resource": one.resource, "given": day(one.given_at.date())} for one in listed.rows
+    ]
     return frame.page(visit, "account_allowed.html", answers=answers, page=listed)
 
 
@@ -84,8 +86,8 @@ async def forget(request: Request, world: World) -> Response:
     return frame.done("/account/allowed", "forgotten" if forgotten else "nothing")
 
 
-def _app(app: store.App, tools: list[str], now: datetime) -> dict[str, Any]:
-    return _named(app) | {
+def _app(app: store.App, tools: list[str], world: World, now: datetime) -> dict[str, Any]:
+    return _named(app, world) | {
         "id": app.id,
         "since": day(app.created_at.date()),
         "last_used": ago(app.last_used_at, now),
@@ -95,13 +97,16 @@ def _app(app: store.App, tools: list[str], now: datetime) -> dict[str, Any]:
     }
 
 
-def _named(app: store.App | store.Allowed) -> dict[str, Any]:
-    """Who it is, by its own word and by ours, and what it may do."""
+def _named(app: store.App | store.Allowed, world: World) -> dict[str, Any]:
+    """Who it is, by its own word and by ours, and what it may do where."""
+    resource = world.resources.at(app.resource)
+    scopes = {**IDENTITY, **(resource.scopes if resource else {})}
     return {
         "client_id": app.client_id,
         "name": app.client_name,
         "kind": app.kind,
         "published_by": host_of(app.client_id) if app.kind == "document" else None,
         "redirect_host": app.redirect_host,
-        "scopes": [_(KNOWN[name].words) for name in app.scope if name in KNOWN],
+        "scopes": [_(scopes[name].words) for name in app.scope if name in scopes],
+        "at": (resource.title if resource else app.resource) if len(world.resources) > 1 or not resource else None,
     }

@@ -48,7 +48,8 @@ async def _by_work(key: str, solution: Solution, bound: str, jkt: str | None, wo
     """One statement: whoever stores the quote first has used it, and gets the only session it can become."""
     _check_bound(key, solution, bound, world, now)
     name = solution.challenge.quote_id
-    made = await store.solved(world.pool, name, key, now, now + WORK_LIFE, jkt)
+    resource = world.resources.default.audience
+    made = await store.solved(world.pool, name, key, now, now + WORK_LIFE, jkt, resource)
     if made is None:
         raise InvalidWork("the challenge was used before, or its project was revoked; start again")
     session, allowance = made
@@ -68,7 +69,9 @@ def _check_bound(key: str, solution: Solution, bound: str, world: World, now: da
 async def _by_payment(
     project: Project, quote: Quote, bound: str, preimage: str | None, jkt: str | None, world: World, now: datetime
 ) -> Response:
-    session = Session(quote.id, project.id, "lightning", project.scope, jkt, now, now + PAID_LIFE)
+    session = Session(
+        quote.id, project.id, "lightning", project.scope, world.resources.default.audience, jkt, now, now + PAID_LIFE
+    )
     async with world.db.begin() as db:
         claimed = await quotes.claim(
             db,

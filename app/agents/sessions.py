@@ -54,7 +54,7 @@ def authorization(session: Session, world: World) -> Authorization:
         subject=session.subject,
         client_id=session.project_id or NO_PROJECT,
         scope=session.scope,
-        resource=world.settings.resource,
+        resource=session.resource,
         via=f"mcp_{session.kind}",
         expires_at=session.expires_at,
         jkt=session.jkt,

@@ -25,7 +25,7 @@ INVOICES = Rate("agent-invoice", 20, timedelta(minutes=1))  # from one address: 
 
 def wanted(public_key: str, bound: str, world: World) -> Wanted:
     """What a challenge of a session is for."""
-    return Wanted("session", world.settings.resource, public_key, bound)
+    return Wanted("session", world.resources.default.audience, public_key, bound)
 
 
 def starting(pressure: Pressure) -> Endpoint:

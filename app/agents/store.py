@@ -40,6 +40,7 @@ class Session:
     project_id: str | None
     kind: str
     scope: tuple[str, ...]
+    resource: str
     jkt: str | None
     created_at: datetime
     expires_at: datetime
@@ -60,12 +61,12 @@ def _session(row: Any) -> Session:
 
 
 BY_KEY = "SELECT * FROM agent_projects WHERE public_key = $1"
-# $1 quote id, $2 public key, $3 now, $4 end of the session, $5 thumbprint of a key.
+# $1 quote id, $2 public key, $3 now, $4 end of the session, $5 thumbprint of a key, $6 the audience of its tokens.
 SOLVED = """
 WITH p AS (SELECT * FROM agent_projects WHERE public_key = $2 AND revoked_at IS NULL),
 s AS (
-INSERT INTO agent_sessions (id, project_id, kind, scope, refresh_counter, refreshed_at, jkt, created_at, expires_at)
-SELECT $1, p.id, 'pow', p.scope, 0, $3, $5, $3, $4 FROM p
+INSERT INTO agent_sessions (id, project_id, kind, scope, resource, refresh_counter, refreshed_at, jkt, created_at, expires_at)
+SELECT $1, p.id, 'pow', p.scope, $6, 0, $3, $5, $3, $4 FROM p
 ON CONFLICT (id) DO NOTHING RETURNING *
 ),
 b AS (
@@ -102,10 +103,10 @@ async def project_of(pool: HotPool, public_key: str) -> Project | None:
 
 
 async def solved(
-    pool: HotPool, quote_id: str, public_key: str, now: datetime, expires_at: datetime, jkt: str | None
+    pool: HotPool, quote_id: str, public_key: str, now: datetime, expires_at: datetime, jkt: str | None, resource: str
 ) -> tuple[Session, int] | None:
     """The session that this challenge became, and its allowance; None when it was used before, or the project is gone."""
-    row = await pool.fetchrow(SOLVED, quote_id, public_key, now, expires_at, jkt)
+    row = await pool.fetchrow(SOLVED, quote_id, public_key, now, expires_at, jkt, resource)
     return None if row is None else (_session(row), row["allowance_sats"])
 
 

@@ -14,7 +14,7 @@ from app.api_keys import keys, store
 from app.api_keys.callers import Callers
 from app.http import json_body, no_store
 from app.protocol.errors import InsufficientScope, InvalidRequest, InvalidScope, NotFound, NoToken, SignInAgain
-from app.protocol.scope import ADMIN, API_KEYS, DEFAULT, expanded
+from app.protocol.scope import ADMIN, API_KEYS, expanded
 from app.world import World
 
 
@@ -23,7 +23,7 @@ class NewKey(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
     name: str
-    scopes: list[str] = Field(default_factory=lambda: list(DEFAULT), max_length=20)
+    scopes: list[str] | None = Field(None, max_length=20)
     expiresIn: str | None = None
 
 
@@ -56,8 +56,8 @@ def router(world: World, callers: Callers) -> APIRouter:
         except ValidationError as fault:
             error = fault.errors()[0]
             raise InvalidRequest(f"{'.'.join(map(str, error['loc'])) or 'the body'}: {error['msg']}") from fault
-        name, scope = keys.checked_name(wish.name), keys.checked_scope(wish.scopes, is_admin=owner.is_admin)
-        if owner.reach is not None and not owner.reach.issuperset(expanded(frozenset(scope))):
+        name, scope = keys.checked_name(wish.name), _scope(wish, owner, world)
+        if owner.reach is not None and not owner.reach.issuperset(expanded(frozenset(scope), world.resources.words)):
             raise InvalidScope("a key cannot reach further than the token that makes it")
         if ADMIN in scope and not owner.is_recent:
             raise SignInAgain("sign in again before you make a key with the scope admin")
@@ -99,3 +99,9 @@ async def _owner(request: Request, world: World, callers: Callers) -> Owner:
     if viewer is None:
         raise NoToken("sign in, or send a token with scope api_keys")
     return Owner(viewer.user_id, None, viewer.is_admin, sessions.is_recent(viewer, now))
+
+
+def _scope(wish: NewKey, owner: Owner, world: World) -> tuple[str, ...]:
+    """Raises InvalidScope."""
+    words = list(world.resources.default.default) if wish.scopes is None else wish.scopes
+    return keys.checked_scope(words, world.resources, is_admin=owner.is_admin)

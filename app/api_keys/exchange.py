@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -9,6 +11,7 @@ from app.api_keys import store
 from app.api_keys.refused import refused
 from app.http import client_address, json_body, no_store
 from app.limits import BAD_KEY, hit
+from app.protocol.errors import InvalidRequest
 from app.tokens.issue import access_token
 from app.tokens.secrets import API_KEY, fingerprint
 from app.traces.recording import note
@@ -16,20 +19,23 @@ from app.world import World
 
 
 async def exchange(request: Request, world: World) -> Response:
-    """`{"token", "expiresIn"}`, or one 401 for whatever is wrong with the key: nobody learns that it existed once."""
+    """`{"token", "expiresIn"}`, for the default resource or that of `resource` (RFC 8707); or one 401 for whatever is wrong
+    with the key: nobody learns that it existed once."""
     now = world.now()
     body = await json_body(request, world)
     api_key = body.get("apiKey") if isinstance(body, dict) else None
+    resource = world.resources.resolve(_resource(body))
     found = None
     if isinstance(api_key, str) and api_key.startswith(API_KEY) and len(api_key) < 200 and api_key.isascii():
-        found = await store.exchanged(world.pool, fingerprint(api_key), world.settings.resource, now)
+        found = await store.exchanged(world.pool, fingerprint(api_key), resource.audience, now)
     note(grant_type="api_key")
-    if found is None:
+    scope = world.resources.held(resource, found[0].scope) if found else ()
+    if found is None or not scope:
         note(error="invalid_api_key", description="the API key is unknown, expired or revoked")
         await hit(world.pool, BAD_KEY, client_address(request, world.settings.trusted_proxies), now)
         await refused(world, api_key if isinstance(api_key, str) else "", now, guess=True)
         return no_store({"error": "Invalid credentials"}, 401)
-    authorization, expires_at = found
+    authorization, expires_at = replace(found[0], scope=scope), found[1]
     note(client_id=authorization.client_id, user_id=authorization.subject, scope=list(authorization.scope))
     lifetime = world.settings.access_token_lifetime
     if expires_at is not None:  # a token never outlives its key
@@ -37,3 +43,11 @@ async def exchange(request: Request, world: World) -> Response:
     token = access_token(authorization, world.live.ring, world.settings.issuer, now=now, lifetime=lifetime)
     world.last_used.saw("api_keys", authorization.client_id, now)
     return no_store({"token": token, "expiresIn": lifetime})
+
+
+def _resource(body: object) -> list[str]:
+    """Raises InvalidRequest."""
+    named = body.get("resource", []) if isinstance(body, dict) else []
+    if not isinstance(named, (str, list)) or not all(isinstance(uri, str) for uri in named):
+        raise InvalidRequest("resource must be a URI")
+    return [named] if isinstance(named, str) else named

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import audit
 from app.api_keys import store
 from app.protocol.errors import InvalidRequest, InvalidScope
-from app.protocol.scope import OFFERED, SCOPES
+from app.protocol.scope import ADMIN
+from app.resources.served import Resources
 from app.tokens.secrets import API_KEY, fingerprint, new_id, new_secret
 from app.tokens.store import revoke
 
@@ -37,10 +38,10 @@ def checked_name(name: str) -> str:
     return shown
 
 
-def checked_scope(words: list[str], *, is_admin: bool = False) -> tuple[str, ...]:
+def checked_scope(words: list[str], resources: Resources, *, is_admin: bool = False) -> tuple[str, ...]:
     """Raises InvalidScope for none, or for a word we do not know: unlike an app, a person can correct it. For who is no
     admin the scope `admin` is such a word."""
-    known = tuple(SCOPES) if is_admin else OFFERED
+    known = [word for word in resources.words if is_admin or word != ADMIN]
     if not words:
         raise InvalidScope("choose at least one scope")
     unknown = [word for word in words if word not in known]

@@ -9,7 +9,7 @@ import typer
 
 from app.api_keys import keys, store
 from app.cli.console import Json, Quiet, Refused, say, show
-from app.cli.operating import operate
+from app.cli.operating import operate, the_resources
 from app.protocol.errors import OAuthError
 from app.protocol.scope import ADMIN
 from app.users.store import by_email, everybody
@@ -30,7 +30,7 @@ def add(
     """Make a key and print it, this once."""
     try:
         life = keys.duration(expires) if expires else None
-        title, words = keys.checked_name(name), keys.checked_scope(scope.split(), is_admin=True)
+        title, words = keys.checked_name(name), keys.checked_scope(scope.split(), the_resources(), is_admin=True)
     except OAuthError as refusal:
         raise Refused(refusal.description, 2) from None
 

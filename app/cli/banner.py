@@ -31,7 +31,7 @@ class Started:
 
 def announce(started: Started) -> None:
     """To standard output, once."""
-    issuer, mcp = started.settings.issuer, started.settings.resource
+    issuer, mcp = started.settings.issuer, f"{started.settings.issuer}/mcp"
     # Another terminal does not have this one's flags and environment.
     elsewhere = started.data_dir != default_data_dir()
     program = (f"GATEHOUSE_DATA_DIR={shlex.quote(str(started.data_dir))} " if elsewhere else "") + ourselves()

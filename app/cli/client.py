@@ -10,14 +10,14 @@ import typer
 
 from app import audit
 from app.cli.console import Json, Refused, say, show
-from app.cli.operating import operate
+from app.cli.operating import operate, the_resources
 from app.clients import store
 from app.clients.remove import remove
 from app.protocol.client_metadata import DEVICE_CODE, checked, machine, resource_server
 from app.protocol.email import normal_email
 from app.protocol.errors import OAuthError
 from app.protocol.metadata import JWT_BEARER
-from app.protocol.scope import DEFAULT, SCOPES, words_of
+from app.protocol.scope import words_of
 from app.tokens.secrets import CLIENT_SECRET, fingerprint, new_id, new_secret
 from app.users.store import by_email
 from app.world import World
@@ -101,10 +101,11 @@ def _metadata(
 
 
 def _scope(text: str) -> list[str]:
-    words = words_of(text) or list(DEFAULT)
+    resources = the_resources()
+    words = words_of(text) or list(resources.default.default)
     for word in words:
-        if word not in SCOPES:
-            raise Refused(f"there is no scope {word}; there are {', '.join(SCOPES)}", 2)
+        if word not in resources.words:
+            raise Refused(f"there is no scope {word}; there are {', '.join(resources.words)}", 2)
     return words
 
 

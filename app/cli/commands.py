@@ -20,6 +20,7 @@ from app.cli import (
     mail,
     migrate,
     project,
+    resource,
     serve,
     token,
     trace,
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for room in (user, api_key, client, connection, identity, key, mail, audit, project, budget):
+for room in (user, api_key, client, connection, identity, key, mail, audit, resource, project, budget):
     app.add_typer(room.commands)
 app.command("up")(up.up)
 app.command("serve")(serve.serve)

@@ -20,6 +20,7 @@ from app.checkup.target import BadAddress, target
 from app.cli.console import Json, Refused, say
 from app.cli.operating import operate
 from app.oauth.grants import offered
+from app.oauth.well_known import offers
 from app.protocol import metadata
 from app.tokens import store
 from app.world import World
@@ -56,10 +57,12 @@ async def clock(world: World) -> str:
 
 
 async def documents(world: World) -> str:
-    document = metadata.authorization_server(world.settings.issuer, list(offered(world.settings)), documents=True)
+    document = metadata.authorization_server(
+        world.settings.issuer, list(offered(world.settings)), documents=True, resources=offers(world)
+    )
     if world.settings.is_https:  # the validator knows no loopback exception
         AuthorizationServerMetadata(document).validate()
-    return f"issuer {world.settings.issuer}, resource {world.settings.resource}"
+    return f"issuer {world.settings.issuer}, resources {' '.join(world.resources.by_audience)}"
 
 
 async def address(world: World) -> str:

@@ -21,6 +21,9 @@ from app.db.binaries import EmbeddedError
 from app.db.directories import default_data_dir
 from app.db.engine import engine, is_unavailable
 from app.db.migrate import is_current, upgrade
+from app.resources.listed import FILE, listed, source_of
+from app.resources.read import ResourcesError
+from app.resources.served import Resources
 from app.settings import Settings, SettingsError, load
 from app.tokens.secrets import Unsealable
 from app.world import World, world_of
@@ -108,12 +111,15 @@ def operate(work: Callable[[World], Awaitable[T]], folder: Path | None = None) -
 
 
 def _settings(url: str, place: Path) -> Settings:
+    return configured(
+        database_url=SecretStr(url), secret_key=secret_key(place), public_url=_public_url(place), data_dir=place
+    )
+
+
+def _public_url(place: Path) -> str:
     written = place / URL_FILE
     public_url = setting("PUBLIC_URL") or (written.read_text().strip() if written.is_file() else None)
-    port = setting("PORT") or "8000"
-    return configured(
-        database_url=SecretStr(url), secret_key=secret_key(place), public_url=public_url or f"http://localhost:{port}"
-    )
+    return public_url or f"http://localhost:{setting('PORT') or '8000'}"
 
 
 async def _with_world(settings: Settings, work: Callable[[World], Awaitable[T]]) -> T:
@@ -133,6 +139,8 @@ async def operating(settings: Settings) -> AsyncIterator[World]:
             yield world
     except Unsealable:
         raise Refused(OTHER_KEY) from None
+    except ResourcesError as fault:
+        raise _faulty(fault) from None
     except Exception as fault:
         if is_unavailable(fault) or _is_refused_login(fault):
             raise Refused(f"the database cannot be reached: {_words(fault)}") from None
@@ -184,3 +192,18 @@ def _is_refused_login(fault: Exception) -> bool:
 def _words(fault: BaseException) -> str:
     lines = str(getattr(fault, "orig", None) or fault).strip().splitlines()
     return lines[0].split(">: ")[-1] if lines else type(fault).__name__
+
+
+def the_resources(file: Path | None = None) -> Resources:
+    """As the server would serve them after its next start, from `file` or from where it would look. Raises Refused."""
+    place = data_dir()
+    issuer = _public_url(place)
+    given = file or (Path(setting("RESOURCES_FILE") or "") if setting("RESOURCES_FILE") else None)
+    try:
+        return listed(source_of(given, place), issuer)
+    except ResourcesError as fault:
+        raise _faulty(fault) from None
+
+
+def _faulty(fault: ResourcesError) -> Refused:
+    return Refused("\n  ".join([f"{FILE} has faults:", *str(fault).splitlines()]), 2)

@@ -9,12 +9,12 @@ from typing import Annotated
 
 import structlog
 import typer
-import uvicorn
 
 from app import logs
 from app.cli.console import Refused
 from app.cli.operating import configured, data_dir, migrate_if_needed, operating, secret_key, setting
 from app.cli.running import OPTIONS, claimed, serve_here
+from app.cli.supervisor import supervised
 from app.settings import Settings
 from app.tokens.rotate import ensure_key
 
@@ -33,7 +33,8 @@ def serve(
     missing = [f"GATEHOUSE_{name} is not set" for name in ("PUBLIC_URL", "DATABASE_URL") if not setting(name)]
     if missing:
         raise Refused("the configuration has faults:\n  " + "\n  ".join(missing), 2)
-    settings = configured(secret_key=secret_key(data_dir()), host=host, port=port)
+    place = data_dir()
+    settings = configured(secret_key=secret_key(place), host=host, port=port, data_dir=place)
     migrate_if_needed(settings, allowed=settings.auto_migrate)
     asyncio.run(_ensure_key(settings))
     listener = claimed(host, listener_port := port)
@@ -48,10 +49,10 @@ def serve(
     listener.close()
     # The workers read the settings from the environment, as this process did; what was generated goes with them.
     os.environ["GATEHOUSE_SECRET_KEY"] = ",".join(key.get_secret_value() for key in settings.secret_key)
+    os.environ["GATEHOUSE_DATA_DIR"] = str(place)
     ready()
-    uvicorn.run(
-        "app.cli.worker:worker_app",
-        factory=True,
+    supervised(
+        settings,
         host=host,
         port=port,
         workers=workers,

@@ -49,6 +49,7 @@ def up(
                 host=host,
                 port=port,
                 auto_migrate=True,
+                data_dir=place,
             )
             _run(settings, listener, place, database)
     except EmbeddedError as fault:

@@ -85,7 +85,7 @@ async def _fetched(world: World, url: str, known: Client | None, now: datetime) 
         if copy is None:
             note(document="unread", document_why=why)
             raise InvalidClientDocument(
-                "the app's document at {url} could not be read: {why}", url=url, why=why
+                "the app's document at {url} could not be read: {why}", url=url, why=fault
             ) from fault
         note(document="shipped copy", document_why=why, document_as_of=copy.as_of)
         metadata, kept = documents.checked_document(copy.document, url) | {COPY_OF: copy.as_of}, documents.LEAST

@@ -16,7 +16,7 @@ from app.protocol.scope import IDENTITY
 from app.protocol.types import Authorization, Person, SignIn
 
 _opened = audit.noted(
-    "token.issued", f"$6, user_id, client_id, {audit.grant('authorization_code', '$5::text')}", "spent", 10
+    "token.issued", f"$6, user_id, client_id, {audit.grant('authorization_code', '$5::text')}", "spent", 11
 )
 # Everything is checked in the WHERE, so a refusal leaves the code as it was; of many at once, one finds it unconsumed.
 REDEEM_CODE = f"""
@@ -24,7 +24,7 @@ WITH spent AS (
   UPDATE codes c SET consumed_at = $6, connection_id = $5
   FROM users u
   WHERE c.fingerprint = $1 AND c.client_id = $2 AND c.code_challenge = $3 AND ($4::text IS NULL OR c.redirect_uri = $4)
-    AND (c.dpop_jkt IS NULL OR c.dpop_jkt = $8)
+    AND (c.dpop_jkt IS NULL OR c.dpop_jkt = $8) AND ($10::text IS NULL OR c.resource = $10)
     AND c.consumed_at IS NULL AND c.expires_at > $6 AND u.id = c.user_id AND u.disabled_at IS NULL
   RETURNING c.user_id, c.client_id, c.redirect_host, c.resource, c.scope, c.nonce, c.authenticated_at, u.email, u.name,
     u.email_verified_at IS NOT NULL AS email_verified
@@ -48,12 +48,14 @@ async def redeem_code(
     expires_at: datetime,
     jkt: str | None,
     bound_to: str | None,
+    audience: str | None,
 ) -> Authorization | None:
     """Consumes the code and opens the connection it stands for, at once or not at all. None: see `replayed`.
 
-    `jkt` is the key that is presented, `bound_to` the one that every refresh is to present.
+    `jkt` is the key that is presented, `bound_to` the one that every refresh is to present;
+    `audience` the resource that the request insists on (RFC 8707 §2.2).
     """
-    values = (code_challenge, redirect_uri, connection_id, now, expires_at, jkt, bound_to, *audit.who())
+    values = (code_challenge, redirect_uri, connection_id, now, expires_at, jkt, bound_to, audience, *audit.who())
     row = await pool.fetchrow(REDEEM_CODE, key, client_id, *values)
     return None if row is None else authorization_of(row, connection_id, 0, "authorization_code")
 
@@ -72,35 +74,13 @@ async def replayed(db: AsyncConnection, key: bytes, client_id: str, code_challen
     return (await db.execute(found)).scalar()
 
 
-WHY_NOT_REDEEMED = """
-SELECT client_id, redirect_uri, code_challenge, expires_at, consumed_at FROM codes WHERE fingerprint = $1
-"""
-
-
-async def why_not_redeemed(
-    pool: HotPool, key: bytes, client_id: str, code_challenge: str, redirect_uri: str | None, now: datetime
-) -> list[str]:
-    """For the operator's trace only: whoever presents a code is not told what is wrong with it."""
-    row = await pool.fetchrow(WHY_NOT_REDEEMED, key)
-    if row is None:
-        return ["the code is unknown"]
-    reasons = {
-        "the code was used before": row["consumed_at"] is not None,
-        "the code expired": row["expires_at"] <= now,
-        "the code was given to another client": row["client_id"] != client_id,
-        "the code_verifier does not fit": row["code_challenge"] != code_challenge,
-        "the redirect_uri is not that of the authorization request": redirect_uri not in (None, row["redirect_uri"]),
-    }
-    return [reason for reason, holds in reasons.items() if holds] or ["the user was disabled"]
-
-
 # Every statement within REFRESH sees the row as it was: so the log has the first refresh of a day, in UTC, and no client can
 # fill it by refreshing on and on.
 _moved_on = audit.noted(
     "token.issued",
     f"$4, user_id, client_id, {audit.grant('refresh_token', '$1::text')}",
     f"moved WHERE {audit.another_day('(SELECT refreshed_at FROM connections WHERE id = $1)', '$4')}",
-    9,
+    10,
 )
 # Counter n in hand: n is the present token and becomes n + 1; or n is the one before it, its successor has not been used
 # and the grace is not over, and the same successor is given again (parallel processes, lost answers). Else no row.
@@ -114,7 +94,7 @@ FROM users u
 WHERE c.id = $1 AND c.client_id = $3 AND c.revoked_at IS NULL AND u.id = c.user_id AND u.disabled_at IS NULL
   AND (c.refresh_counter = $2 OR (c.refresh_counter = $2 + 1 AND c.refreshed_at > $5))
   AND c.expires_at > $4 AND c.refreshed_at > $6 AND c.scope @> $7::text[]
-  AND (c.dpop_jkt IS NULL OR c.dpop_jkt = $8)
+  AND (c.dpop_jkt IS NULL OR c.dpop_jkt = $8) AND ($9::text IS NULL OR c.resource = $9)
 RETURNING c.user_id, c.client_id, c.resource, c.scope, c.refresh_counter, c.authenticated_at, u.email, u.name,
   u.email_verified_at IS NOT NULL AS email_verified
 ), noted AS ({_moved_on})
@@ -129,6 +109,7 @@ async def refresh(
     client_id: str,
     scope: tuple[str, ...],
     jkt: str | None,
+    audience: str | None,
     now: datetime,
     *,
     grace: timedelta,
@@ -139,7 +120,7 @@ async def refresh(
     Of `openid`, `profile` and `email` what was not given is left out: clients repeat here what they asked for first.
     """
     tools = [word for word in scope if word not in IDENTITY]
-    values = (now, now - grace, now - idle, tools, jkt, *audit.who())
+    values = (now, now - grace, now - idle, tools, jkt, audience, *audit.who())
     row = await pool.fetchrow(REFRESH, connection_id, counter, client_id, *values)
     if row is None:
         return None
@@ -184,14 +165,16 @@ async def refreshable(
     return Refreshable(row["user_id"], row["email"], tuple(row["scope"]), row["refreshed_at"], row["ends_at"])
 
 
-async def live_scope(db: AsyncConnection, connection_id: str, counter: int, client_id: str) -> frozenset[str] | None:
-    """What the user allowed, if this token could be refreshed at all."""
+async def held(
+    db: AsyncConnection, connection_id: str, counter: int, client_id: str
+) -> tuple[frozenset[str], str] | None:
+    """What the user allowed and at which resource, if this token could be refreshed at all."""
     c = connections.c
-    found = select(c.scope).where(
+    found = select(c.scope, c.resource).where(
         c.id == connection_id, c.client_id == client_id, c.refresh_counter == counter, c.revoked_at.is_(None)
     )
-    held = (await db.execute(found)).scalar()
-    return None if held is None else frozenset(held)
+    row = (await db.execute(found)).one_or_none()
+    return None if row is None else (frozenset(row.scope), row.resource)
 
 
 async def belongs_to(db: AsyncConnection, connection_id: str, client_id: str) -> bool:

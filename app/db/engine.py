@@ -24,6 +24,9 @@ UNAVAILABLE: tuple[type[BaseException], ...] = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.DiskFullError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.ReadOnlySQLTransactionError,  # a replica that was asked before it is the primary
 )
 
 HotPool: TypeAlias = asyncpg.Pool  # the library leaves it untyped

@@ -464,6 +464,7 @@ agent_sessions = Table(
     Column("project_id", Text, ForeignKey("agent_projects.id", ondelete="CASCADE")),  # absent: paid at a 402
     Column("kind", Text, CheckConstraint("kind in ('pow', 'lightning', 'paid')", name="kind"), nullable=False),
     Column("scope", ARRAY(Text), nullable=False),
+    Column("resource", Text, nullable=False),  # the audience of its tokens
     Column(
         "refresh_counter", Integer, nullable=False
     ),  # of the refresh token that is good: a keyed function of id and n

@@ -1,42 +1,74 @@
-"""The guard in front of the tools: Host and Origin, then the token, then the method, then the body (RFC 6750, MCP transport)."""
+"""The guard in front of one resource: Host and Origin, then the token, then the method, then the body (RFC 6750, MCP transport)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from mcp.server.auth.middleware.auth_context import auth_context_var
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from app.api_keys.callers import Callers
 from app.gate import noted
-from app.gate.headers import Sorted, sorted_headers
+from app.gate.answers import Counted, Filtered
+from app.gate.channels import replay, with_cors
+from app.gate.headers import Sorted, sorted_headers, uncoded
 from app.gate.known import Acquaintances, Known
 from app.gate.receipted import Receipted
-from app.gate.rules import Unreadable, needs_of, ruled
-from app.gate.toll import Toll, Unpaid
-from app.http import OPEN_CORS, as_refusal, client_address, preflight, request_id, traced
+from app.gate.refusals import TurnedBack, agree, too_often, turned_away, unknown_tool, unreadable
+from app.gate.rules import RuleBook, Ruled, Unreadable
+from app.gate.stage import Stage
+from app.gate.toll import Passage, Toll
+from app.http import as_refusal, client_address, preflight, traced
+from app.limits import Rate, hit
 from app.protocol.challenge import challenge, needed_scope
-from app.protocol.errors import InsufficientScope, NoToken, OAuthError
-from app.protocol.scope import DEFAULT
+from app.protocol.errors import InsufficientScope, NoToken, OAuthError, TooManyRequests
 from app.protocol.types import Principal
+from app.resources.model import CallRate, Resource
 from app.world import World
 
 BODY_BYTES = 4 * 1024 * 1024
+LONGEST_NAME = 128  # of a tool whose calls are counted
+
+
+class Call(NamedTuple):
+    """Of whom it is, and how the backend hears of it and answers; `paid`, where it cost something."""
+
+    known: Known
+    receive: Receive
+    send: Send
+    paid: Receipted | None = None
 
 
 class Guard:
-    """An ASGI app in front of another: whoever passes is in `scope["state"]["principal"]` and in the SDK's own context."""
+    """An ASGI app in front of a backend: whoever passes is in `scope["state"]["principal"]` and in the SDK's own context."""
 
-    def __init__(self, app: ASGIApp, world: World, callers: Callers, tools: Mapping[str, str]) -> None:
-        self._app = app
+    def __init__(
+        self,
+        resource: Resource,
+        stage: Stage,
+        world: World,
+        callers: Callers,
+        tools: Mapping[str, str],
+        *,
+        is_default: bool,
+        guests_hold: frozenset[str] = frozenset(),
+    ) -> None:
+        """`tools` are the built-in ones with their scopes, where they are what stands behind it; `guests_hold` is the scope of
+        who pays and has no account."""
+        self.resource = resource
+        self.stage = stage
+        self.is_default = is_default
         self._world = world
-        self._acquaintances = Acquaintances(world, callers)
-        self._needs = needs_of(tools)
-        self._toll = Toll(world, world.settings.resource, "mcp", self._needs)
+        self._acquaintances = Acquaintances(world, callers, resource)
+        self._rules = RuleBook(resource.rules, tools)
+        self._toll = Toll(world, resource, guests_hold)
         self._hosts = frozenset(host.encode() for host in world.settings.accepted_hosts())
-        self._metadata = f"{world.settings.issuer}/.well-known/oauth-protected-resource/mcp"
+        self._metadata = f"{world.settings.issuer}/.well-known/oauth-protected-resource{resource.path}"
+        self._is_foreign = resource.backend is not None  # the built-in tools count, and look at headers, themselves
+        self._counts_as = "" if is_default else f"{resource.name}/"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = sorted_headers(scope)
@@ -47,57 +79,54 @@ class Guard:
             if stranger is not None:
                 await stranger(scope, receive, send)
                 return
-            send = _with_cors(send)
+            send = with_cors(send)
         if scope["method"] == "OPTIONS":
-            await preflight(Request(scope), ["POST"])(scope, receive, send)
+            await preflight(Request(scope), self.stage.methods)(scope, receive, send)
             return
-        known = receipted = None
+        known = None
         try:
             known = await self._caller(scope, wanted)
-            if scope["method"] != "POST":
-                return await Response(status_code=405, headers={"Allow": "POST"})(scope, receive, send)
-            message = await self._ruled(receive, wanted, known)
-            if call := self._toll.call_of(message):
-                passage = await self._toll.passage(call, _of(known), headers, self._whose(scope, known))
-                known = self._acquaintances.introduced(passage.guest) if passage.guest else known
-                message, send = call.body, (receipted := Receipted(send, passage))
-            if known is None:
-                raise NoToken("a bearer token is needed here")
+            if scope["method"] == "POST":
+                call = await self._posted(scope, receive, send, headers, known)
+            else:
+                assert known is not None
+                call = Call(known, replay(b"", receive), self._unruled(scope, known.principal, send))
+                scope["headers"] = headers.passed_on(None)
+            if self._is_foreign:
+                scope["headers"] = uncoded(scope["headers"])
         except Exception as fault:
-            return await self._refused(fault, scope, headers, _of(known))(scope, receive, send)
+            await self._refused(fault, scope, headers, known)(scope, receive, send)
+            return
+        await self._played(scope, call)
+
+    async def _posted(self, scope: Scope, receive: Receive, send: Send, headers: Sorted, known: Known | None) -> Call:
+        """Raises as `_ruled`."""
+        ruled, passage = await self._ruled(scope, receive, headers, known)
+        paid = None
+        if passage is not None:
+            known = known or self._acquaintances.introduced(passage.payer)
+            send = paid = Receipted(send, passage)
+        assert known is not None
         if known.is_new:
-            noted.let_in(self._world, scope, headers, message, known)
-        scope["headers"] = headers.passed_on(len(message))
-        scope["user"] = known.user
-        scope["state"]["principal"] = known.principal
-        auth_context_var.set(known.user)  # for the task of this request alone
+            noted.let_in(self._world, scope, headers, ruled.message, known)
+        scope["headers"] = headers.passed_on(len(ruled.body))
+        if self._is_foreign or self._rules.hides:
+            send = self._watched(send, ruled, known.principal)
+        return Call(known, replay(ruled.body, receive), send, paid)
+
+    async def _played(self, scope: Scope, call: Call) -> None:
+        scope["user"] = call.known.user
+        scope["state"]["principal"] = call.known.principal
+        auth_context_var.set(call.known.user)  # for the task of this request alone
+        self.stage.busy += 1
         try:
-            await self._app(scope, _replay(message, receive), send)
+            await self.stage.app(scope, call.receive, call.send)
         except Exception:
-            if receipted:
-                await receipted.failed()
+            if call.paid is not None:
+                await call.paid.failed()
             raise
-
-    async def _ruled(self, receive: Receive, wanted: Mapping[bytes, list[bytes]], known: Known | None) -> bytes:
-        """The one message of the body, which this caller may send; of a guest, the toll says it. Raises Unreadable and the
-        words of OAuth."""
-        body = await self._world.bodies.read(receive, b"".join(wanted.get(b"content-length", [])), BODY_BYTES)
-        needed, message = ruled(body, self._needs)
-        if known is not None and not needed <= known.principal.scope:
-            raise InsufficientScope(f"this call needs the scope {' '.join(sorted(needed))}", needed)
-        return message
-
-    def _refused(self, fault: Exception, scope: Scope, headers: Sorted, principal: Principal | None) -> Response:
-        """The answer, and a word about it to the trace."""
-        if isinstance(fault, Unreadable):
-            noted.unreadable(scope, headers, fault, principal)
-            return _unreadable(fault)
-        if isinstance(fault, Unpaid):
-            noted.refused(scope, headers, fault.refusal, principal)
-            return fault.response
-        refusal = as_refusal(fault)
-        noted.refused(scope, headers, refusal, principal)
-        return self._refusal(refusal, principal, headers.wanted)
+        finally:
+            self.stage.busy -= 1
 
     async def _caller(self, scope: Scope, wanted: Mapping[bytes, list[bytes]]) -> Known | None:
         """None for a guest, who may have paid for this call. Raises what `Acquaintances.caller` raises."""
@@ -108,23 +137,90 @@ class Guard:
                 raise
             return None
 
-    def _whose(self, scope: Scope, known: Known | None) -> str:
-        """Whose offers are counted together."""
-        if known is not None:
-            return known.principal.subject
-        return client_address(Request(scope), self._world.settings.trusted_proxies)
+    async def _ruled(
+        self, scope: Scope, receive: Receive, headers: Sorted, known: Known | None
+    ) -> tuple[Ruled, Passage | None]:
+        """The one message of the body, which this caller may send, and how it was paid for, where it costs something. Raises
+        Unreadable, TurnedBack and the words of OAuth."""
+        body = await self._world.bodies.read(receive, b"".join(headers.wanted[b"content-length"]), BODY_BYTES)
+        ruled, principal = self._rules.ruled(body), known.principal if known else None
+        rule = ruled.rule
+        if principal is None and not rule.price:
+            raise NoToken("a bearer token is needed here")
+        if self._is_foreign:
+            agree(ruled, headers)
+        if not rule.allowed:
+            raise TurnedBack(unknown_tool(ruled), f"nobody may call {ruled.tool}")
+        if principal is not None and not rule.needs <= principal.scope:
+            raise InsufficientScope(f"this call needs the scope {' '.join(sorted(rule.needs))}", rule.needs)
+        if rule.rate is not None:
+            await self._counted(ruled, rule.rate, self._whose(scope, principal))
+        passage = None
+        if rule.price:
+            ruled, passage = await self._toll.passage(ruled, principal, headers, self._whose(scope, principal))
+        scope["state"]["message"] = ruled.message
+        return ruled, passage
+
+    def _whose(self, scope: Scope, principal: Principal | None) -> str:
+        """Whose calls and offers are counted together."""
+        return principal.subject if principal else client_address(Request(scope), self._world.settings.trusted_proxies)
+
+    def _unruled(self, scope: Scope, principal: Principal, send: Send) -> Send:
+        """GET and DELETE, for backends that have streams and sessions; without a body. Raises as `_ruled`."""
+        if scope["method"] not in self.stage.methods:
+            allow = {"Allow": ", ".join(self.stage.methods)}
+            raise TurnedBack(Response(status_code=405, headers=allow))
+        needs = self._rules.baseline
+        if not needs <= principal.scope:
+            raise InsufficientScope(f"this needs the scope {' '.join(sorted(needs))}", needs)
+        return self._filtered(send, principal, None) if self._rules.hides else send
+
+    async def _counted(self, ruled: Ruled, rate: CallRate, whose: str) -> None:
+        """One more call of this person, whatever the client, against the rate; in Postgres, so for all replicas."""
+        who = f"{self.resource.name}:{ruled.tool}:{whose}"
+        try:
+            await hit(self._world.pool, Rate("call", rate.hits, rate.window), who, self._world.now())
+        except TooManyRequests as fault:
+            raise TurnedBack(too_often(ruled, fault), f"{ruled.tool} was called too often") from fault
+
+    def _watched(self, send: Send, ruled: Ruled, principal: Principal) -> Send:
+        """What comes back is looked at where it is a list of tools, or the answer to a call that somebody else's server gives."""
+        if ruled.tool is None:
+            is_list = self._rules.hides and ruled.message.get("method") == "tools/list"
+            return self._filtered(send, principal, ruled.message.get("id")) if is_list else send
+        if not self._is_foreign or len(ruled.tool) > LONGEST_NAME:
+            return send
+        count, tool = self._world.tally.count, self._counts_as + ruled.tool
+        return Counted(send, lambda: count(principal.subject, principal.client_id, tool, self._world.now()))
+
+    def _filtered(self, send: Send, principal: Principal, identifier: object) -> Send:
+        return Filtered(send, lambda tool: self._rules.shows(tool, principal.scope), identifier)
+
+    def _refused(self, fault: Exception, scope: Scope, headers: Sorted, known: Known | None) -> Response:
+        """The answer, and a word about it to the trace."""
+        principal = known.principal if known else None
+        if isinstance(fault, TurnedBack):
+            if fault.why:
+                noted.turned_back(scope, headers, fault.why, principal)
+            return fault.response
+        if isinstance(fault, Unreadable):
+            noted.unreadable(scope, headers, fault, principal)
+            return unreadable(fault)
+        refusal = as_refusal(fault)
+        noted.refused(scope, headers, refusal, principal)
+        return self._refusal(refusal, principal, headers.wanted)
 
     def _stranger(self, scope: Scope, headers: Sorted) -> Response | None:
         """DNS rebinding: a browser page of elsewhere names its own Host or Origin (MCP transport, "Security Warning")."""
         hosts, origins = headers.wanted[b"host"], headers.wanted.get(b"origin", [])
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
             noted.stranger(scope, headers)
-            return _turned_away("misdirected_request", "this Host is not served", 421)
+            return turned_away("misdirected_request", "this Host is not served", 421)
         for origin in origins:
             if self._world.settings.accepts_origin(origin.decode("latin-1")):
                 continue
             noted.stranger(scope, headers)
-            return _turned_away("forbidden", "this Origin is not allowed", 403)
+            return turned_away("forbidden", "this Origin is not allowed", 403)
         return None
 
     def _refusal(
@@ -134,47 +230,8 @@ class Guard:
         response = JSONResponse(traced(refusal), refusal.status, {"Cache-Control": "no-store"})
         if refusal.status in (401, 403):
             held = principal.scope if principal else frozenset()
-            scope = needed_scope(refusal, held, DEFAULT)
+            scope = needed_scope(refusal, held, self.resource.default)
             credentials = b"".join(wanted.get(b"authorization", []))
             response.headers["WWW-Authenticate"] = challenge(refusal, self._metadata, scope, credentials)
         response.headers.update(refusal.headers)
         return response
-
-
-def _of(known: Known | None) -> Principal | None:
-    return None if known is None else known.principal
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """The checked body, then the real channel, so that a disconnect still cancels."""
-    given = False
-
-    async def channel() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return channel
-
-
-def _with_cors(send: Send) -> Send:
-    cors = [(name.lower().encode(), value.encode()) for name, value in OPEN_CORS.items()]
-
-    async def channel(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *cors]
-        await send(message)
-
-    return channel
-
-
-def _turned_away(error: str, description: str, status: int) -> Response:
-    body = {"error": error, "error_description": description, "request_id": request_id.get()}
-    return JSONResponse(body, status)
-
-
-def _unreadable(fault: Unreadable) -> Response:
-    error = {"code": fault.code, "message": str(fault), "data": {"request_id": request_id.get()}}
-    return JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, 400)

@@ -12,6 +12,7 @@ STOPPED = frozenset(
     {
         b"authorization",
         b"payment-signature",
+        b"proxy-authorization",
         b"dpop",
         b"cookie",
         b"content-length",
@@ -20,6 +21,9 @@ STOPPED = frozenset(
     }
 )
 WANTED = STOPPED | {b"host", b"origin", b"accept-payment", b"idempotency-key"}
+# Before servers that are not ours: what is said of the body as it came, and codings of answers, which have to be read.
+CODINGS = frozenset({b"content-encoding", b"accept-encoding"})
+JSON = b"application/json"
 BLANKS = frozenset({b" ", b"\t"})
 
 
@@ -29,9 +33,11 @@ class Sorted(NamedTuple):
     wanted: defaultdict[bytes, list[bytes]]
     inner: list[Header]
 
-    def passed_on(self, length: int) -> list[Header]:
-        """With the length of what is passed on, and the protocol version once: real clients send `2025-11-25, 2025-11-25`."""
-        first = [(b"content-length", b"%d" % length)]  # in front: what is asked for most is found soonest
+    def passed_on(self, length: int | None) -> list[Header]:
+        """With the length of what is passed on, if anything is, and the protocol version once: real clients send
+        `2025-11-25, 2025-11-25`."""
+        # The length in front: what is asked for most is found soonest.
+        first = [(b"content-length", b"%d" % length)] if length is not None else []
         versions = self.wanted.get(b"mcp-protocol-version")
         if versions:
             version = versions[0]
@@ -40,6 +46,19 @@ class Sorted(NamedTuple):
                 version = b", ".join(distinct)
             first.append((b"mcp-protocol-version", version))
         return first + self.inner
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Of a header that is passed on."""
+        return [value for found, value in self.inner if found == name]
+
+
+def uncoded(headers: list[Header]) -> list[Header]:
+    """Without codings, and without a charset in which another message could be read than the one that was ruled."""
+    return [
+        (name, value.split(b";")[0].strip().lower()) if name == b"content-type" and value != JSON else (name, value)
+        for name, value in headers
+        if name not in CODINGS
+    ]
 
 
 def sorted_headers(scope: Scope) -> Sorted:

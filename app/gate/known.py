@@ -14,6 +14,7 @@ from starlette.types import Scope
 from app.api_keys.callers import Callers
 from app.protocol.errors import NoToken
 from app.protocol.types import Principal
+from app.resources.model import Resource
 from app.world import World
 
 REMEMBERED = 10_000  # tokens; some 10 MB
@@ -32,11 +33,12 @@ class Known:
 
 
 class Acquaintances:
-    """Once per process. Kept by a digest of the Authorization header, so that no token lies in memory."""
+    """Once per resource and process. Kept by a digest of the Authorization header, so that no token lies in memory."""
 
-    def __init__(self, world: World, callers: Callers) -> None:
+    def __init__(self, world: World, callers: Callers, resource: Resource) -> None:
         self._world = world
         self._callers = callers
+        self.resource = resource
         self._revocations = world.live.revocations
         self._staleness = world.settings.revocation_staleness
         self._met: dict[bytes, Known] = {}
@@ -44,25 +46,36 @@ class Acquaintances:
     async def caller(self, scope: Scope, wanted: Mapping[bytes, list[bytes]], now: datetime) -> Known:
         """Who sends this request. `wanted` are its headers. Raises what `Callers.principal` raises."""
         credentials = wanted.get(b"authorization", [])
+        known = await self.met(credentials, now)
+        if known.principal.jkt is not None:
+            proofs, host = [value.decode("latin-1") for value in wanted.get(b"dpop", [])], wanted[b"host"][0].decode()
+            method, path = scope["method"], scope["path"]
+            await self._callers.prove(known.principal, credentials[0], proofs, method, host, path, now)
+        self.let_in(known, now)
+        return known
+
+    async def met(self, credentials: list[bytes], now: datetime) -> Known:
+        """Whose token this is, from every value of the Authorization header; a bound one needs a proof besides. Raises what
+        `Callers.recognised` raises."""
         if len(credentials) != 1:
-            await self._callers.recognised(credentials, now)
+            await self._callers.recognised(credentials, self.resource, now)
             raise NoToken("a bearer token is needed here")
         digest, moment = blake2b(credentials[0], digest_size=32).digest(), now.timestamp()
         known = self._met.get(digest)
         if known is None or not self._revocations.clear(known.principal, moment, self._staleness):
             self._met.pop(digest, None)
-            known = self.introduced(await self._callers.recognised(credentials, now))
+            known = self.introduced(await self._callers.recognised(credentials, self.resource, now))
             while len(self._met) >= REMEMBERED:
                 del self._met[next(iter(self._met))]  # the one that has been here longest
             self._met[digest] = known
-        if known.principal.jkt is not None:
-            proofs, host = [value.decode("latin-1") for value in wanted.get(b"dpop", [])], wanted[b"host"][0].decode()
-            method, path = scope["method"], scope["path"]
-            await self._callers.prove(known.principal, credentials[0], proofs, method, host, path, now)
+        return known
+
+    def let_in(self, known: Known, now: datetime) -> None:
+        """Its use is noted."""
+        moment = now.timestamp()
         if moment - known.noted_at >= NOTED_EVERY:
             known.noted_at = moment
             self._callers.note(known.principal, now)
-        return known
 
     def introduced(self, principal: Principal) -> Known:
         """As the SDK and the servers built on it know their caller."""
@@ -71,7 +84,7 @@ class Acquaintances:
             client_id=principal.client_id,
             scopes=sorted(principal.scope),
             expires_at=principal.expires_at,
-            resource=self._world.settings.resource,
+            resource=self.resource.audience,
             subject=principal.subject,
             claims={"iss": self._world.settings.issuer, "via": principal.via},
         )

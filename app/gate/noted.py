@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
+from typing import Any
 
 from starlette.types import Scope
 
@@ -17,7 +18,7 @@ from app.world import World
 CLIENT_INFO = "io.modelcontextprotocol/clientInfo"  # MCP 2026-07-28, per request; before, in `initialize`
 
 
-def let_in(world: World, scope: Scope, headers: Sorted, message: bytes, known: Known) -> None:
+def let_in(world: World, scope: Scope, headers: Sorted, message: Mapping[str, Any], known: Known) -> None:
     """Asked only for tokens that this process meets for the first time; and of a connection, or a key, they are many."""
     known.is_new, principal = False, known.principal
     if not world.traces.on or not world.traces.is_news(
@@ -25,10 +26,7 @@ def let_in(world: World, scope: Scope, headers: Sorted, message: bytes, known: K
     ):
         return
     draft = _draft(scope, headers, principal)
-    called = json.loads(message)
-    if not isinstance(called, dict):
-        return
-    method, params = called.get("method"), called.get("params")
+    method, params = message.get("method"), message.get("params")
     if isinstance(method, str):
         draft.facts["rpc_method"] = method
     if isinstance(params, dict):
@@ -48,6 +46,11 @@ def refused(scope: Scope, headers: Sorted, refusal: OAuthError, principal: Princ
 def unreadable(scope: Scope, headers: Sorted, fault: Unreadable, principal: Principal | None) -> None:
     draft = _draft(scope, headers, principal)
     draft.error, draft.description = "unreadable", str(fault)
+
+
+def turned_back(scope: Scope, headers: Sorted, why: str, principal: Principal | None) -> None:
+    draft = _draft(scope, headers, principal)
+    draft.error, draft.description = "turned_back", why[:200]
 
 
 def stranger(scope: Scope, headers: Sorted) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
@@ -11,12 +13,14 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS
+from starlette.types import ASGIApp
 
 from app import __version__
-from app.gate.guard import BODY_BYTES
 from app.gate.tool import Tool, adapted
 from app.world import World
 
+BODY_BYTES = 4 * 1024 * 1024
+Build = Callable[[World, dict[str, Tool]], StreamableHTTPSessionManager]
 INSTRUCTIONS = "Tools of this Gatehouse. Call whoami to see in whose name, and with which scopes, you are calling."
 
 
@@ -41,6 +45,14 @@ def build(world: World, tools: dict[str, Tool]) -> StreamableHTTPSessionManager:
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     return server.session_manager
+
+
+@asynccontextmanager
+async def running(build: Build, world: World, tools: dict[str, Tool]) -> AsyncIterator[ASGIApp]:
+    """The server of the built-in tools, as long as it runs."""
+    manager = build(world, tools)
+    async with manager.run():
+        yield manager.handle_request
 
 
 def counting(world: World) -> ServerMiddleware[Any]:

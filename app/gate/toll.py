@@ -8,20 +8,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 from starlette.responses import JSONResponse, Response
 
 from app.agents.sessions import NO_PROJECT
 from app.gate.headers import Sorted
+from app.gate.refusals import TurnedBack
+from app.gate.rules import Ruled
 from app.http import request_id
 from app.metering.budgets import budget_of
 from app.metering.charging import charge, release, request_hash
 from app.metering.model import KEY_REUSED, MOST_KEY, RATE_LIMITED, Denied
 from app.protocol import mpp, x402
-from app.protocol.errors import NoToken, OAuthError
+from app.protocol.errors import NoToken
 from app.protocol.offer import NoPayment, Offer, Proof
-from app.protocol.scope import expanded
 from app.protocol.types import Principal
+from app.resources.model import Resource
 from app.selling import facilitator, receipts
 from app.selling.offers import counter, offered, token_id
 from app.selling.receipts import Receipt
@@ -35,68 +37,53 @@ PAY_FIRST = "payment is needed first"
 MINUTE = timedelta(minutes=1)
 
 
-class Unpaid(Exception):
-    """An answer in place of the tool's."""
-
-    def __init__(self, response: Response, why: str) -> None:
-        super().__init__(why)
-        self.response = response
-        self.refusal: OAuthError = NoPayment(why)
+class Unpaid(TurnedBack):
+    """For want of a payment, or since another would not help."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What is called, and what that costs; `body` is how it is passed on: without the payment."""
+    """What is called, and what that costs; `meta` is what came beside the arguments, with the payment in it."""
 
     tool: str
     sats: int
     needs: frozenset[str]
-    message: dict[str, Any]
+    params: Mapping[str, Any]
     meta: Mapping[str, Any]
-    body: bytes
+    identifier: object
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """It is paid: `receipt` for when the tool has worked, `undo` for when it has not. `guest` is who calls without an account."""
+    """It is paid: `receipt` for when the tool has worked, `undo` for when it has not. `payer` is who calls, also without an
+    account."""
 
     receipt: Callable[[], Receipt]
     undo: Callable[[], Awaitable[object]]
-    guest: Principal | None = None
+    payer: Principal
 
 
 class Toll:
-    """In front of one resource; `service` is its name in macaroons."""
+    """In front of one resource; its name is that of the service in macaroons."""
 
-    def __init__(self, world: World, resource: str, service: str, needs: Mapping[str, frozenset[str]]) -> None:
+    def __init__(self, world: World, resource: Resource, guests_hold: frozenset[str]) -> None:
+        """`guests_hold` is the scope of who pays and has no account."""
         self._world = world
-        self._resource = resource
-        self._service = service
-        self._needs = needs
-        self._prices = world.settings.prices
-        self._guests_hold = expanded(frozenset(world.settings.paid_scope))
-        self.takes_guests = bool(self._prices and self._guests_hold)
+        self._resource = resource.audience
+        self._service = resource.name
+        self._guests_hold = guests_hold
+        rules = (*resource.rules.tools.values(), resource.rules.others)
+        self.takes_guests = bool(guests_hold) and any(rule.price for rule in rules)
 
-    def call_of(self, body: bytes) -> Call | None:
-        """None for what costs nothing."""
-        if not self._prices or b'"tools/call"' not in body:
-            return None
-        message = from_json(body)
-        params = message.get("params")
-        tool = params.get("name") if isinstance(params, dict) else None
-        if not isinstance(tool, str) or tool not in self._prices or message.get("method") != "tools/call":
-            return None
-        meta = params.get("_meta")
-        if not isinstance(meta, dict):
-            meta = {}
-        elif any(key in meta for key in IN_META):
-            params["_meta"] = {key: value for key, value in meta.items() if key not in IN_META}
-            body = to_json(message)
-        return Call(tool, self._prices[tool], self._needs.get(tool, frozenset({"read"})), message, meta, body)
+    async def passage(
+        self, ruled: Ruled, principal: Principal | None, headers: Sorted, who: str
+    ) -> tuple[Ruled, Passage]:
+        """For this caller, or for a guest; and the call as it goes on, without its payment. `who` is whose offers are counted.
+        Raises Unpaid, NoToken where guests may not call this, and the words for payments that cannot be read or looked up."""
+        call, ruled = _call(ruled)
+        return ruled, await self._passed(call, principal, headers, who)
 
-    async def passage(self, call: Call, principal: Principal | None, headers: Sorted, who: str) -> Passage:
-        """For this caller, or for a guest. `who` is whose offers are counted. Raises Unpaid, NoToken where guests may not
-        call this, and the words for payments that cannot be read or looked up."""
+    async def _passed(self, call: Call, principal: Principal | None, headers: Sorted, who: str) -> Passage:
         now, wanted = self._world.now(), headers.wanted
         if principal is None and not call.needs <= self._guests_hold:
             raise NoToken("a bearer token is needed for this tool")
@@ -122,16 +109,16 @@ class Toll:
         world, by = self._world, new_id("call")
         if isinstance(given, x402.Chosen):
             settled = await facilitator.settle(world, given, call.sats, now)
-            guest = None if principal else self._guest(settled.transaction, now)
-            claims = self._claims(call, principal or guest)
-            return Passage(lambda: receipts.for_settled(world, settled, claims, now), _nothing, guest)
+            payer = principal or self._guest(settled.transaction, now)
+            claims = self._claims(call, payer)
+            return Passage(lambda: receipts.for_settled(world, settled, claims, now), _nothing, payer)
         bought = await take_call(world, given, self._resource, self._service, call.tool, by, now)
-        guest = None if principal else self._guest(bought.payment_hash, now)
-        claims = self._claims(call, principal or guest)
+        payer = principal or self._guest(bought.payment_hash, now)
+        claims = self._claims(call, payer)
         return Passage(
             lambda: receipts.for_proof(world, given, bought.bolt11, claims, now),
             lambda: give_back(world, bought.payment_hash, by),
-            guest,
+            payer,
         )
 
     async def _charged(self, call: Call, principal: Principal, key: str, now: datetime) -> Passage | None:
@@ -140,7 +127,7 @@ class Toll:
         if budget_id is None:
             return None
         key = key[:MOST_KEY] or new_id("call")
-        arguments = call.message["params"].get("arguments")
+        arguments = call.params.get("arguments")
         request = request_hash(call.tool, arguments, call.sats)
         outcome = await charge(world.pool, budget_id, call.sats, key, request, now, tool=call.tool)
         if isinstance(outcome, Denied):
@@ -150,7 +137,9 @@ class Toll:
             raise _conflict(call, "this Idempotency-Key has had its call, which was charged")
         claims = self._claims(call, principal) | {"remainingSats": outcome.remaining_sats}
         return Passage(
-            lambda: receipts.for_charge(world, claims, now), lambda: release(world.pool, budget_id, outcome.key)
+            lambda: receipts.for_charge(world, claims, now),
+            lambda: release(world.pool, budget_id, outcome.key),
+            principal,
         )
 
     async def _unpaid(
@@ -161,7 +150,7 @@ class Toll:
         if principal is None or b"accept-payment" in headers.wanted:
             return Unpaid(payment_required(self._world, offer, why, now), why)
         result = counter(self._world, call.sats).tool_result(offer, why, now)
-        body = {"jsonrpc": "2.0", "id": call.message.get("id"), "result": result}
+        body = {"jsonrpc": "2.0", "id": call.identifier, "result": result}
         return Unpaid(JSONResponse(body, 200, {"Cache-Control": "no-store"}), why)
 
     def _guest(self, payment: str, now: datetime) -> Principal:
@@ -178,11 +167,26 @@ class Toll:
             token_id=name,
             connection_id=None,
             revocable_since=seconds,
+            resource=self._resource,
         )
 
-    def _claims(self, call: Call, principal: Principal | None) -> dict[str, Any]:
-        assert principal is not None
-        return {"sub": principal.subject, "resource": self._resource, "tool": call.tool, "sats": call.sats}
+    def _claims(self, call: Call, payer: Principal) -> dict[str, Any]:
+        return {"sub": payer.subject, "resource": self._resource, "tool": call.tool, "sats": call.sats}
+
+
+def _call(ruled: Ruled) -> tuple[Call, Ruled]:
+    """What is to be paid for, and the message as it goes on: without the payment."""
+    message, tool = ruled.message, ruled.tool
+    assert tool is not None  # only tools have a price
+    params = message["params"]
+    meta = params.get("_meta")
+    if not isinstance(meta, dict):
+        meta = {}
+    elif any(key in meta for key in IN_META):
+        params = params | {"_meta": {key: value for key, value in meta.items() if key not in IN_META}}
+        message = message | {"params": params}
+        ruled = ruled._replace(message=message, body=to_json(message))
+    return Call(tool, ruled.rule.price, ruled.rule.needs, params, meta, message.get("id")), ruled
 
 
 def payment_required(world: World, offer: Offer, why: str, now: datetime) -> Response:
@@ -212,7 +216,7 @@ def _conflict(call: Call, why: str) -> Unpaid:
 
 def _error(call: Call, code: int, message: str, status: int) -> Response:
     error = {"code": code, "message": message, "data": {"request_id": request_id.get()}}
-    return JSONResponse({"jsonrpc": "2.0", "id": call.message.get("id"), "error": error}, status)
+    return JSONResponse({"jsonrpc": "2.0", "id": call.identifier, "error": error}, status)
 
 
 def _only(values: list[bytes] | None) -> str:

@@ -43,7 +43,7 @@ async def authorize(request: Request, world: World) -> Response:
     try:
         if client.requires_pushed:
             raise InvalidRequest("this app registered to push its requests first")
-        pending = validate(params, client, redirect_uri, world.settings, now)
+        pending = validate(params, client, redirect_uri, world.resources, now)
     except OAuthError as refusal:
         return await _refused(request, world, refusal, redirect_uri, _state(params))
     return await _proceed(request, world, pending, now)

@@ -22,7 +22,7 @@ from app.protocol.errors import AccessDenied, InvalidRequest
 from app.protocol.next_step import AskConsent, next_step, within_reach
 from app.protocol.params import parse
 from app.protocol.pending import Pending
-from app.protocol.scope import KNOWN, SCOPES
+from app.protocol.scope import IDENTITY
 from app.protocol.types import Viewer
 from app.traces.recording import note
 from app.world import World
@@ -41,7 +41,11 @@ async def show_consent(request: Request, world: World) -> Response:
         return see_other(step("/authorize/continue", req or ""))
     client = await clients.client(world.pool, pending.client_id)
     if client is None or client.blocked:
-        raise InvalidRequest("this app was removed" if client is None else "this app was blocked")
+        raise InvalidRequest("this app was removed") if client is None else InvalidRequest("this app was blocked")
+    resource = world.resources.at(pending.resource)
+    if resource is None:
+        raise InvalidRequest("what this app asks for is not served here any more")
+    scopes = {**IDENTITY, **resource.scopes}
     return render(
         "consent.html",
         csrf=sessions.form_token(secret, world),
@@ -50,8 +54,9 @@ async def show_consent(request: Request, world: World) -> Response:
         client_host=host_of(client.client_id) if client.kind == "document" else None,
         redirect_host=_place(pending.redirect_uri),
         redirect_is_local=uris.is_local(pending.redirect_uri),
-        scopes=[KNOWN[name] for name in pending.scope],
-        resource=pending.resource if SCOPES.keys() & set(pending.scope) else None,
+        scopes=[scopes[name] for name in pending.scope if name in scopes],
+        resource=pending.resource if resource.scopes.keys() & set(pending.scope) else None,
+        title=resource.title if len(world.resources) > 1 else None,
         account=viewer.email,
         already=sorted(consent.scope) if consent else [],
     )

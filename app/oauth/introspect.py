@@ -26,7 +26,7 @@ async def introspect(request: Request, world: World) -> Response:
 
     * only a client that proves itself may ask; a public one (`none`) is refused with 401 `invalid_client` (§2.1);
     * a client learns about its own tokens;
-    * an API that the operator marked (`gatehouse client add --introspect`) learns about every access token for the
+    * an API that the operator marked (`gatehouse client add --introspect`) learns about every access token for a
       resource of this server, whoever's it is, since callers bring it those. It learns of no refresh token: nobody
       may bring it one.
 
@@ -47,9 +47,9 @@ async def introspect(request: Request, world: World) -> Response:
 
 
 async def _access_token(world: World, client: Client, token: str, now: datetime) -> dict[str, Any]:
-    issuer, resource = world.settings.issuer, world.settings.resource
+    issuer = world.settings.issuer
     try:
-        principal = await world.live.verified(token, issuer, resource, now)
+        principal = await world.live.verified(token, issuer, world.resources.audiences, now)
     except InvalidToken:
         return INACTIVE
     if not client.introspects and principal.client_id != client.client_id:
@@ -67,7 +67,7 @@ async def _access_token(world: World, client: Client, token: str, now: datetime)
         "exp": principal.expires_at,
         "iat": principal.issued_at,
         "sub": principal.subject,
-        "aud": resource,
+        "aud": principal.resource,
         "iss": issuer,
         "jti": principal.token_id,
     }

@@ -43,7 +43,7 @@ async def revoke(request: Request, world: World) -> Response:
 
 async def _void_access_token(db: AsyncConnection, world: World, client: Client, token: str, now: datetime) -> None:
     try:
-        principal = verify(token, world.live.ring, world.settings.issuer, world.settings.resource, now)
+        principal = verify(token, world.live.ring, world.settings.issuer, world.resources.audiences, now)
     except InvalidToken:
         return
     if principal.client_id == client.client_id:

@@ -108,3 +108,33 @@ class Holder:
 async def holder(pool: HotPool, principal: Principal) -> Holder:
     row = await pool.fetchrow(HOLDER, principal.subject, list(principal.handles), principal.revocable_since)
     return Holder(row["revoked"], row["email"])
+
+
+OTHER_RESOURCE = "the code is for another resource"
+WHY_NOT_REDEEMED = """
+SELECT client_id, redirect_uri, code_challenge, resource, expires_at, consumed_at FROM codes WHERE fingerprint = $1
+"""
+
+
+async def why_not_redeemed(
+    pool: HotPool,
+    key: bytes,
+    client_id: str,
+    code_challenge: str,
+    redirect_uri: str | None,
+    audience: str | None,
+    now: datetime,
+) -> list[str]:
+    """For the operator's trace: whoever presents a code is not told what is wrong with it, but for OTHER_RESOURCE alone."""
+    row = await pool.fetchrow(WHY_NOT_REDEEMED, key)
+    if row is None:
+        return ["the code is unknown"]
+    reasons = {
+        "the code was used before": row["consumed_at"] is not None,
+        "the code expired": row["expires_at"] <= now,
+        "the code was given to another client": row["client_id"] != client_id,
+        "the code_verifier does not fit": row["code_challenge"] != code_challenge,
+        "the redirect_uri is not that of the authorization request": redirect_uri not in (None, row["redirect_uri"]),
+        OTHER_RESOURCE: audience not in (None, row["resource"]),
+    }
+    return [reason for reason, holds in reasons.items() if holds] or ["the user was disabled"]

@@ -30,7 +30,7 @@ async def unknown_client(request: Request, world: World, client_id: str, redirec
             removed = await store.removed(db, client_id)
     name = removed.client_name if removed else None
     asked = [*redirect_uris, *(removed.redirect_uris if removed else ())]
-    mcp_url = world.settings.resource
+    mcp_url = world.resources.default.audience
     advice = reset.reset(asked, name, request.headers.get("user-agent", ""), mcp_url)
     note(
         error=NOT_HERE.error,

@@ -13,10 +13,9 @@ from app.protocol.errors import (
 from app.protocol.params import Params
 from app.protocol.pending import Pending
 from app.protocol.pkce import is_challenge
-from app.protocol.resource import resolve
 from app.protocol.scope import granted, words_of
 from app.protocol.types import Client
-from app.settings import Settings
+from app.resources.served import Resources
 from app.tokens.dpop import is_thumbprint
 
 MAX_STATE = 4096
@@ -24,18 +23,27 @@ MAX_NONCE = 512
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 
 
-def validate(params: Params, client: Client, redirect_uri: str, settings: Settings, now: datetime) -> Pending:
+def validate(params: Params, client: Client, redirect_uri: str, resources: Resources, now: datetime) -> Pending:
     """The checked request. Raises the OAuthError that the client is to be told."""
     params.refuse_repeats()
     _check_response(params, client)
     state = params.verbatim("state")
     if state is not None and len(state) > MAX_STATE:
         raise InvalidRequest("{name} is longer than {most} characters", name="state", most=MAX_STATE)
+    named = params.all("resource")
+    resource = resources.resolve(named)
+    scope = granted(
+        params.get("scope"),
+        resources.registered(resource, client.scope),
+        names_resource=bool(named),
+        scopes=resource.scopes,
+        default=resource.default,
+    )
     return Pending(
         client_id=client.client_id,
         redirect_uri=redirect_uri,
-        scope=granted(params.get("scope"), client.scope, names_resource=bool(params.all("resource"))),
-        resource=resolve(params.all("resource"), settings.resource, settings.issuer),
+        scope=scope,
+        resource=resource.audience,
         code_challenge=_code_challenge(params),
         state=state,
         prompt=_prompt(params),

@@ -18,6 +18,7 @@ from pydantic_core import from_json
 
 from app.outside.addresses import is_loopback, is_public
 from app.outside.faults import Faults
+from app.protocol.words import N_, Worded
 
 SECONDS = 5.0  # from the first look-up to the last byte
 AT_ONCE = 16
@@ -26,7 +27,7 @@ JSON_TYPE = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;|\Z)", re.IGN
 Resolve = Callable[[str, int], list[str]]
 
 
-class Unfetchable(Exception):
+class Unfetchable(Worded):
     """Why the document could not be had, in words that a person may read."""
 
 
@@ -84,7 +85,7 @@ class Outside:
             async with asyncio.timeout(SECONDS), self._slots:
                 return await self._fetched(url, limit, private)
         except TimeoutError:
-            raise Unfetchable(f"it took longer than {SECONDS:g} seconds") from None
+            raise Unfetchable("it took longer than {seconds} seconds", seconds=f"{SECONDS:g}") from None
         except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, OSError) as fault:
             raise Unfetchable(_words(fault)) from fault
 
@@ -104,7 +105,7 @@ class Outside:
             async for chunk in response.aiter_raw():
                 body += chunk
                 if len(body) > limit:
-                    raise Unfetchable(f"it is larger than {limit} bytes")
+                    raise Unfetchable("it is larger than {limit} bytes", limit=limit)
         try:
             return Document(from_json(body, allow_inf_nan=False), _max_age(response.headers.get("cache-control", "")))
         except ValueError:
@@ -124,7 +125,7 @@ class Outside:
 
 def _acceptable(response: httpx2.Response) -> None:
     if response.status_code != 200:
-        raise Unfetchable(f"the answer had status {response.status_code} instead of 200")
+        raise Unfetchable("the answer had status {status} instead of 200", status=response.status_code)
     if not JSON_TYPE.match(response.headers.get("content-type", "")):
         raise Unfetchable("the answer was not of type application/json")
     if response.headers.get("content-encoding", "identity").lower() != "identity":
@@ -142,7 +143,7 @@ def _max_age(cache_control: str) -> int | None:
 
 def _words(fault: Exception) -> str:
     if isinstance(fault, socket.gaierror):
-        return "its host is not known"
+        return N_("its host is not known")
     if isinstance(fault, ssl.SSLError) or isinstance(fault.__cause__, ssl.SSLError) or "CERTIFICATE" in str(fault):
-        return "its certificate is not valid"
-    return "its host did not answer properly"
+        return N_("its certificate is not valid")
+    return N_("its host did not answer properly")

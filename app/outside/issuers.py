@@ -37,7 +37,7 @@ class Issuers:
                 provider = await self._provider(issuer, now)
                 return await self._key_sets.keys(provider.jwks_uri, kid, now, private=True)
         except TimeoutError:
-            raise Unfetchable(f"it took longer than {SECONDS:g} seconds") from None
+            raise Unfetchable("it took longer than {seconds} seconds", seconds=f"{SECONDS:g}") from None
 
     async def _provider(self, issuer: str, now: datetime) -> Provider:
         kept = self._providers.get(issuer)

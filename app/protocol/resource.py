@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from app.protocol.errors import InvalidTarget
-
 PORTS = {"http": 80, "https": 443}
 
 
@@ -22,14 +20,3 @@ def canonical(uri: str) -> str | None:
     suffix = "" if port in (None, PORTS[parts.scheme.lower()]) else f":{port}"
     query = f"?{parts.query}" if parts.query else ""
     return f"{parts.scheme.lower()}://{host}{suffix}{parts.path.rstrip('/')}{query}"
-
-
-def resolve(requested: list[str], resource: str, issuer: str) -> str:
-    """The audience for what a request asked: the one resource, also when nothing or only its origin was named.
-
-    Raises InvalidTarget for anything else, naming what would be accepted.
-    """
-    for uri in requested:
-        if canonical(uri) not in (resource, issuer):
-            raise InvalidTarget("resource must be {resource}", resource=resource)
-    return resource

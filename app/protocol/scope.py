@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -46,8 +47,15 @@ def words_of(text: str | None) -> list[str]:
     return list(dict.fromkeys((text or "").split()))
 
 
-def granted(requested: str | None, registered: str | None = None, *, names_resource: bool = False) -> tuple[str, ...]:
-    """The known scopes among those asked for; the client's registered ones, else the default, when none is known.
+def granted(
+    requested: str | None,
+    registered: str | None = None,
+    *,
+    names_resource: bool = False,
+    scopes: Mapping[str, Scope] = SCOPES,
+    default: tuple[str, ...] = DEFAULT,
+) -> tuple[str, ...]:
+    """The resource's `scopes` among those asked for; the client's registered ones, else the default, when none is known.
 
     Unknown words are dropped rather than refused: clients send whole catalogues, `offline_access` or a name of their
     own, and the answer's `scope` and the consent page say what was made of it (RFC 6749 §3.3 allows this). `profile`
@@ -57,22 +65,23 @@ def granted(requested: str | None, registered: str | None = None, *, names_resou
     as every MCP client does: mcp-remote, for one, falls back on `openid email profile` and wants the tools.
     """
     asked = words_of(requested)
-    scope = tuple(word for word in asked if word in (KNOWN if OPENID in asked else SCOPES))
-    if SCOPES.keys() & set(scope) or (scope and not names_resource):
+    known = {**IDENTITY, **scopes} if OPENID in asked else scopes
+    scope = tuple(word for word in asked if word in known)
+    if scopes.keys() & set(scope) or (scope and not names_resource):
         return scope
-    return scope + (tuple(word for word in words_of(registered) if word in OFFERED) or DEFAULT)
+    return scope + (tuple(word for word in words_of(registered) if word in scopes and word != ADMIN) or default)
 
 
-def within(asked: str | None, held: frozenset[str]) -> tuple[str, ...]:
+def within(asked: str | None, held: frozenset[str], scopes: Mapping[str, Scope] = SCOPES) -> tuple[str, ...]:
     """What is asked for of what is held, or all of that when nothing is asked for; nothing when none of it is held.
 
     Words beyond it are dropped, as in `granted`: MCP clients ask for what the resource's challenge names, whatever they
     were given, and learn from the answer what it became (RFC 6749 §3.3).
     """
-    words = words_of(asked) or [word for word in SCOPES if word in held]
-    return tuple(word for word in words if word in expanded(held))
+    words = words_of(asked) or [word for word in scopes if word in held]
+    return tuple(word for word in words if word in expanded(held, scopes))
 
 
-def expanded(scope: frozenset[str]) -> frozenset[str]:
+def expanded(scope: frozenset[str], scopes: Mapping[str, Scope] = SCOPES) -> frozenset[str]:
     """With everything that the broader scopes include: `write` reaches what `read` reaches."""
-    return scope.union(*(SCOPES[name].implies for name in scope if name in SCOPES)) if scope else scope
+    return scope.union(*(scopes[name].implies for name in scope if name in scopes)) if scope else scope

@@ -113,7 +113,8 @@ class Authorization:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who a verified token stands for. `handles` are the names under which it can be revoked; times in seconds since 1970.
+    """Who a verified token stands for, at `resource`. `handles` are the names under which it can be revoked; times in
+    seconds since 1970.
 
     `revocable_since` is when the token was issued, or the one that it was exchanged for: a revocation since then is meant for
     both.
@@ -130,3 +131,4 @@ class Principal:
     connection_id: str | None
     revocable_since: int
     jkt: str | None = None
+    resource: str = ""

@@ -9,7 +9,7 @@ from app.db.engine import HotPool
 
 UNCLAIM = "UPDATE payments SET claimed_at = NULL, claimed_by = NULL WHERE payment_hash = $1 AND claimed_by = $2"
 SESSION = """
-SELECT id, project_id, kind, scope, jkt, created_at, expires_at FROM agent_sessions
+SELECT id, project_id, kind, scope, resource, jkt, created_at, expires_at FROM agent_sessions
 WHERE payment_hash = $1 AND kind = 'paid' AND ended_at IS NULL AND expires_at > $2
 """
 

@@ -1,4 +1,4 @@
-"""The only place that signs access tokens (RFC 9068 §2.2) and id_tokens (OIDC Core §2), and writes the token answer (RFC 6749 §5.1)."""
+"""The only place that signs tokens: for clients (RFC 9068 §2.2, OIDC Core §2) with their answer (RFC 6749 §5.1), and for backends."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from app.protocol.claims import claims_of
 from app.protocol.metadata import ID_TOKEN_ALGORITHM
 from app.protocol.scope import OPENID
 from app.protocol.token_types import ACCESS_TOKEN
-from app.protocol.types import Authorization, SignIn
-from app.tokens.keyring import ALGORITHM, KeyRing
+from app.protocol.types import Authorization, Principal, SignIn
+from app.tokens.keyring import ALGORITHM, KeyRing, PrivateKey
 from app.tokens.refresh import RefreshToken, written
 from app.tokens.secrets import Secrets, b64
 
 TYPE = "at+jwt"
 RECEIPT_TYPE = "receipt+jwt"  # never accepted as a token
+IDENTITY_TYPE = (
+    "identity+jwt"  # RFC 8725 §3.11: neither an access token nor an id_token can stand in for it, nor it for them
+)
 
 
 def access_token(authorization: Authorization, ring: KeyRing, issuer: str, *, now: datetime, lifetime: int) -> str:
@@ -84,6 +87,34 @@ def receipt(claims: dict[str, Any], ring: KeyRing, issuer: str, *, now: datetime
     key = ring.signer(now)
     said = {"iss": issuer, "iat": int(now.timestamp()), "jti": secrets.token_urlsafe(16), **claims}
     return jwt.encode(said, key.private, ALGORITHM, {"typ": RECEIPT_TYPE, "kid": key.kid})
+
+
+def identity_token(
+    principal: Principal,
+    audience: str,
+    issuer: str,
+    key: PrivateKey | bytes,
+    algorithm: str,
+    kid: str | None,
+    *,
+    now: datetime,
+    lifetime: int,
+) -> str:
+    """Who calls, for the server behind a resource and for nobody else, valid for `lifetime` seconds and no longer than the
+    caller's own token. `key` is one of ours, or a secret shared with that server, which has no `kid`."""
+    issued_at = int(now.timestamp())
+    claims: dict[str, Any] = {
+        "iss": issuer,
+        "sub": principal.subject,
+        "aud": audience,
+        "client_id": principal.client_id,
+        "scope": " ".join(sorted(principal.scope)),
+        "via": principal.via,
+        "iat": issued_at,
+        "exp": max(issued_at + 1, min(issued_at + lifetime, principal.expires_at)),
+        "jti": secrets.token_urlsafe(16),
+    }
+    return jwt.encode(claims, key, algorithm, {"typ": IDENTITY_TYPE} | ({} if kid is None else {"kid": kid}))
 
 
 def issue(

@@ -17,7 +17,7 @@ from app.tokens import store
 from app.tokens.keyring import KeyRing
 from app.tokens.revoked import Revocations
 from app.tokens.secrets import Purpose
-from app.tokens.verify import UnknownKey, verify
+from app.tokens.verify import Audiences, UnknownKey, verify
 
 POLL_SECONDS = 1.0
 KEYS_EVERY = timedelta(seconds=60)
@@ -48,13 +48,13 @@ class Live:
         if self._now() - self._keys_at > timedelta(seconds=1):
             await self.load_keys()
 
-    async def verified(self, token: str, issuer: str, resource: str, now: datetime) -> Principal:
+    async def verified(self, token: str, issuer: str, audiences: Audiences, now: datetime) -> Principal:
         """As `verify`; when the key is unknown, after a look for one that another replica has just made."""
         try:
-            return verify(token, self.ring, issuer, resource, now)
+            return verify(token, self.ring, issuer, audiences, now)
         except UnknownKey:
             await self.look_for_new_keys()
-            return verify(token, self.ring, issuer, resource, now)
+            return verify(token, self.ring, issuer, audiences, now)
 
     async def catch_up(self) -> None:
         """Learns every revocation since the last look. Raises the database's errors."""

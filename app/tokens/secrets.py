@@ -28,6 +28,7 @@ PURPOSES = (
     "sign-in",
     "work",
     "payments",
+    "mcp sessions",
 )
 API_KEY, CODE, CLIENT_SECRET, REFRESH, LINK = "gh_key_", "gh_code_", "gh_cs_", "gh_rt_", "gh_link_"
 REGISTRATION, DEVICE = "gh_rat_", "gh_dc_"  # RFC 7592 registration_access_token, RFC 8628 device_code
@@ -130,6 +131,7 @@ class Secrets:
     sign_in: Purpose  # what a sign-in holds between two steps; the context is which step, and the browser's cookie
     work: Purpose  # challenges of work, and the ids of quotes
     payments: Purpose  # what is offered for sats: macaroons and challenges
+    mcp_sessions: Purpose  # of servers behind the guard; the context is whose and which server's
 
     @staticmethod
     def of(texts: tuple[str, ...]) -> Secrets:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import jwt
 
 from app.protocol.errors import InvalidToken
-from app.protocol.scope import expanded
+from app.protocol.scope import Scope, expanded
 from app.protocol.types import Principal
 from app.tokens.issue import TYPE
 from app.tokens.keyring import ALGORITHM, KeyRing
@@ -17,12 +18,15 @@ REQUIRED = ("iss", "sub", "aud", "client_id", "iat", "exp", "jti", "scope", "via
 MAX_TOKEN = 4096  # bytes; ours are under 1,000
 
 
+Audiences = Mapping[str, Mapping[str, Scope]]  # for whom a token may be, and what scopes there mean
+
+
 class UnknownKey(InvalidToken):
     """Signed with a key that is not on the ring; perhaps one that another replica has just made."""
 
 
-def verify(token: str, ring: KeyRing, issuer: str, resource: str, now: datetime) -> Principal:
-    """The principal that this token stands for at this resource. Raises InvalidToken."""
+def verify(token: str, ring: KeyRing, issuer: str, audiences: Audiences, now: datetime) -> Principal:
+    """The principal that this token stands for at one of these resources. Raises InvalidToken."""
     if len(token) > MAX_TOKEN:
         raise InvalidToken("the access token is not one of ours")
     try:
@@ -37,7 +41,7 @@ def verify(token: str, ring: KeyRing, issuer: str, resource: str, now: datetime)
             token,
             key,
             algorithms=[ALGORITHM],
-            audience=resource,
+            audience=list(audiences),
             issuer=issuer,
             options={"require": list(REQUIRED), "verify_exp": False, "verify_iat": False, "verify_nbf": False},
         )
@@ -47,10 +51,10 @@ def verify(token: str, ring: KeyRing, issuer: str, resource: str, now: datetime)
         raise InvalidToken("the access token is from another issuer") from fault
     except (jwt.PyJWTError, ValueError, RecursionError) as fault:
         raise InvalidToken("the access token is not valid") from fault
-    return _principal(claims, now)
+    return _principal(claims, audiences, now)
 
 
-def _principal(claims: dict[str, Any], now: datetime) -> Principal:
+def _principal(claims: dict[str, Any], audiences: Audiences, now: datetime) -> Principal:
     if claims["exp"] <= now.timestamp():
         raise InvalidToken("the access token expired")
     exchanged = claims.get("exchanged", {})
@@ -64,7 +68,7 @@ def _principal(claims: dict[str, Any], now: datetime) -> Principal:
     return Principal(
         subject=claims["sub"],
         client_id=claims["client_id"],
-        scope=expanded(frozenset(claims["scope"].split())),
+        scope=expanded(frozenset(claims["scope"].split()), audiences[claims["aud"]]),
         via=claims["via"],
         issued_at=claims["iat"],
         expires_at=claims["exp"],
@@ -73,4 +77,5 @@ def _principal(claims: dict[str, Any], now: datetime) -> Principal:
         connection_id=claims.get("connection"),
         revocable_since=exchanged.get("iat", claims["iat"]),
         jkt=claims.get("cnf", {}).get("jkt"),
+        resource=claims["aud"],
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from app.protocol.client_document import is_url
 from app.protocol.client_metadata import DEVICE_CODE, PROVEN, TOKEN_EXCHANGE
-from app.protocol.scope import SCOPES
+from app.protocol.scope import IDENTITY
 from app.traces import devices, documents
 from app.traces.attempts import GAP, Attempt
 from app.traces.machines import cure
@@ -204,7 +204,7 @@ def _issued(attempt: Attempt, step: Step, now: datetime) -> Verdict:
         return Verdict(CONNECTED, "An API key was traded for a token.", None)
     if step.fact("grant_type") == TOKEN_EXCHANGE:
         return Verdict(CONNECTED, f"A token was exchanged for another, with scope {step.fact('scope')}.", None)
-    if step.fact("scope") and SCOPES.keys().isdisjoint(step.fact("scope").split()):
+    if step.fact("scope") and IDENTITY.keys() >= set(step.fact("scope").split()):
         said = f"{name} signed {step.fact('account') or 'somebody'} in (OpenID Connect); it did not ask for any tools."
         return Verdict(CONNECTED, said, None)
     return waiting(attempt, now) or Verdict(

@@ -43,6 +43,18 @@ def invitation(person: Person) -> None:
     person.opens(person.letter(NEW))
 
 
+def invited(email: str, *, by_link: bool = False) -> Bring:
+    """As an admin does it."""
+
+    def bring(person: Person) -> None:
+        person.is_signed_in(admin=True).opens("/admin/invitations")
+        if by_link:
+            person.page.locator("main [name=by]").check()
+        person.sends("/admin/invitations/add", email=email)
+
+    return bring
+
+
 def another_address(person: Person) -> None:
     person.is_signed_in().opens("/account/email")
 
@@ -85,6 +97,9 @@ PAGES = {
         ("sign-up, opened", "/sign-up/verify", opened("/sign-up", NEW)),
         ("sign-up refused", "/sign-up/verify", sign_up_refused),
         ("invitation", "/invitation", invitation),
+        ("admin: invited", "/admin/invitations", invited(NEW)),
+        ("admin: invited by a link", "/admin/invitations", invited(NEW, by_link=True)),
+        ("admin: not invited", "/admin/invitations/add", invited(ADA)),
         ("another address", "/account/email", another_address),
         ("another address refused", "/account/email", another_address_refused),
         ("another address, sent", "/account/email", another_address_asked),

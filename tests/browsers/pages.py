@@ -11,10 +11,9 @@ from app.protocol import client_metadata
 from app.users import accounts
 from tests import actors, factors
 from tests.actors import App, Device
-from tests.browsers import mail_pages
-from tests.browsers.people import ADA, Person, Place, connected
+from tests.browsers import admin_pages, mail_pages
+from tests.browsers.people import ADA, LONG, Person, Place, connected
 
-LONG = "The Extraordinarily Long-Winded Notes and Calendar Assistant of " + "Westmoreland" * 3
 DOCUMENT = "https://notes.example/app.json"
 
 
@@ -315,4 +314,5 @@ PAGES = {
     "sign-in that took too long": Place("/login", expired_sign_in),
     "nothing there": at("/nothing"),
     **mail_pages.PAGES,
+    **admin_pages.PAGES,
 }

@@ -14,6 +14,7 @@ from tests.conftest import House
 from tests.mailbox import Mailboxes
 
 ADA = "ada@example.com"
+LONG = "The Extraordinarily Long-Winded Notes and Calendar Assistant of " + "Westmoreland" * 3
 OVERFLOWS = "document.documentElement.scrollWidth > window.innerWidth"
 
 

@@ -32,6 +32,8 @@ def taken(
 ) -> list[Path]:
     """One page in one language, four times."""
     emptied(house)
+    if mailboxes is not None:
+        mailboxes.sent(house)  # those of the page before
     paths = []
     with chromium.opened(browser, house.url, locale=LOCALES[language], reduced_motion="reduce") as (page, watch):
         PAGES[name].bring(Person(house, page, watch, mailboxes))
@@ -65,7 +67,6 @@ def main(folder: Path, words: str) -> None:
         houses = {False: House(dsn).start(), True: with_mail(dsn, mailboxes).start()}
         for name in (name for name in PAGES if words in name):
             house = houses[PAGES[name].mails]
-            mailboxes.letters.clear()
             shots[name] = [path for one in LANGUAGES for path in taken(house, mailboxes, browser, name, one, folder)]
         for house in houses.values():
             house.stop()

@@ -1,4 +1,4 @@
-"""axe-core finds no serious or critical fault on any page: on a phone and a desk, in light and dark."""
+"""axe-core finds no serious or critical fault on any page: on a phone and a desk, in light and dark (Chinese: test_every_page.py)."""
 
 from __future__ import annotations
 

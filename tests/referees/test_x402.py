@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from app.paid_settings import Facilitator
 from tests.actors import App, Browser
-from tests.conftest import House
+from tests.conftest import PRICED, House
 from tests.facilitators import PAY_TO, Chain
 from tests.payers import Payer, call
 from tests.referees.paying import installed
@@ -30,7 +30,7 @@ def chain() -> Iterator[Chain]:
 
 @pytest.fixture
 def coins(dsn: str, chain: Chain, house: House) -> Iterator[House]:
-    options: dict[str, Any] = {"paid_tools": ("whoami=21",), "paid_scope": ("read",)}
+    options: dict[str, Any] = {"resources_file": PRICED, "paid_scope": ("read",)}
     served = House(
         dsn, lightning_url=SecretStr("pretend:"), facilitator=Facilitator(**chain.settings), **options
     ).start()

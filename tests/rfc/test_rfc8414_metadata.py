@@ -71,7 +71,7 @@ def test_every_endpoint_named_exists(house: House) -> None:
 def test_authlib_finds_nothing_wrong() -> None:
     """Somebody else's reading of §2; it wants https, which a loopback issuer is not."""
     AuthorizationServerMetadata(
-        metadata.authorization_server("https://mcp.example", list(GRANTS), documents=True)
+        metadata.authorization_server("https://mcp.example", list(GRANTS), documents=True, resources={})
     ).validate()
 
 

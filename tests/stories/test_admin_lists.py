@@ -11,7 +11,7 @@ from sqlalchemy import event
 
 from tests.admins import AdminBrowser
 from tests.conftest import House
-from tests.many import MANY, fill
+from tests.many import MANY, fill, swept_out
 
 ROWS = 6_000  # that Postgres may look at for one page of 50
 MORE = {"/admin": 55_000, "/admin/api-keys?stale=yes": 110_000}  # counts as far as 10,000; what is rare among all keys
@@ -52,14 +52,17 @@ LISTS = ["/admin/users", "/admin/clients", "/admin/connections", "/admin/api-key
 def test_a_hundred_thousand_of_everything(house: House) -> None:
     """One test, since to fill the tables takes as long as to look at all of them."""
     house.add_user(admin=True)
-    fill(house)
-    ada = AdminBrowser(house)
-    for path in PAGES:
-        assert quickest_but_one(ada, path) < SECONDS, path
-        assert looked_at(house, ada, path) < MORE.get(path, ROWS), path
-    for path in LISTS:
-        goes_on_without_gaps_or_repeats(ada, path)
-    streams_the_whole_log(ada)
+    try:
+        fill(house)
+        ada = AdminBrowser(house)
+        for path in PAGES:
+            assert quickest_but_one(ada, path) < SECONDS, path
+            assert looked_at(house, ada, path) < MORE.get(path, ROWS), path
+        for path in LISTS:
+            goes_on_without_gaps_or_repeats(ada, path)
+        streams_the_whole_log(ada)
+    finally:
+        swept_out(house)
 
 
 def quickest_but_one(ada: AdminBrowser, path: str) -> float:
@@ -131,5 +134,5 @@ def streams_the_whole_log(ada: AdminBrowser) -> None:
         for piece in answer.iter_bytes():
             lines += piece.count(b"\n")
             largest = max(largest, len(piece))
-    assert lines >= MANY
+    assert lines >= MANY * 0.9, "all but what the sweep takes meanwhile: it is from 2020"
     assert largest < 2_000_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from pydantic import SecretStr
 
@@ -70,3 +71,23 @@ def test_what_will_not_do_is_told_at_the_start(tmp_path: Path) -> None:
     assert "GATEHOUSE_BRAND_LOGO" in told
     assert "cannot be read" in told
     assert "GATEHOUSE_BRAND_ACCENT must be a colour such as #1f5c4d" in told
+
+
+def test_files_of_pages_are_packed_for_whoever_takes_that(house: House) -> None:
+    """RFC 9110 §12.5.3: unless a weight of nothing says no. Pages are not: they hold secrets beside strangers' words."""
+    at = f"{house.url}/static/gatehouse.css"
+    sizes = {}
+    for accepted, coding in {
+        "gzip, br": "gzip",
+        "br;q=1, gzip;q=0.5": "gzip",
+        "gzip;q=0": None,
+        "gzip; q=0.0": None,
+        "": None,
+    }.items():
+        answer = httpx2.get(at, headers={"Accept-Encoding": accepted})
+        assert answer.headers.get("content-encoding") == coding, accepted
+        assert answer.headers["vary"] == "Accept-Encoding"
+        assert ".card" in answer.text
+        sizes[coding] = int(answer.headers["content-length"])
+    assert sizes["gzip"] < sizes[None] / 3
+    assert "content-encoding" not in httpx2.get(f"{house.url}/", headers={"Accept-Encoding": "gzip"}).headers

@@ -33,7 +33,9 @@ def test_no_secret_reaches_the_log(house: House, dsn: str, capfd: pytest.Capture
         logs.configure("error")
     written = capfd.readouterr().err
     lines = [json.loads(line) for line in written.splitlines()]
-    assert {"method", "path", "status", "ms", "request_id", "level", "timestamp", "event"} <= set(lines[0])
+    assert {"method", "path", "status", "ms", "request_id", "level", "timestamp", "event"} <= set(
+        next(line for line in lines if "path" in line)
+    )
     assert [line for line in lines if line.get("request_id") == refused.headers["x-request-id"]]
     canaries = [code, tokens["access_token"], tokens["refresh_token"], str(app.client_secret), app.code_verifier, key]
     canaries += ["state-canary", "gh_rt_canary", "bearer-canary", "four words", *browser.http.cookies.values()]

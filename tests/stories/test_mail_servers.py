@@ -126,7 +126,7 @@ async def test_letters_wait_in_a_queue_with_an_end(capfd: pytest.CaptureFixture[
     for _ in range(mail.WAITING + 5):
         office.soon(errand)
     assert len(office._waiting) == mail.WAITING
-    await office.settle(0.2)
+    await office.settle(1.0)
     assert silent.taken() == mail.AT_ONCE
     assert not office._waiting
     silent.close()

@@ -11,8 +11,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from app.paid_settings import Facilitator
-from tests.actors import OPENED
-from tests.conftest import House, emptied
+from tests.conftest import PRICED, House, emptied, left
 from tests.facilitators import ASSET, NETWORK, PAY_TO, Chain
 from tests.payers import Payer, b64json, call, unb64json
 
@@ -29,7 +28,7 @@ def served_for_coins(dsn: str, chain: Chain) -> Iterator[House]:
     house = House(
         dsn,
         lightning_url=SecretStr("pretend:"),
-        paid_tools=("whoami=21", "list_notes=2", "add_note=3"),
+        resources_file=PRICED,
         paid_scope=("read",),
         facilitator=Facilitator(**chain.settings),
     ).start()
@@ -42,8 +41,7 @@ def guest(served_for_coins: House, chain: Chain) -> Iterator[Payer]:
     chain.asked.clear()
     chain.refuses = ""
     yield Payer(emptied(served_for_coins))
-    while OPENED:
-        OPENED.pop().close()
+    left(served_for_coins)
 
 
 def offer(guest: Payer, tool: str = "whoami") -> dict[str, Any]:

@@ -14,6 +14,7 @@ from app.protocol.pending import Pending, unpacked
 from app.protocol.pkce import challenge_of, is_challenge
 from app.protocol.scope import expanded, granted
 from app.protocol.types import Consent, Viewer
+from app.resources.served import Resources, built_in
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 PENDING = Pending(
@@ -132,7 +133,8 @@ def test_only_our_resource_is_resolved() -> None:
 
 
 def resolve(*asked: str) -> str:
-    return resource.resolve(list(asked), "https://mcp.example/mcp", "https://mcp.example")
+    issuer = "https://mcp.example"
+    return Resources.of(issuer, [built_in(issuer)]).resolve(list(asked)).audience
 
 
 def test_pkce_is_that_of_the_specification() -> None:

@@ -15,7 +15,7 @@ from app.clients.store import add_static
 from app.language import N_
 from app.protocol.client_metadata import checked
 from app.protocol.errors import Conflict, InvalidRequest, InvalidScope, NotFound
-from app.protocol.scope import OFFERED
+from app.protocol.scope import ADMIN, Scope
 from app.settings import Settings
 from app.tokens.secrets import CLIENT_SECRET, fingerprint, new_id, new_secret
 from app.tokens.store import revoke
@@ -53,12 +53,18 @@ async def known(world: World, client_id: str, now: datetime) -> App:
     return found
 
 
+def offered(world: World) -> dict[str, Scope]:
+    """What a client may be given: those of other resources than the default after the resource's name."""
+    return {name: scope for name, scope in world.resources.words.items() if name != ADMIN}
+
+
 async def add(
     world: World, name: str, redirect_uris: list[str], scope: list[str], now: datetime, *, public: bool
 ) -> tuple[App, str | None]:
     """A client made by hand, and its secret unless it is a public one. Raises InvalidRedirectUri and its kin, InvalidScope."""
-    if not set(scope) <= set(OFFERED):
-        raise InvalidScope(f"unknown scope; the scopes are {', '.join(OFFERED)}")
+    words = offered(world)
+    if not set(scope) <= words.keys():
+        raise InvalidScope("unknown scope; the scopes are {scopes}", scopes=", ".join(words))
     if not name.strip():
         raise InvalidRequest(N_("give the app a name"))
     document: dict[str, object] = {"client_name": name, "redirect_uris": redirect_uris}
@@ -108,10 +114,10 @@ def _check(lifetimes: Lifetimes, settings: Settings) -> None:
     """An access token may not live longer than the settings say: revocations and retired keys are remembered for so long."""
     most = settings.access_token_lifetime
     if lifetimes.access_lifetime is not None and not 60 <= lifetimes.access_lifetime <= most:
-        raise InvalidRequest(f"access tokens may live from 60 to {most} seconds")
+        raise InvalidRequest("access tokens may live from 60 to {most} seconds", most=most)
     for seconds in (lifetimes.refresh_idle, lifetimes.refresh_absolute):
         if seconds is not None and not 300 <= seconds <= LONGEST:
-            raise InvalidRequest(f"refresh tokens may live from 300 to {LONGEST} seconds")
+            raise InvalidRequest("refresh tokens may live from 300 to {most} seconds", most=LONGEST)
 
 
 async def rotate_secret(world: World, client_id: str, now: datetime) -> str:

@@ -14,7 +14,6 @@ from app.language import N_
 from app.protocol.client_document import host_of
 from app.protocol.errors import Conflict, InvalidRequest, OAuthError
 from app.protocol.params import Params
-from app.protocol.scope import DEFAULT, OFFERED, SCOPES
 
 KINDS = ("document", "dynamic", "static", "blocked")
 
@@ -70,8 +69,8 @@ async def new(visit: Visit, *, refusal: OAuthError | None = None, typed: Params 
     entered = {
         name: (typed.verbatim(name) or "")[:20_000] if typed else "" for name in ("name", "redirect_uris", "kind")
     }
-    chosen = typed.all("scope") if typed else list(DEFAULT)
-    scopes = [SCOPES[name] for name in OFFERED]
+    chosen = typed.all("scope") if typed else list(visit.world.resources.default.default)
+    scopes = acts.offered(visit.world)
     fields = {"invalid_redirect_uri": "redirect_uris", "invalid_scope": "scope"}
     fault = None if refusal is None else fields.get(refusal.error, "name")
     return shown(

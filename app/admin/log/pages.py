@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
 from app.admin.connections.store import user_of
@@ -27,7 +28,7 @@ async def events(visit: Visit) -> Response:
     refusal: OAuthError | None = None
     async with visit.world.db.connect() as db:
         try:
-            wanted, before = await _wanted(visit, params), number(word(params, "before", 20))
+            wanted, before = await _wanted(db, params), number(word(params, "before", 20))
             rows = await store.newest(db, wanted, before=before, limit=PAGE + 1)
         except InvalidRequest as fault:
             refusal, rows, before = fault, [], None
@@ -50,12 +51,13 @@ async def file(visit: Visit) -> Response:
     """All that the filters let through, as JSON lines or CSV."""
     params = query(visit)
     kind = params.get("format") or "jsonl"
-    return await exported(visit.world, visit.viewer.user_id, await _wanted(visit, params), kind, visit.now)
-
-
-async def _wanted(visit: Visit, params: Params) -> Wanted:
     async with visit.world.db.connect() as db:
-        people = [(words := word(params, name)) and (await user_of(db, words) or words) for name in ("user", "by")]
+        wanted = await _wanted(db, params)
+    return await exported(visit.world, visit.viewer.user_id, wanted, kind, visit.now)
+
+
+async def _wanted(db: AsyncConnection, params: Params) -> Wanted:
+    people = [(words := word(params, name)) and (await user_of(db, words) or words) for name in ("user", "by")]
     return Wanted(
         since=moment(word(params, "since", 40)),
         until=moment(word(params, "until", 40), whole_day=True),

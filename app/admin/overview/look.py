@@ -101,7 +101,6 @@ def _tasks(
     world: World, held: tuple[str, ...], numbers: Numbers, connected: bool, backup: datetime | None, now: datetime
 ) -> list[Task]:
     settings = world.settings
-    mailed = any(name.startswith("smtp") and getattr(settings, name) for name in type(settings).model_fields)
     second = set(held) & SECOND
     tasks = []
     if len([name for name in FACTORS.values() if name in metadata.tables]) > 1:
@@ -112,7 +111,7 @@ def _tasks(
     why = N_("GATEHOUSE_PUBLIC_URL is for this computer only; apps elsewhere need an https address.")
     tasks.append(Task("https", N_("Be reachable by https"), settings.is_https, why, "/admin/settings"))
     why = N_("Without mail you hand out links for new passwords by hand, from a user's page.")
-    tasks.append(Task("mail", N_("Set up mail"), mailed, why, "/admin/settings"))
+    tasks.append(Task("mail", N_("Set up mail"), settings.smtp_url is not None, why, "/admin/settings"))
     why = N_("The front page says how, for each app. Watch it arrive among the attempts.")
     tasks.append(Task("first_app", N_("Connect a first app"), connected, why, "/admin/attempts?follow=1"))
     why = N_("If you lose your way in, another admin can help you.")

@@ -13,7 +13,6 @@ from app.limits import NEW_DEVICE, hit
 from app.oauth.device import store
 from app.protocol.client_metadata import DEVICE_CODE
 from app.protocol.errors import TemporarilyUnavailable, UnauthorizedClient
-from app.protocol.resource import resolve
 from app.protocol.scope import granted
 from app.protocol.user_code import normal, shown
 from app.tokens.secrets import DEVICE, fingerprint, new_secret, new_user_code
@@ -32,11 +31,14 @@ async def device_authorization(request: Request, world: World) -> Response:
     client = await authenticated_client(request, params, world)
     if DEVICE_CODE not in client.grant_types:
         raise UnauthorizedClient("this client did not register for the device grant")
-    asked = store.DeviceRequest(
-        client.client_id,
-        granted(params.get("scope"), client.scope),
-        resolve(params.all("resource"), settings.resource, settings.issuer),
+    resource = world.resources.resolve(params.all("resource"))
+    scope = granted(
+        params.get("scope"),
+        world.resources.registered(resource, client.scope),
+        scopes=resource.scopes,
+        default=resource.default,
     )
+    asked = store.DeviceRequest(client.client_id, scope, resource.audience)
     await hit(world.pool, NEW_DEVICE, client_address(request, settings.trusted_proxies), now)
     device_code = new_secret(DEVICE)
     key = fingerprint(device_code)

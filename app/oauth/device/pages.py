@@ -17,7 +17,7 @@ from app.oauth.device import store
 from app.pages import error_page, render
 from app.protocol.errors import InvalidRequest, TooManyRequests
 from app.protocol.params import parse
-from app.protocol.scope import ADMIN, SCOPES
+from app.protocol.scope import ADMIN, IDENTITY
 from app.protocol.types import Viewer
 from app.protocol.user_code import normal, shown
 from app.tokens.secrets import Unsealable, b64, unb64
@@ -105,6 +105,8 @@ async def _ask(request: Request, world: World, viewer: Viewer, typed: str, now: 
         return _page(request, world, viewer, typed, _(UNKNOWN), 400)
     key, asked = found
     note(link=key.hex(), client_id=asked.client_id, client_name=client.client_name, entered=True)
+    resource = world.resources.at(asked.resource)
+    scopes = {**IDENTITY, **(resource.scopes if resource else {})}
     return render(
         "device_consent.html",
         csrf=_csrf(request, world),
@@ -112,8 +114,9 @@ async def _ask(request: Request, world: World, viewer: Viewer, typed: str, now: 
         req=at_device(code),
         user_code=shown(code),
         client_name=client.client_name,
-        scopes=[SCOPES[name] for name in asked.scope if viewer.is_admin or name != ADMIN],
+        scopes=[scopes[name] for name in asked.scope if name in scopes and (viewer.is_admin or name != ADMIN)],
         resource=asked.resource,
+        title=resource.title if resource and len(world.resources) > 1 else None,
         account=viewer.email,
     )
 

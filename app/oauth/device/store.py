@@ -67,7 +67,7 @@ _opened = audit.noted(
     "token.issued",
     f"$3, user_id, client_id, {audit.grant('device_code', '$4::text')}",
     "asked WHERE consumed_at IS NOT NULL",
-    8,
+    9,
 )
 # One poll, whatever comes of it. An early one moves the interval instead of `polled_at`; an allowed code is consumed and
 # opens its connection. Of many polls at once each finds the row as the one before it left it, so one consumes it.
@@ -78,7 +78,7 @@ WITH asked AS (
     poll_interval = d.poll_interval + CASE WHEN {EARLY} THEN 5 ELSE 0 END,
     consumed_at = CASE WHEN d.allowed AND d.expires_at > $3
       AND EXISTS (SELECT FROM users u WHERE u.id = d.user_id AND u.disabled_at IS NULL) THEN $3 END
-  WHERE d.fingerprint = $1 AND d.client_id = $2 AND d.consumed_at IS NULL
+  WHERE d.fingerprint = $1 AND d.client_id = $2 AND d.consumed_at IS NULL AND ($8::text IS NULL OR d.resource = $8)
   RETURNING d.*
 ), opened AS (
   INSERT INTO connections (id, user_id, client_id, redirect_host, resource, scope, refresh_counter,
@@ -111,12 +111,13 @@ async def poll_device_code(
     now: datetime,
     expires_at: datetime,
     bound_to: str | None,
+    audience: str | None,
 ) -> Polled | None:
     """Consumes an allowed code and opens its connection, at once or not at all. None for one that is unknown or used.
 
-    `bound_to` is the key that every refresh is to present (RFC 9449 §5).
+    `bound_to` is the key that every refresh is to present (RFC 9449 §5), `audience` the resource that is insisted on.
     """
-    values = (client_id, now, connection_id, expires_at, DEVICE_PLACE, bound_to, *audit.who())
+    values = (client_id, now, connection_id, expires_at, DEVICE_PLACE, bound_to, audience, *audit.who())
     row = await pool.fetchrow(POLL_DEVICE_CODE, key, *values)
     if row is None:
         return None

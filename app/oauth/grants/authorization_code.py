@@ -8,10 +8,10 @@ from app import audit
 from app.clients import lifetimes
 from app.connections import store
 from app.connections.end import end
-from app.protocol.errors import InvalidGrant
+from app.oauth import store as codes
+from app.protocol.errors import InvalidGrant, InvalidTarget
 from app.protocol.params import Params
 from app.protocol.pkce import challenge_of
-from app.protocol.resource import resolve
 from app.protocol.types import Authorization, Client
 from app.tokens.secrets import fingerprint, new_id
 from app.traces.recording import note
@@ -25,7 +25,7 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
     """
     note(link=params.get("code"))
     code, code_verifier = params.required("code"), params.required("code_verifier")
-    resolve(params.all("resource"), world.settings.resource, world.settings.issuer)
+    audience = world.resources.named(params.all("resource"))
     code_challenge = challenge_of(code_verifier)
     note(link=code_challenge)
     if code_challenge is None:
@@ -43,14 +43,17 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
         now + lifetimes.absolute(client, world.settings),
         jkt,
         jkt if client.is_public else None,
+        audience,
     )
     if authorization is None:
         await _take_back_after_replay(world, key, client, code_challenge, now)
-        note(
-            why=await store.why_not_redeemed(
-                world.pool, key, client.client_id, code_challenge, params.get("redirect_uri"), now
-            )
+        redirect_uri = params.get("redirect_uri")
+        why = await codes.why_not_redeemed(
+            world.pool, key, client.client_id, code_challenge, redirect_uri, audience, now
         )
+        note(why=why)
+        if why == [codes.OTHER_RESOURCE]:
+            raise InvalidTarget("the code was given for another resource")
         raise InvalidGrant(
             "the code is unknown, expired, used, or was given for another client, redirect, verifier or key"
         )

@@ -6,8 +6,7 @@ from datetime import datetime
 
 from app.protocol.errors import InvalidGrant, InvalidScope
 from app.protocol.params import Params
-from app.protocol.resource import resolve
-from app.protocol.scope import SCOPES, within, words_of
+from app.protocol.scope import within, words_of
 from app.protocol.types import Authorization, Client
 from app.world import World
 
@@ -19,11 +18,11 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
     A disabled owner is `invalid_grant` and not `invalid_client`: the secret is right, and a client that threw it away
     would not come back when the owner does.
     """
-    resource = resolve(params.all("resource"), world.settings.resource, world.settings.issuer)
+    resource = world.resources.resolve(params.all("resource"))
     if client.owner_id is None:
         raise InvalidGrant("the account that this client acts for is disabled")
-    held = frozenset(word for word in words_of(client.scope) if word in SCOPES)
-    scope = within(params.get("scope"), held)
+    held = world.resources.held(resource, words_of(client.scope))
+    scope = within(params.get("scope"), frozenset(held), resource.scopes)
     if not scope:
         raise InvalidScope("scope names nothing that this client was given")
-    return Authorization(client.owner_id, client.client_id, scope, resource, via="client_credentials")
+    return Authorization(client.owner_id, client.client_id, scope, resource.audience, via="client_credentials")

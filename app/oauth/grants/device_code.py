@@ -8,7 +8,6 @@ from app.clients import lifetimes
 from app.oauth.device import store
 from app.protocol.errors import AuthorizationPending, DeviceRefused, ExpiredToken, InvalidGrant, OAuthError, SlowDown
 from app.protocol.params import Params
-from app.protocol.resource import resolve
 from app.protocol.types import Authorization, Client
 from app.tokens.secrets import fingerprint, new_id
 from app.traces.recording import note
@@ -20,7 +19,7 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
     device_code = params.required("device_code")
     key = fingerprint(device_code)
     note(link=key.hex())
-    resolve(params.all("resource"), world.settings.resource, world.settings.issuer)
+    audience = world.resources.named(params.all("resource"))
     polled = await store.poll_device_code(
         world.pool,
         key,
@@ -29,6 +28,7 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
         now,
         now + lifetimes.absolute(client, world.settings),
         jkt if client.is_public else None,
+        audience,
     )
     if polled is None or polled.authorization is None:
         refusal = _why_not(polled)

@@ -16,10 +16,10 @@ from app.outside.fetch import Unfetchable
 from app.protocol.email import normal_email
 from app.protocol.errors import InvalidGrant, InvalidScope, InvalidTarget, TemporarilyUnavailable
 from app.protocol.params import Params
-from app.protocol.resource import resolve
-from app.protocol.scope import DEFAULT, SCOPES, expanded, within, words_of
+from app.protocol.scope import expanded, within, words_of
 from app.protocol.types import Authorization, Client
 from app.replay import first_use
+from app.resources.model import Resource
 from app.tokens.assertions import BadAssertion, checked, unverified
 from app.traces.recording import note
 from app.world import World
@@ -37,21 +37,21 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
     Raises InvalidGrant for whatever is wrong with the assertion (RFC 7521 §4.1.1), TemporarilyUnavailable when the
     provider's keys cannot be had: the assertion may be good, and has not been used.
     """
-    resource = resolve(params.all("resource"), world.settings.resource, world.settings.issuer)
+    resource = world.resources.resolve(params.all("resource"))
     try:
         claims = await _verified(world, params.required("assertion"), now)
-        _check_meant(claims, client, jkt, world)
-        held = _held(claims, client)
+        _check_meant(claims, client, jkt, resource, world)
+        held = _held(claims, client, resource, world)
     except BadAssertion as fault:
         raise InvalidGrant(f"assertion {fault}") from fault
-    scope = within(params.get("scope"), held)
+    scope = within(params.get("scope"), held, resource.scopes)
     if not scope:
         raise InvalidScope("scope names nothing that the assertion allows this client")
     user_id = await _user(world, claims, client, now)
     expires_at = datetime.fromtimestamp(claims["exp"], now.tzinfo)
     if not await first_use(world.pool, "id-jag", claims["iss"], claims["jti"], now, expires_at):
         raise InvalidGrant("assertion was used before")
-    return Authorization(user_id, client.client_id, scope, resource, via="jwt-bearer")
+    return Authorization(user_id, client.client_id, scope, resource.audience, via="jwt-bearer")
 
 
 async def _verified(world: World, assertion: str, now: datetime) -> dict[str, Any]:
@@ -72,7 +72,7 @@ async def _verified(world: World, assertion: str, now: datetime) -> dict[str, An
     return claims
 
 
-def _check_meant(claims: dict[str, Any], client: Client, jkt: str | None, world: World) -> None:
+def _check_meant(claims: dict[str, Any], client: Client, jkt: str | None, resource: Resource, world: World) -> None:
     """That it is this client's, for this resource, about somebody. Raises BadAssertion."""
     if claims.get("client_id") != client.client_id:
         raise BadAssertion("was given to another client")
@@ -81,30 +81,33 @@ def _check_meant(claims: dict[str, Any], client: Client, jkt: str | None, world:
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT or not subject.isprintable():
         raise BadAssertion("has no sub")
-    # Without the claim it is for the one resource that there is: `aud` has named us already.
+    # Without the claim it is for the default: `aud` has named us already.
     meant = claims.get("resource", [])
     named = [meant] if isinstance(meant, str) else meant
     if not isinstance(named, list) or not all(isinstance(uri, str) for uri in named):
         raise BadAssertion("has a resource that is no URI")
     try:
-        resolve(named, world.settings.resource, world.settings.issuer)
-    except InvalidTarget as fault:
-        raise BadAssertion("is meant for another resource") from fault
+        meant_ones = {world.resources.resolve([uri]).audience for uri in named} or {world.resources.default.audience}
+    except InvalidTarget:
+        meant_ones = set()
+    if resource.audience not in meant_ones:
+        raise BadAssertion("is meant for another resource")
 
 
-def _held(claims: dict[str, Any], client: Client) -> frozenset[str]:
+def _held(claims: dict[str, Any], client: Client, resource: Resource, world: World) -> frozenset[str]:
     """What the provider allows, as far as the client may have it; the default when the provider does not say.
 
     Raises BadAssertion when it speaks of other scopes than ours (MCP enterprise-managed authorization §7.6.2).
     """
-    said = claims.get("scope", " ".join(DEFAULT))
+    said = claims.get("scope", " ".join(resource.default))
     if not isinstance(said, str):
         raise BadAssertion("has a scope that is no string")
-    registered = frozenset(word for word in words_of(client.scope) if word in SCOPES) or frozenset(SCOPES)
-    allowed = expanded(frozenset(word for word in words_of(said) if word in SCOPES))
+    words = [word for word in words_of(client.scope) if word in world.resources.words]
+    registered = frozenset(world.resources.held(resource, words) if words else resource.scopes)
+    allowed = expanded(frozenset(word for word in words_of(said) if word in resource.scopes), resource.scopes)
     if not allowed:
         raise BadAssertion("allows no scope of this server")
-    return allowed & expanded(registered)
+    return allowed & expanded(registered, resource.scopes)
 
 
 async def _user(world: World, claims: dict[str, Any], client: Client, now: datetime) -> str:

@@ -23,16 +23,15 @@ from app.protocol.l402 import capability
 from app.protocol.offer import NoPayment, Offer, Proof
 from app.protocol.params import Params
 from app.protocol.paying import SCHEMES
-from app.protocol.resource import resolve
-from app.protocol.scope import SCOPES, expanded, within
+from app.protocol.scope import within
 from app.protocol.types import Authorization, Client
 from app.protocol.x402 import PAID_HEADER, Chosen
+from app.resources.model import Resource
 from app.selling import facilitator, store
 from app.selling.offers import MOST_SATS, counter, offered, token_id
 from app.selling.taking import checked
 from app.world import World
 
-SERVICE = "mcp"
 BUYER = Client(NO_PROJECT, "somebody who pays", (), frozenset({PAYMENT}), "none", None, None)
 PAY_FIRST = "payment is needed first"
 
@@ -68,9 +67,9 @@ def with_payment(request: Request, params: Params) -> Params:
 
 async def redeem(world: World, client: Client, params: Params, jkt: str | None, now: datetime) -> Authorization:
     """The session's authorization. Raises PaymentWanted, BadPayment, InvalidScope, InvalidTarget, TemporarilyUnavailable."""
-    resource = resolve(params.all("resource"), world.settings.resource, world.settings.issuer)
-    held = expanded(frozenset(world.settings.paid_scope))
-    scope = within(params.get("scope"), frozenset(word for word in held if word in SCOPES))
+    resource = world.resources.resolve(params.all("resource"))
+    held = world.resources.held(resource, world.settings.paid_scope)
+    scope = within(params.get("scope"), frozenset(held), resource.scopes)
     if not scope:
         raise InvalidScope("scope names nothing that is sold here")
     payment, sats = params.get("payment"), _sats(params)
@@ -80,7 +79,7 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
         scheme, _, credentials = payment.partition(" ")
         given = counter(world, sats or 1).credential(scheme, credentials.strip())
         if isinstance(given, Chosen):
-            session = await _settled(world, given, sats, scope, jkt, now)
+            session = await _settled(world, given, sats, resource, scope, jkt, now)
         else:
             session = await _paid(world, given, resource, scope, jkt, now)
     except NoPayment as fault:
@@ -90,26 +89,26 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
     )
 
 
-async def _wanted(world: World, sats: int | None, resource: str, why: str, now: datetime) -> OAuthError:
+async def _wanted(world: World, sats: int | None, resource: Resource, why: str, now: datetime) -> OAuthError:
     if sats is None:
         return InvalidRequest("{why}; say how many sats the token shall be worth, in sats", why=why)
-    offer: Offer = await offered(world, sats, resource, SERVICE, None, asking.address() or "nobody", now)
+    offer: Offer = await offered(world, sats, resource.audience, resource.name, None, asking.address() or "nobody", now)
     at = counter(world, sats)
     return PaymentWanted(why, at.headers(offer, token_id(), why, now), at.problem(offer, why))
 
 
 async def _paid(
-    world: World, proof: Proof, resource: str, scope: tuple[str, ...], jkt: str | None, now: datetime
+    world: World, proof: Proof, resource: Resource, scope: tuple[str, ...], jkt: str | None, now: datetime
 ) -> Session:
     """Also for what was meant for one call and has not been used. Raises NoPayment, TemporarilyUnavailable."""
-    found = await checked(world, proof, SERVICE, now)
+    found = await checked(world, proof, resource.name, now)
     where, _, tool = found.subject.partition(" ")
-    if where != resource:
+    if where != resource.audience:
         raise NoPayment("the payment is for another resource")
     if proof.tools is not None and proof.tools != {capability(tool or None)}:
         raise NoPayment("the macaroon was narrowed, and buys no token")
     if found.claimed_by is None:
-        session = _session(scope, jkt, now)
+        session = _session(scope, resource, jkt, now)
         if await _began(world, session, found.sats, found.payment_hash, found.purpose, found.subject, now):
             return session
     again = await store.session_of(world.pool, found.payment_hash, now)
@@ -138,20 +137,26 @@ async def _began(
 
 
 async def _settled(
-    world: World, given: Chosen, sats: int | None, scope: tuple[str, ...], jkt: str | None, now: datetime
+    world: World,
+    given: Chosen,
+    sats: int | None,
+    resource: Resource,
+    scope: tuple[str, ...],
+    jkt: str | None,
+    now: datetime,
 ) -> Session:
     """Raises NoPayment, TemporarilyUnavailable, InvalidRequest."""
     if sats is None:
         raise InvalidRequest("sats is missing")
     await facilitator.settle(world, given, sats, now)
-    session = _session(scope, jkt, now)
+    session = _session(scope, resource, jkt, now)
     async with world.db.begin() as db:
         await begin(db, session, now, allowance_sats=0, funded_sats=sats, max_calls_per_minute=None)
     return session
 
 
-def _session(scope: tuple[str, ...], jkt: str | None, now: datetime) -> Session:
-    return Session(str(uuid.uuid4()), None, "paid", scope, jkt, now, now + PAID_LIFE)
+def _session(scope: tuple[str, ...], resource: Resource, jkt: str | None, now: datetime) -> Session:
+    return Session(str(uuid.uuid4()), None, "paid", scope, resource.audience, jkt, now, now + PAID_LIFE)
 
 
 def _sats(params: Params) -> int | None:

@@ -8,10 +8,9 @@ from app import audit
 from app.clients import lifetimes
 from app.connections import store
 from app.connections.end import took_back
-from app.protocol.errors import InvalidGrant, InvalidScope, OAuthError
+from app.protocol.errors import InvalidGrant, InvalidScope, InvalidTarget, OAuthError
 from app.protocol.params import Params
-from app.protocol.resource import resolve
-from app.protocol.scope import IDENTITY, KNOWN, words_of
+from app.protocol.scope import IDENTITY, words_of
 from app.protocol.types import Authorization, Client
 from app.tokens.refresh import RefreshToken, read
 from app.traces.recording import note
@@ -21,11 +20,12 @@ from app.world import World
 async def redeem(world: World, client: Client, params: Params, jkt: str | None, now: datetime) -> Authorization:
     """The connection's next authorization, narrowed to `scope` if that is given."""
     token = read(params.required("refresh_token"), world.secrets.refresh)
-    resolve(params.all("resource"), world.settings.resource, world.settings.issuer)
+    audience = world.resources.named(params.all("resource"))
     if token is None:
         raise InvalidGrant("the refresh token is not one of ours")
     note(connection_id=token.connection_id)
-    scope = tuple(word for word in words_of(params.get("scope")) if word in KNOWN)
+    words = world.resources.every_scope
+    scope = tuple(word for word in words_of(params.get("scope")) if word in IDENTITY or word in words)
     authorization = await store.refresh(
         world.pool,
         token.connection_id,
@@ -33,17 +33,18 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
         client.client_id,
         scope,
         jkt,
+        audience,
         now,
         grace=timedelta(seconds=world.settings.refresh_grace),
         idle=lifetimes.idle(client, world.settings),
     )
     if authorization is None:
-        raise await _why_not(world, token, client, scope, now)
+        raise await _why_not(world, token, client, scope, audience, now)
     return authorization
 
 
 async def _why_not(
-    world: World, token: RefreshToken, client: Client, scope: tuple[str, ...], now: datetime
+    world: World, token: RefreshToken, client: Client, scope: tuple[str, ...], audience: str | None, now: datetime
 ) -> OAuthError:
     """The refusal; and when the token had been superseded, the end of all that hangs from its connection."""
     grace = timedelta(seconds=world.settings.refresh_grace)
@@ -63,7 +64,9 @@ async def _why_not(
             )
             note(why=["the refresh token was used before"], user_id=ended.user_id)
             return InvalidGrant("the refresh token was used before; the connection is ended")
-        held = await store.live_scope(db, token.connection_id, token.counter, client.client_id)
-    if held is not None and not held.issuperset(word for word in scope if word not in IDENTITY):
+        held = await store.held(db, token.connection_id, token.counter, client.client_id)
+    if held is not None and not held[0].issuperset(word for word in scope if word not in IDENTITY):
         return InvalidScope("scope asks for more than the user allowed")
+    if held is not None and audience not in (None, held[1]):
+        return InvalidTarget("the refresh token is for another resource, and opens no other")
     return InvalidGrant("the refresh token is expired, revoked, or belongs to another client or key")

@@ -6,7 +6,6 @@ it carries the names under which the first one can be revoked.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -16,11 +15,18 @@ from app.api_keys import store
 from app.clients.authenticate import names_a_client
 from app.protocol import token_types
 from app.protocol.client_metadata import TOKEN_EXCHANGE
-from app.protocol.errors import InvalidRequest, InvalidScope, InvalidToken, TemporarilyUnavailable, UnknownApiKey
+from app.protocol.errors import (
+    InvalidRequest,
+    InvalidScope,
+    InvalidTarget,
+    InvalidToken,
+    TemporarilyUnavailable,
+    UnknownApiKey,
+)
 from app.protocol.params import Params
-from app.protocol.resource import resolve
 from app.protocol.scope import expanded, words_of
 from app.protocol.types import Authorization, Client, Exchanged, Principal
+from app.resources.model import Resource
 from app.tokens.secrets import API_KEY, fingerprint
 from app.world import World
 
@@ -42,13 +48,15 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
         raise InvalidRequest("actor_token is not supported: the token stands for the subject alone")
     if params.get("requested_token_type") not in (None, token_types.ACCESS_TOKEN):
         raise InvalidRequest(f"requested_token_type must be {token_types.ACCESS_TOKEN}")
-    resource = resolve(params.all("resource") + params.all("audience"), world.settings.resource, world.settings.issuer)
+    asked = params.all("resource") + params.all("audience")
     subject_token, kind = params.required("subject_token"), params.required("subject_token_type")
     if kind == token_types.API_KEY:
-        return await _for_key(world, client, subject_token, params.get("scope"), resource, now)
+        return await _for_key(world, client, subject_token, params.get("scope"), world.resources.resolve(asked), now)
     if kind in (token_types.ACCESS_TOKEN, token_types.JWT):
         principal = await _principal(world, subject_token, jkt, now)
-        return _for_token(client, principal, params.get("scope"), resource)
+        if world.resources.named(asked) not in (None, principal.resource):
+            raise InvalidTarget("subject_token is for another resource, and opens no other")
+        return _for_token(client, principal, params.get("scope"), world.resources.by_audience[principal.resource])
     kinds = ", ".join((token_types.ACCESS_TOKEN, token_types.JWT, token_types.API_KEY))
     raise InvalidRequest(f"subject_token_type must be one of {kinds}")
 
@@ -60,7 +68,7 @@ async def _principal(world: World, token: str, jkt: str | None, now: datetime) -
     if revocations.is_stale(now.timestamp(), world.settings.revocation_staleness):
         raise TemporarilyUnavailable("revocations are not known at the moment", retry_after=1)
     try:
-        principal = await world.live.verified(token, world.settings.issuer, world.settings.resource, now)
+        principal = await world.live.verified(token, world.settings.issuer, world.resources.audiences, now)
     except InvalidToken as fault:
         raise InvalidRequest(f"subject_token: {fault.description}") from fault
     if revocations.covers(principal):
@@ -70,7 +78,7 @@ async def _principal(world: World, token: str, jkt: str | None, now: datetime) -
     return principal
 
 
-def _for_token(client: Client, principal: Principal, scope: str | None, resource: str) -> Authorization:
+def _for_token(client: Client, principal: Principal, scope: str | None, resource: Resource) -> Authorization:
     """A client that proves itself may exchange any token that it was given, others only their own (§2.1, §5)."""
     if principal.client_id != client.client_id and client.is_public:
         raise InvalidRequest("subject_token belongs to another client, and this one cannot prove who it is")
@@ -81,8 +89,8 @@ def _for_token(client: Client, principal: Principal, scope: str | None, resource
     return Authorization(
         subject=principal.subject,
         client_id=client.client_id,
-        scope=_narrowed(scope, principal.scope, tuple(sorted(principal.scope))),
-        resource=resource,
+        scope=_narrowed(scope, tuple(sorted(principal.scope)), resource),
+        resource=resource.audience,
         via="token_exchange",
         connection_id=principal.connection_id,
         expires_at=datetime.fromtimestamp(principal.expires_at, UTC),
@@ -91,19 +99,21 @@ def _for_token(client: Client, principal: Principal, scope: str | None, resource
 
 
 async def _for_key(
-    world: World, client: Client, api_key: str, scope: str | None, resource: str, now: datetime
+    world: World, client: Client, api_key: str, scope: str | None, resource: Resource, now: datetime
 ) -> Authorization:
     """Without a client, the very authorization of /auth/token; with one, the token names it and still hangs from the key."""
     found = None
     if api_key.startswith(API_KEY) and len(api_key) < 200 and api_key.isascii():
-        found = await store.usable(world.pool, fingerprint(api_key), resource, now)
+        found = await store.usable(world.pool, fingerprint(api_key), resource.audience, now)
     if found is None:
         raise UnknownApiKey("subject_token: the API key is not valid")
     authorization, expires_at = found
-    key_id = authorization.client_id
+    key_id, held = authorization.client_id, world.resources.held(resource, authorization.scope)
+    if not held:
+        raise InvalidTarget("subject_token: the API key is for another resource")
     authorization = replace(
         authorization,
-        scope=_narrowed(scope, authorization.scope, authorization.scope),
+        scope=_narrowed(scope, held, resource),
         expires_at=expires_at,
         exchanged=Exchanged((), int(now.timestamp())),
     )
@@ -114,9 +124,9 @@ async def _for_key(
     return authorization
 
 
-def _narrowed(asked: str | None, held: Collection[str], everything: tuple[str, ...]) -> tuple[str, ...]:
+def _narrowed(asked: str | None, held: tuple[str, ...], resource: Resource) -> tuple[str, ...]:
     """Unlike at /authorize an unknown word is refused: whoever narrows a token to hand it on must get what they asked for."""
     words = words_of(asked)
-    if not expanded(frozenset(held)).issuperset(words):
+    if not expanded(frozenset(held), resource.scopes).issuperset(words):
         raise InvalidScope("scope asks for more than the subject_token has")
-    return tuple(words) or everything
+    return tuple(words) or held

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0030"
+revision = "0014"
 down_revision = "0013"
 branch_labels = None
 depends_on = None
@@ -85,6 +85,7 @@ def upgrade() -> None:
     sa.Column('project_id', sa.Text(), nullable=True),
     sa.Column('kind', sa.Text(), nullable=False),
     sa.Column('scope', postgresql.ARRAY(sa.Text()), nullable=False),
+    sa.Column('resource', sa.Text(), nullable=False),
     sa.Column('refresh_counter', sa.Integer(), nullable=False),
     sa.Column('refreshed_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('jkt', sa.Text(), nullable=True),

@@ -1,0 +1,78 @@
+"""`serve --workers N`: uvicorn's supervisor, which passes SIGHUP on to its workers instead of replacing them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from app.resources.listed import KEPT, listed, source_of
+from app.resources.read import ResourcesError
+from app.settings import Settings
+
+LONGEST = 100_000  # of a variable of the environment
+log = structlog.get_logger("gatehouse.resources")
+
+
+def supervised(settings: Settings, **options: Any) -> None:
+    """Serves until it is told to end; `options` are uvicorn's."""
+    config = uvicorn.Config("app.cli.worker:worker_app", factory=True, **options)
+    Supervisor(config, settings).run()
+
+
+class Supervisor(Multiprocess):
+    """A file with faults is not handed on: every worker goes on with what it has."""
+
+    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+        super().__init__(config, [config.bind_socket()])
+        self._settings = settings
+        self._had_terminal = sys.stdin.isatty()
+        self._keep()
+
+    def init_processes(self) -> None:
+        with _born_deaf():
+            super().init_processes()
+
+    def keep_subprocess_alive(self) -> None:
+        with _born_deaf():
+            super().keep_subprocess_alive()
+
+    def handle_hup(self) -> None:
+        if self._had_terminal and not sys.stdin.isatty():  # it was closed
+            self.should_exit.set()
+            return
+        try:
+            self._keep()
+        except ResourcesError as fault:
+            log.error("resources not reloaded", faults=str(fault).splitlines())
+            return
+        for process in self.processes:
+            if process.pid is not None and process.process.is_alive():
+                os.kill(process.pid, signal.SIGHUP)
+
+    def _keep(self) -> None:
+        """What the file says, for workers that start later. Raises ResourcesError."""
+        source = source_of(self._settings.resources_file, self._settings.data_dir)
+        listed(source, self._settings.issuer)
+        if source is not None:
+            text = source.path.read_text("utf-8")
+            os.environ.pop(KEPT, None)
+            if len(text) < LONGEST:
+                os.environ[KEPT] = text
+
+
+@contextmanager
+def _born_deaf() -> Iterator[None]:
+    """Processes that start now keep SIGHUP waiting until they listen to it, instead of dying of it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})

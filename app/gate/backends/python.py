@@ -1,0 +1,151 @@
+"""A backend in this process: a server of the SDK, a FastMCP or any ASGI app, with its lifespan (ASGI lifespan 2.0)."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from mcp.server.lowlevel import Server
+from mcp.server.mcpserver import MCPServer
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.gate.failed import failed
+from app.resources.model import PythonBackend, Resource
+from app.world import World
+
+BODY_BYTES = 4 * 1024 * 1024
+# The guard has looked at Host and Origin already, with the operator's lists.
+UNGUARDED = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+log = structlog.get_logger("gatehouse.gate")
+STATELESS = ("POST",)  # a stateless server has nothing to say unasked: GET would be an idle stream for ever
+
+
+class Unmountable(Exception):
+    """What the target names is not there, or is no server."""
+
+
+class Inner:
+    """An app at a path of its own; `methods` are those that it wants to be asked with."""
+
+    def __init__(self, app: ASGIApp, path: str, methods: tuple[str, ...]) -> None:
+        self._app = app
+        self._path = path
+        self.methods = methods
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        inner = {**scope, "path": self._path, "raw_path": self._path.encode()}
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(inner, receive, noted)
+        except Exception as fault:
+            if begun:
+                raise
+            log.error("backend raised", path=scope["path"], exc_info=fault)
+            await failed(scope, "the server behind this address failed", 500)(scope, receive, send)
+
+
+@asynccontextmanager
+async def mounted(resource: Resource, world: World) -> AsyncIterator[ASGIApp]:
+    """The app, as long as its lifespan lasts. Raises Unmountable, and what its start raises."""
+    backend = resource.backend
+    assert isinstance(backend, PythonBackend)
+    server, path = found(backend), backend.inner_path or resource.path
+    if isinstance(server, (MCPServer, Server)):
+        server.streamable_http_app(stateless_http=True, max_request_body_size=BODY_BYTES, transport_security=UNGUARDED)
+        manager = server.session_manager  # without the app around it, which only finds its one path
+        async with manager.run():
+            yield manager.handle_request
+        return
+    app, methods = _app(server, path)
+    async with _lifespan(app, resource.name) as state:
+        yield Inner(_with_state(app, state), path, methods)
+
+
+def found(backend: PythonBackend) -> Any:
+    """What the target names. Raises Unmountable."""
+    module_name, _, attribute = backend.target.partition(":")
+    if backend.folder is not None and backend.folder not in sys.path:
+        sys.path.append(backend.folder)
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as fault:  # whatever somebody else's module raises
+        raise Unmountable(f"{module_name} cannot be imported: {type(fault).__name__}: {fault}") from fault
+    server = getattr(module, attribute, None)
+    if server is None:
+        raise Unmountable(f"{module_name} has no {attribute}")
+    if not callable(server) and not isinstance(server, (MCPServer, Server)) and not hasattr(server, "http_app"):
+        raise Unmountable(f"{backend.target} is neither an MCPServer, a FastMCP nor an ASGI app")
+    return server
+
+
+def _app(server: Any, path: str) -> tuple[ASGIApp, tuple[str, ...]]:
+    """A FastMCP makes an app of its own: stateless, so that any worker may answer."""
+    if callable(getattr(server, "http_app", None)):
+        return server.http_app(path=path, stateless_http=True), STATELESS
+    return server, ("GET", "POST", "DELETE")
+
+
+def _with_state(app: ASGIApp, state: dict[str, Any]) -> ASGIApp:
+    """What the lifespan left for requests to find (ASGI lifespan "Lifespan State"), below what the guard says."""
+    if not state:
+        return app
+
+    async def stateful(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "state": state | scope["state"]}, receive, send)
+
+    return stateful
+
+
+@asynccontextmanager
+async def _lifespan(app: ASGIApp, name: str) -> AsyncIterator[dict[str, Any]]:
+    """From `lifespan.startup` to `lifespan.shutdown`, in one task. An app that knows no lifespan needs none. Raises
+    Unmountable when it says that it cannot start."""
+    inbox: asyncio.Queue[Message] = asyncio.Queue()
+    said: asyncio.Queue[Message] = asyncio.Queue()
+    state: dict[str, Any] = {}
+    scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": state}
+    running: asyncio.Future[Any] = asyncio.ensure_future(_ran(app, scope, inbox.get, said.put))
+    await inbox.put({"type": "lifespan.startup"})
+    knows_it = await _answer(running, said, name, "startup")
+    try:
+        yield state
+    finally:
+        if knows_it:
+            await inbox.put({"type": "lifespan.shutdown"})
+            await _answer(running, said, name, "shutdown")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def _ran(app: Any, scope: Scope, receive: Receive, send: Callable[[Message], Awaitable[None]]) -> None:
+    await app(scope, receive, send)
+
+
+async def _answer(running: asyncio.Future[Any], said: asyncio.Queue[Message], name: str, what: str) -> bool:
+    """Waits for what the app says; False when it ends without a word. Raises Unmountable."""
+    waiting = asyncio.ensure_future(said.get())
+    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    if not waiting.done():
+        waiting.cancel()
+        return False
+    message = waiting.result()
+    if message["type"] == f"lifespan.{what}.failed":
+        raise Unmountable(f"{name} failed at its {what}: {_last_line(message.get('message', ''))}")
+    return True
+
+
+def _last_line(said: str) -> str:
+    """Of what is often a whole traceback."""
+    return next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "it does not say why")

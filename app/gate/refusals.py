@@ -1,0 +1,69 @@
+"""What the guard answers instead of the tools: JSON-RPC errors with the caller's id, and plain ones (JSON-RPC 2.0 §5.1, RFC 6585 §4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mcp.shared.inbound import decode_header_value
+from starlette.responses import JSONResponse, Response
+
+from app.gate.headers import Sorted
+from app.gate.rules import INVALID_PARAMS, Ruled, Unreadable
+from app.http import request_id
+from app.protocol.errors import TooManyRequests
+
+TOO_OFTEN = -32029  # of the server's own range; named after the HTTP status
+HEADER_MISMATCH = -32020  # MCP 2026-07-28 "Standard request headers"
+NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+
+
+class TurnedBack(Exception):
+    """An answer in place of the backend's; `why` is for the trace, if it is worth one."""
+
+    def __init__(self, response: Response, why: str = "") -> None:
+        super().__init__(why)
+        self.response = response
+        self.why = why
+
+
+def turned_away(error: str, description: str, status: int) -> Response:
+    body = {"error": error, "error_description": description, "request_id": request_id.get()}
+    return JSONResponse(body, status)
+
+
+def unreadable(fault: Unreadable) -> Response:
+    return _error(None, fault.code, str(fault), 400)
+
+
+def unknown_tool(ruled: Ruled) -> Response:
+    """A tool that nobody may call is one that is not there (MCP server/tools "Error Handling")."""
+    return _error(ruled.message.get("id"), INVALID_PARAMS, f"Unknown tool: {ruled.tool}", 200)
+
+
+def too_often(ruled: Ruled, fault: TooManyRequests) -> Response:
+    seconds = fault.retry_after
+    said = f"{ruled.tool} was called too often; wait {seconds} seconds"
+    response = _error(ruled.message.get("id"), TOO_OFTEN, said, 429, retry_after=seconds)
+    response.headers.update(fault.headers)
+    return response
+
+
+def agree(ruled: Ruled, headers: Sorted) -> None:
+    """That the headers which mirror the body say what it says: whoever goes by them would call what was not ruled. Raises
+    TurnedBack."""
+    message, methods, names = ruled.message, headers.values(b"mcp-method"), headers.values(b"mcp-name")
+    if not methods and not names:
+        return
+    method, params = message.get("method"), message.get("params")
+    key = NAMED.get(method) if isinstance(method, str) else None
+    name = params.get(key) if isinstance(params, dict) and key else None
+    said = [decode_header_value(value.decode("latin-1")) for value in names]
+    if methods in ([], [str(method).encode()]) and said in ([], [name]):
+        return
+    why = "Mcp-Method and Mcp-Name must say what the body says"
+    raise TurnedBack(_error(message.get("id"), HEADER_MISMATCH, why, 400), why)
+
+
+def _error(identifier: object, code: int, message: str, status: int, **data: Any) -> Response:
+    error = {"code": code, "message": message, "data": {**data, "request_id": request_id.get()}}
+    return JSONResponse({"jsonrpc": "2.0", "id": identifier, "error": error}, status)
