@@ -19,7 +19,7 @@ PUSHED = b"pushed"  # what is sealed for one purpose does not open for the other
 AT_DEVICE, AT_PAGE = "@", "~"  # no sealed value begins so
 TOO_LONG = N_("That took too long")
 PAGE = re.compile(
-    r"/(account|admin)(/[a-z0-9_-]+){0,4}"
+    r"/(account|admin)(/[a-z0-9_-]+){0,4}|/connect/[a-z0-9-]{1,32}(\?scope=[A-Za-z0-9._~%+-]{1,1000})?"
 )  # where somebody may be sent back to; nobody else's address fits
 
 

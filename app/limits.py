@@ -39,6 +39,7 @@ MAIL_ADDRESS = Rate("mail-address", 10, timedelta(minutes=10))  # letters asked 
 MAIL_ACCOUNT = Rate("mail-account", 5, timedelta(hours=1))  # letters to one mailbox
 NEW_DEVICE = Rate("new-device", 30, timedelta(minutes=1))
 EXPORT = Rate("export", 6, timedelta(minutes=10))  # per account: everything about somebody is much to read
+UPSTREAM = Rate("upstream", 300, timedelta(minutes=5))  # to services elsewhere and back, from one place: an office
 DEVICE_ACCOUNT = Rate("device-account", 10, timedelta(minutes=5))  # RFC 8628 §5.1: of 20^8 codes
 DEVICE_ADDRESS = Rate("device-address", 30, timedelta(minutes=5))
 

@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from app import branding
 from app.lightning_url import check_node
 from app.loopback import is_loopback, loopback_names
 from app.paid_settings import PaidSettings
+from app.provider_settings import ProviderSettings
 from app.smtp_url import checked_sender, smtp_server
 
 Words = Annotated[tuple[str, ...], NoDecode]
@@ -23,7 +24,7 @@ class SettingsError(Exception):
     """Every fault of the configuration, a line each."""
 
 
-class Settings(PaidSettings, BaseSettings):
+class Settings(PaidSettings, ProviderSettings):
     """The configuration of one process. Lifetimes are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(
@@ -138,7 +139,7 @@ class Settings(PaidSettings, BaseSettings):
     @field_validator("sign_up")
     @classmethod
     def _who_may_sign_up(cls, sign_up: str, others: ValidationInfo) -> str:
-        if sign_up == "open" and others.data.get("smtp_url") is None:
+        if sign_up == "open" and not (others.data.get("smtp_url") or others.data.get("providers")):
             raise ValueError(
                 "cannot be open without mail: addresses are verified by a link. Set GATEHOUSE_SMTP_URL, or: invited"
             )

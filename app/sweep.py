@@ -27,6 +27,7 @@ EXPIRED = {
     "device_codes": f"expires_at < {NOW} - interval '1 hour'",
     "browser_sessions": "expires_at < :now",
     "remembered_devices": "expires_at < :now",
+    "upstream_flows": f"expires_at < {NOW} - interval '1 hour'",
     "one_time_links": f"expires_at < {NOW} - interval '7 days'",
     "invitations": f"expires_at < {NOW} - interval '30 days'",
     "revocations": "expires_at < :now",

@@ -20,6 +20,7 @@ from app.admin.frame import deed
 from app.admin.frame import page as admin_page
 from app.admin.log import pages as admin_log
 from app.admin.overview import pages as admin_overview
+from app.admin.providers import pages as admin_providers
 from app.admin.users import invitations as admin_invitations
 from app.admin.users import pages as admin_users
 from app.agents import table as agents
@@ -41,8 +42,10 @@ from app.oauth.token import token
 from app.oauth.userinfo import userinfo
 from app.pages import page_refusal
 from app.static import brand_css, logo, static
+from app.upstream import callback, connect, depart, link, services
 from app.users import by_mail, links, login, new_email, second, security, sign_in_link, sign_up
 from app.users.invitations import pages as invitations
+from app.users.offers import own_way
 from app.users.passkeys import pages as passkeys
 from app.users.passkeys.sign_in import sign_in as sign_in_by_passkey
 from app.users.totp import pages as totp
@@ -92,9 +95,10 @@ def url_table(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
         "/device/decision": Door(world, page, POST=device.decide),
         "/authorize": Door(world, page, GET=authorize, POST=authorize_by_form),
         "/authorize/continue": Door(world, page, GET=resume),
-        "/login": Door(world, page, GET=login.show_login, POST=login.log_in),
+        "/login": Door(world, page, GET=login.show_login, POST=own_way(login.log_in)),
         "/login/second": Door(world, page, GET=second.show_second, POST=second.second),
-        "/login/passkey": Door(world, page, POST=sign_in_by_passkey),
+        "/login/passkey": Door(world, page, POST=own_way(sign_in_by_passkey)),
+        "/login/provider": Door(world, page, POST=depart.sign_in_with),
         "/logout": Door(world, page, POST=login.log_out),
         "/consent": Door(world, page, GET=show_consent, POST=decide),
         "/setup": Door(world, page, GET=links.show_setup, POST=links.set_up),
@@ -106,6 +110,11 @@ def url_table(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
         "/account/api-keys": Door(world, page, GET=api_keys.show, POST=api_keys.create),
         "/account/api-keys/rotate": Door(world, page, GET=api_keys.show_rotate, POST=api_keys.rotate),
         "/account/api-keys/revoke": Door(world, page, POST=api_keys.revoke),
+        "/account/link": Door(world, page, GET=link.show_proof, POST=link.prove),
+        "/account/services": Door(world, page, GET=services.show),
+        "/account/services/disconnect": Door(world, page, POST=services.disconnect),
+        "/account/services/link": Door(world, page, POST=link.begin),
+        "/account/services/unlink": Door(world, page, POST=link.unlink),
         "/account/sessions": Door(world, page, GET=browsers.show),
         "/account/sessions/end": Door(world, page, POST=browsers.sign_out),
         "/account/sessions/end-others": Door(world, page, POST=browsers.sign_out_others),
@@ -122,9 +131,11 @@ def url_table(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
         "/account/export": Door(world, page, POST=export),
         "/account/delete": Door(world, page, GET=leave.show, POST=leave.delete),
         "/goodbye": Door(world, page, GET=leave.goodbye),
-        "/password/forgot": Door(world, page, GET=by_mail.show_forgot, POST=by_mail.forgot),
-        "/login/link": Door(world, page, GET=by_mail.show_link, POST=by_mail.send_link),
-        "/login/link/open": Door(world, page, GET=sign_in_link.show_open, POST=sign_in_link.open_link),
+        "/password/forgot": Door(world, page, GET=own_way(by_mail.show_forgot), POST=own_way(by_mail.forgot)),
+        "/login/link": Door(world, page, GET=own_way(by_mail.show_link), POST=own_way(by_mail.send_link)),
+        "/login/link/open": Door(
+            world, page, GET=own_way(sign_in_link.show_open), POST=own_way(sign_in_link.open_link)
+        ),
         "/sign-up": Door(world, page, GET=sign_up.show_sign_up, POST=sign_up.sign_up),
         "/sign-up/verify": Door(world, page, GET=sign_up.show_verify, POST=sign_up.verify),
         "/invitation": Door(world, page, GET=invitations.show_invitation, POST=invitations.accept),
@@ -149,6 +160,8 @@ def patterns(world: World, callers: Callers) -> list[Route]:
     """The addresses with a name in them, which no exact path finds, and those that need the FastAPI app."""
     client = Door(world, manage.refused, cors=True, GET=manage.read, PUT=manage.replace, DELETE=manage.end)
     one = {
+        "/callback/{provider}": Door(world, page_refusal, GET=callback.come_back),
+        "/connect/{provider}": Door(world, page_refusal, GET=connect.show, POST=connect.begin),
         "/admin/users/{user_id}": Door(world, refused, GET=admin_page(admin_users.somebody)),
         "/admin/clients/{client}": Door(world, refused, GET=admin_page(admin_clients.one)),
         "/admin/attempts/{attempt}": Door(world, refused, GET=admin_page(admin_attempts.attempt)),
@@ -188,6 +201,7 @@ def admin_table(world: World) -> Mapping[str, ASGIApp]:
         "/admin/clients/new": admin_page(admin_clients.new),
         "/admin/connections": admin_page(admin_connections.connections),
         "/admin/api-keys": admin_page(admin_keys.keys),
+        "/admin/providers": admin_page(admin_providers.services),
         "/admin/attempts": admin_page(admin_attempts.attempts),
         "/admin/signing-keys": admin_page(plain_pages.keys),
         "/admin/audit": admin_page(admin_log.events),
@@ -203,6 +217,8 @@ def admin_table(world: World) -> Mapping[str, ASGIApp]:
         "/admin/clients/new/add": deed(admin_clients.add, admin_clients.new),
         "/admin/connections/revoke": deed(admin_connections.revoke, admin_connections.connections),
         "/admin/api-keys/revoke": deed(admin_keys.revoke, admin_keys.keys),
+        "/admin/providers/save": deed(admin_providers.save, admin_providers.services),
+        "/admin/providers/remove": deed(admin_providers.remove, admin_providers.services),
         "/admin/signing-keys/rotate": deed(plain_pages.rotate, plain_pages.keys),
     }
     doors = {path: Door(world, refused, GET=show) for path, show in pages.items()}

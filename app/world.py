@@ -20,6 +20,7 @@ from app.mail import Post
 from app.outside.fetch import Outside
 from app.outside.issuers import Issuers
 from app.outside.key_sets import KeySets
+from app.providers.live import Providers
 from app.resources.listed import Listed
 from app.resources.served import Resources
 from app.settings import Settings
@@ -47,6 +48,7 @@ class World:
     issuers: Issuers
     post: Post
     lightning: Node | None  # where sats are paid; None: nowhere
+    providers: Providers
     hashing: Hashing
     now: Callable[[], datetime]
     listed: Listed
@@ -78,7 +80,8 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
         last_used, tally, bodies, post = LastUsed(hot), Tally(hot), Bodies(), Post(settings, now)
         url = settings.lightning_url.get_secret_value() if settings.lightning_url else None
         lightning = node_of(url, hot, now)
-        outward = (outside, key_sets, issuers, post, lightning)
+        providers = Providers(settings.given_providers, db, secrets.provider_secrets, outside)
+        outward = (outside, key_sets, issuers, post, lightning, providers)
         yield World(settings, secrets, db, hot, live, last_used, tally, traces, bodies, *outward, hashing, now, listed)
         outside.close()
         if lightning is not None:

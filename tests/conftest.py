@@ -138,6 +138,8 @@ class House:
             ours["RESOURCES_FILE"] = str(self.settings.resources_file)
         if self.settings.smtp_url is not None:
             ours |= {"SMTP_URL": self.settings.smtp_url.get_secret_value(), "MAIL_FROM": self.settings.mail_from or ""}
+        if self.settings.providers is not None:
+            ours |= {"PROVIDERS": self.settings.providers.get_secret_value()}
         return os.environ | {f"GATEHOUSE_{name}": value for name, value in ours.items()}
 
     def operator(self, *arguments: str, input: str = "", code: int = 0) -> str:
@@ -207,6 +209,7 @@ def emptied(served: House) -> House:
     # Another minute for the trace, which takes so many steps of one address: the whole suite comes from one.
     served.world.traces.has_room("nobody", served.clock() + timedelta(minutes=5))
     served.sql(EMPTIED)
+    served.world.providers.look_again()
     served.catch_up()
     return served
 

@@ -20,6 +20,7 @@ FLOORS = {
     "branding": 0,
     "settings": 0,
     "paid_settings": 0,
+    "provider_settings": 0,
     "shown_settings": 0,
     "paths": 0,
     "smtp_url": 0,
@@ -39,6 +40,7 @@ FLOORS = {
     "when": 2,
     "devices": 2,
     "outside": 2,
+    "providers": 2,
     "replay": 2,
     "resources": 2,
     "traces": 2,
@@ -62,6 +64,7 @@ FLOORS = {
     "agents": 7,
     "selling": 7,
     "users": 7,
+    "upstream": 7,
     "oauth": 7,
     "api_keys": 7,
     "gate": 8,
@@ -71,6 +74,7 @@ FLOORS = {
     "static": 8,
     "health": 8,
     "sweep": 8,
+    "seals": 8,
     "checkup": 9,
     "bridge": 9,
     "urls": 9,
@@ -95,6 +99,12 @@ DOORS: set[tuple[str, str]] = {
     ("lightning_url", "loopback"),
     ("main", "house"),
     ("shown_settings", "settings"),
+    ("provider_settings", "protocol"),  # a definition is looked at before anything starts
+    ("settings", "provider_settings"),
+    ("providers", "tokens"),  # what seals the secrets of providers
+    ("providers", "outside"),  # and fetches what issuers publish
+    ("oauth", "upstream"),  # where one service is the only way in, apps are allowed before
+    ("upstream", "users"),  # signing in with a service ends as every way of signing in does
     ("settings", "branding"),  # a logo is looked at before anything starts
     ("tokens", "audit"),  # signing keys that come
     ("limits", "audit"),  # and limits that are reached
@@ -169,7 +179,7 @@ EXCEPTIONS = {
 def test_only_the_settings_and_the_command_line_read_the_environment() -> None:
     for path in FILES:
         if (
-            room(path) not in {"settings", "shown_settings", "variables", "cli"}
+            room(path) not in {"settings", "provider_settings", "shown_settings", "variables", "cli"}
             and name_of(path) != "app/db/directories.py"
         ):
             assert "os.environ" not in path.read_text(), name_of(path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,6 +13,8 @@ from app.http import see_other
 from app.language import N_, _
 from app.pages import render
 from app.protocol.email import normal_email
+from app.upstream.services import give_back
+from app.upstream.vault import store as accounts
 from app.users.remove import remove
 from app.world import World
 
@@ -35,9 +39,11 @@ async def delete(request: Request, world: World) -> Response:
     if normal_email(typed) != me.email:
         return frame.page(visit, "account_delete.html", status=400, email=typed[:254], fault=_(NOT_IT))
     async with world.db.begin() as db:
+        services = await accounts.of_user(db, me.user_id)
         gone = await remove(db, me.user_id, me.user_id, visit.now, lifetime=world.token_lifetime)
     if not gone:
         return frame.page(visit, "account_delete.html", status=400, email=typed, fault=_(LAST_ADMIN))
+    await asyncio.gather(*(give_back(world, service, visit.now) for service in services))
     response = see_other("/goodbye")
     sessions.set_cookie(response, world, sessions.new_cookie())
     return response

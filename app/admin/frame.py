@@ -26,6 +26,7 @@ PLACES = (
     ("/admin/clients", N_("Apps")),
     ("/admin/connections", N_("Connections")),
     ("/admin/api-keys", N_("API keys")),
+    ("/admin/providers", N_("Services")),
     ("/admin/attempts", N_("Attempts")),
     ("/admin/signing-keys", N_("Signing keys")),
     ("/admin/audit", N_("Audit log")),
@@ -47,6 +48,7 @@ DONE = {
     "removed": N_("The app is removed, and everything that hung from it."),
     "saved": N_("Saved."),
     "key-revoked": N_("The key has ended."),
+    "service-removed": N_("The service is removed. Nobody is sent there any more."),
     "rotated": N_("New keys are published. They sign once every app can know them."),
     "nothing": N_("Nothing to do: it had ended already."),
 }

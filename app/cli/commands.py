@@ -21,6 +21,7 @@ from app.cli import (
     migrate,
     project,
     resource,
+    seal,
     serve,
     token,
     trace,
@@ -36,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for room in (user, api_key, client, connection, identity, key, mail, audit, resource, project, budget):
+for room in (user, api_key, client, connection, identity, key, mail, audit, resource, project, budget, seal):
     app.add_typer(room.commands)
 app.command("up")(up.up)
 app.command("serve")(serve.serve)

@@ -178,7 +178,63 @@ identities = Table(
     Column("subject", Text, primary_key=True),
     owner(),
     moment("created_at"),
+    Column("provider", Text),  # under which name that issuer is configured, as far as its user signs in with it
+    Column("shown", Text),  # what the user knows it by: an address, a name
+    moment("signs_in_since", nullable=True),  # absent: its issuer's assertions count, and no more
+    moment("last_used_at", nullable=True),
     UniqueConstraint("user_id", "issuer"),
+)
+
+# Services -------------------------------------------------------------------------------------------------------------
+
+# Those that admins add; the others are in the settings. The secret is sealed for its provider.
+providers = Table(
+    "providers",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("definition", JSONB, nullable=False),
+    Column("sealed", LargeBinary),
+    moment("created_at"),
+    moment("changed_at"),
+)
+
+# Somebody who was sent to a service, by what they come back with (`state`), and in which browser; and for a while what they
+# came back with, where they still have to prove who they are here.
+upstream_flows = Table(
+    "upstream_flows",
+    metadata,
+    Column("fingerprint", LargeBinary, primary_key=True),
+    Column("browser", LargeBinary, nullable=False, index=True),  # of its cookie
+    Column("purpose", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False, index=True),
+    moment("consumed_at", nullable=True),
+)
+
+# An account elsewhere that tools may act at. `sealed` are its tokens, for their user, provider and row; `generation` grows
+# whenever they change, and whoever refreshes them holds the lease.
+upstream_accounts = Table(
+    "upstream_accounts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    owner(),
+    Column("provider", Text, nullable=False),
+    Column("client_id", Text, nullable=False),  # ours, with the provider: another one cannot use these tokens
+    Column("subject", Text),
+    Column("shown", Text),
+    Column("scope", ARRAY(Text), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("refreshable", Boolean, nullable=False),
+    moment("created_at"),
+    moment("refreshed_at"),
+    moment("expires_at", nullable=True),
+    moment("broken_at", nullable=True),
+    Column("broken_because", Text),
+    Column("lease", Text),
+    moment("lease_until", nullable=True),
+    UniqueConstraint("user_id", "provider"),
+    Index("ix_upstream_accounts_provider_id", "provider", "id"),
 )
 
 # Clients and what they were allowed -----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from app.api_keys.callers import Callers
 from app.gate import noted
 from app.gate.answers import Counted, Filtered
-from app.gate.channels import replay, with_cors
+from app.gate.channels import replay, unless_away, with_cors
 from app.gate.headers import Sorted, sorted_headers, uncoded
 from app.gate.known import Acquaintances, Known
 from app.gate.receipted import Receipted
@@ -120,7 +120,9 @@ class Guard:
         auth_context_var.set(call.known.user)  # for the task of this request alone
         self.stage.busy += 1
         try:
-            await self.stage.app(scope, call.receive, call.send)
+            await self.stage.app(
+                scope, call.receive, call.send if self._is_foreign else unless_away(scope["state"], call.send)
+            )
         except Exception:
             if call.paid is not None:
                 await call.paid.failed()

@@ -11,9 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
 
+from app.gate.services import away, told
 from app.protocol.scope import SCOPES
 from app.protocol.types import Principal
+from app.upstream.faults import Away
+from app.upstream.vault.borrowed import Borrowed, borrow
+from app.upstream.vault.fetch import NotConnected, NotOffered
 from app.world import World
 
 Function = Callable[..., Awaitable[Any]]
@@ -25,6 +30,13 @@ class Caller:
 
     principal: Principal
     world: World
+
+    async def upstream(self, name: str, *scope: str) -> Borrowed:
+        """The caller's own account at this service, with at least these scopes, as the service names them.
+
+        Raises NotOffered, NotConnected and Away. Let them through: the caller's client is told where to connect it, or to come again.
+        """
+        return await borrow(self.world, self.principal.subject, name, scope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +81,15 @@ def adapted(declared: Tool, world: World) -> Function:
         principal = request.scope["state"]["principal"] if request is not None else None
         if principal is None or declared.scope not in principal.scope:
             raise PermissionError(f"{declared.name} needs the scope {declared.scope}")
-        return await declared.function(Caller(principal, world), **arguments)
+        try:
+            return await declared.function(Caller(principal, world), **arguments)
+        except NotOffered as fault:
+            raise ToolError(str(fault)) from fault
+        except NotConnected as fault:
+            return told(fault, ctx)
+        except Away as fault:
+            assert request is not None
+            raise away(fault, request.scope["state"]) from fault
 
     signature = inspect.signature(declared.function, eval_str=True)
     _, *others = signature.parameters.values()

@@ -1,4 +1,7 @@
-"""SQL of the identities: an issuer's name for somebody, and the account that it means here (RFC 7523 §3 item 2, OIDC Core §5.7)."""
+"""SQL of the identities: an issuer's name for somebody, and the account that it means here (RFC 7523 §3 item 2, OIDC Core §5.7).
+
+Those that a user has linked, or the operator has added, let them sign in; those that an assertion has bound do not.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -55,9 +58,73 @@ async def bind(pool: HotPool, issuer: str, subject: str, email: str, client_id: 
     return await known(pool, issuer, subject)
 
 
+SIGNS_IN = """
+UPDATE identities i SET last_used_at = $3, shown = $4, provider = $5 FROM users u
+WHERE i.issuer = $1 AND i.subject = $2 AND i.signs_in_since IS NOT NULL AND u.id = i.user_id
+RETURNING u.id, u.disabled_at IS NULL AS enabled
+"""
+
+
+async def signs_in(pool: HotPool, issuer: str, subject: str, provider: str, shown: str, now: datetime) -> Known | None:
+    """The account that is signed in to by this identity."""
+    row = await pool.fetchrow(SIGNS_IN, issuer, subject, now, shown, provider)
+    return None if row is None else Known(row["id"], row["enabled"])
+
+
+async def link(
+    db: AsyncConnection, issuer: str, subject: str, user_id: str, provider: str, shown: str, now: datetime
+) -> bool:
+    """From now on this user signs in with it. False when the subject, or the user, has another counterpart already."""
+    c, told = identities.c, {"provider": provider, "shown": shown, "signs_in_since": now}
+    values = {"issuer": issuer, "subject": subject, "user_id": user_id, "created_at": now, **told}
+    added = upsert(identities).values(**values).on_conflict_do_nothing().returning(c.user_id)
+    if (await db.execute(added)).first() is not None:
+        return True
+    same = update(identities).where(c.issuer == issuer, c.subject == subject, c.user_id == user_id)
+    return (await db.execute(same.values(**told).returning(c.user_id))).first() is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """What a user signs in with."""
+
+    issuer: str
+    subject: str
+    provider: str | None
+    shown: str | None
+    signs_in_since: datetime
+    last_used_at: datetime | None
+
+
+async def linked(db: AsyncConnection, user_id: str) -> list[Linked]:
+    c = identities.c
+    shown = (c.issuer, c.subject, c.provider, c.shown, c.signs_in_since, c.last_used_at)
+    found = select(*shown).where(c.user_id == user_id, c.signs_in_since.is_not(None)).order_by(c.signs_in_since)
+    return [Linked(*row) for row in await db.execute(found)]
+
+
+# One at a time, or two unlinked at once would each take the other for the way that is left.
+LOCK = "SELECT FROM users WHERE id = :user_id FOR UPDATE"
+UNLINK = """
+DELETE FROM identities i WHERE i.user_id = :user_id AND i.issuer = :issuer AND i.subject = :subject
+  AND i.signs_in_since IS NOT NULL
+  AND ((:own AND (EXISTS (SELECT FROM passwords p WHERE p.user_id = i.user_id)
+              OR EXISTS (SELECT FROM passkeys k WHERE k.user_id = i.user_id)))
+    OR EXISTS (SELECT FROM identities o WHERE o.user_id = i.user_id AND o.issuer <> i.issuer AND o.signs_in_since IS NOT NULL))
+RETURNING i.provider
+"""
+
+
+async def unlink(db: AsyncConnection, user_id: str, issuer: str, subject: str, *, own_ways: bool) -> bool:
+    """False for the last way in, and for what is not theirs. `own_ways`: people may sign in here by password or passkey."""
+    await db.execute(text(LOCK), {"user_id": user_id})
+    values = {"user_id": user_id, "issuer": issuer, "subject": subject, "own": own_ways}
+    return (await db.execute(text(UNLINK), values)).first() is not None
+
+
 async def add(db: AsyncConnection, issuer: str, subject: str, user_id: str, now: datetime) -> bool:
-    """False when the subject, or the user, has another counterpart already."""
-    values = {"issuer": issuer, "subject": subject, "user_id": user_id, "created_at": now}
+    """By the operator's word. False when the subject, or the user, has another counterpart already."""
+    values = {"issuer": issuer, "subject": subject, "user_id": user_id, "created_at": now, "signs_in_since": now}
     added = upsert(identities).values(**values).on_conflict_do_nothing().returning(identities.c.user_id)
     return (await db.execute(added)).first() is not None
 

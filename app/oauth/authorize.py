@@ -13,6 +13,7 @@ from app.flow import opened, pulled, sealed, step
 from app.http import client_address, form, see_other
 from app.language import _
 from app.oauth import noted, store
+from app.oauth.decided import record
 from app.oauth.unknown_client import unknown_client
 from app.oauth.validate import validate
 from app.pages import error_page, said
@@ -22,8 +23,10 @@ from app.protocol.next_step import AskConsent, Login, Refuse, next_step, within_
 from app.protocol.params import Params, parse
 from app.protocol.pending import REQUEST_URI, Pending
 from app.protocol.types import Client, Viewer
+from app.settings import Settings
 from app.tokens.secrets import CODE, fingerprint, new_secret
 from app.traces.recording import note
+from app.upstream import broker
 from app.world import World
 
 
@@ -39,7 +42,7 @@ async def authorize(request: Request, world: World) -> Response:
     request_uri = params.get("request_uri")
     if request_uri is not None and request_uri.startswith(REQUEST_URI):  # RFC 9126 §4: nothing else is looked at
         return await _proceed(request, world, pulled(request_uri, client.client_id, world, now), now)
-    redirect_uri = identified(params, client)
+    redirect_uri = identified(params, client, world.settings)
     try:
         if client.requires_pushed:
             raise InvalidRequest("this app registered to push its requests first")
@@ -81,35 +84,47 @@ async def _client(
     return client
 
 
-def identified(params: Params, client: Client) -> str:
+def identified(params: Params, client: Client, settings: Settings) -> str:
     """The redirect URI, which exists as a value only from here on. Raises InvalidRequest."""
     asked = params.get("redirect_uri")
     if asked is None:
         if len(client.redirect_uris) != 1:
             noted.redirect_mismatch(None, client)
             raise InvalidRequest("redirect_uri is missing, and this app did not register exactly one")
-        return client.redirect_uris[0]
-    if not any(uris.matches(registered, asked) for registered in client.redirect_uris):
+        asked = client.redirect_uris[0]
+    elif not any(uris.matches(registered, asked) for registered in client.redirect_uris):
         noted.redirect_mismatch(asked, client)
         raise InvalidRequest("redirect_uri is not one that this app registered")
+    if not uris.is_welcome(asked, settings.redirect_hosts):
+        note(fault="redirect_host")
+        raise InvalidRequest("redirect_uri leads to a place that this server does not accept")
     return asked
 
 
 async def _proceed(request: Request, world: World, pending: Pending, now: datetime) -> Response:
     viewer = await sessions.viewer(request, world, now)
     pending = within_reach(pending, viewer)
+    before = viewer is not None and broker.is_approved_here(request, world, pending)
+    if before and viewer is not None:
+        pending = pending.approved(viewer.session_id)
     consent = await store.consent(world.pool, viewer.user_id, pending) if viewer else None
     match next_step(pending, viewer, consent, now):
         case Login():
             note(next="sign-in")
-            return see_other(step("/login", sealed(pending, world)))
+            first = await broker.goes_first(world, pending, now)
+            return see_other(step("/consent" if first else "/login", sealed(pending, world)))
         case AskConsent():
             note(next="consent")
             return see_other(step("/consent", sealed(pending, world)))
         case Refuse(error):
             return await _refused(request, world, error, pending.redirect_uri, pending.state)
     assert viewer is not None
-    return await _issue_code(world, pending, viewer, now)
+    if before:
+        await record(world, pending, viewer, allowed=True)
+    response = await _issue_code(world, pending, viewer, now)
+    if before:
+        broker.forget(response, world)
+    return response
 
 
 async def _issue_code(world: World, pending: Pending, viewer: Viewer, now: datetime) -> Response:

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import audit, sessions
+from app import sessions
 from app.clients import store as clients
 from app.flow import opened, sealed, step
 from app.http import form, see_other
 from app.language import _
 from app.oauth import store
 from app.oauth.authorize import answer
+from app.oauth.decided import record
 from app.pages import render
 from app.protocol import redirect_uri as uris
 from app.protocol.client_document import host_of
 from app.protocol.errors import AccessDenied, InvalidRequest
-from app.protocol.next_step import AskConsent, next_step, within_reach
+from app.protocol.next_step import AskConsent, Login, next_step, within_reach
 from app.protocol.params import parse
 from app.protocol.pending import Pending
 from app.protocol.scope import IDENTITY
-from app.protocol.types import Viewer
+from app.protocol.types import Client
 from app.traces.recording import note
+from app.upstream import broker
 from app.world import World
 
 
@@ -36,19 +37,22 @@ async def show_consent(request: Request, world: World) -> Response:
     viewer = await sessions.viewer(request, world, now)
     pending = within_reach(pending, viewer)
     consent = await store.consent(world.pool, viewer.user_id, pending) if viewer else None
-    secret = sessions.cookie(request, world)
-    if viewer is None or secret is None or not isinstance(next_step(pending, viewer, consent, now), AskConsent):
+    following = next_step(pending, viewer, consent, now)
+    first = await broker.goes_first(world, pending, now) if isinstance(following, Login) else None
+    if first is None and (viewer is None or not isinstance(following, AskConsent)):
         return see_other(step("/authorize/continue", req or ""))
-    client = await clients.client(world.pool, pending.client_id)
-    if client is None or client.blocked:
-        raise InvalidRequest("this app was removed") if client is None else InvalidRequest("this app was blocked")
+    if first is not None:
+        viewer, consent, pending = None, None, broker.by_anybody(pending)
+    secret = sessions.cookie(request, world)
+    fresh = secret or sessions.new_cookie()
+    client = await _asker(world, pending)
     resource = world.resources.at(pending.resource)
     if resource is None:
         raise InvalidRequest("what this app asks for is not served here any more")
     scopes = {**IDENTITY, **resource.scopes}
-    return render(
+    response = render(
         "consent.html",
-        csrf=sessions.form_token(secret, world),
+        csrf=sessions.form_token(fresh, world),
         req=req,
         client_name=client.client_name,
         client_host=host_of(client.client_id) if client.kind == "document" else None,
@@ -57,9 +61,13 @@ async def show_consent(request: Request, world: World) -> Response:
         scopes=[scopes[name] for name in pending.scope if name in scopes],
         resource=pending.resource if resource.scopes.keys() & set(pending.scope) else None,
         title=resource.title if len(world.resources) > 1 else None,
-        account=viewer.email,
+        account=viewer.email if viewer else None,
+        sign_in_at=first.title if first else None,
         already=sorted(consent.scope) if consent else [],
     )
+    if secret is None:
+        sessions.set_cookie(response, world, fresh)
+    return response
 
 
 async def decide(request: Request, world: World) -> Response:
@@ -69,15 +77,20 @@ async def decide(request: Request, world: World) -> Response:
     sessions.check_form(request, world, fields)
     pending = opened(fields.get("req"), world, now)
     viewer = await sessions.viewer(request, world, now)
-    if viewer is None:
-        return see_other(step("/authorize/continue", sealed(pending, world)))
-    pending = within_reach(pending, viewer)
+    pending, first = within_reach(pending, viewer), None
+    if isinstance(next_step(pending, viewer, None, now), Login):
+        first = await broker.goes_first(world, pending, now)
+        if first is None:
+            return see_other(step("/authorize/continue", sealed(pending, world)))
+        viewer, pending = None, broker.by_anybody(pending)
     decision = fields.required("decision")
     note(decision=decision[:20])
     if decision not in ("allow", "deny"):
         raise InvalidRequest("decision must be allow or deny")
-    await _record(world, pending, viewer, allowed=decision == "allow")
-    if decision == "allow":
+    if first is not None and decision == "allow":  # recorded once it is known whose answer it was
+        return await broker.send_away(request, world, first, pending)
+    await record(world, pending, viewer, allowed=decision == "allow")
+    if decision == "allow" and viewer is not None:
         return see_other(step("/authorize/continue", sealed(pending.approved(viewer.session_id), world)))
     refusal = AccessDenied("the user did not allow this")
     note(error=refusal.error, description=refusal.description)
@@ -88,22 +101,14 @@ async def decide(request: Request, world: World) -> Response:
     return response
 
 
-async def _record(world: World, pending: Pending, viewer: Viewer, *, allowed: bool) -> None:
-    now = world.now()
-    async with world.db.begin() as db:
-        if allowed:
-            # As of the request, not of the click: what changed since then was perhaps not on the page (CIMD draft §6.3).
-            asked_at = datetime.fromtimestamp(pending.started_at, UTC)
-            await store.remember_consent(db, viewer.user_id, pending, asked_at)
-        await audit.record(
-            db,
-            "consent.given" if allowed else "consent.refused",
-            now,
-            user_id=viewer.user_id,
-            client_id=pending.client_id,
-            scope=" ".join(pending.scope),
-            redirect_host=uris.shown_host(pending.redirect_uri),
-        )
+async def _asker(world: World, pending: Pending) -> Client:
+    """Who asks. Raises InvalidRequest when it may not any more."""
+    client = await clients.client(world.pool, pending.client_id)
+    if client is None:
+        raise InvalidRequest("this app was removed")
+    if client.blocked:
+        raise InvalidRequest("this app was blocked")
+    return client
 
 
 def _place(redirect_uri: str) -> str:

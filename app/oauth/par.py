@@ -32,7 +32,7 @@ async def push(request: Request, world: World) -> Response:
     client = await authenticated_client(request, params, world)
     if params.get("request_uri") is not None:  # §2.1
         raise InvalidRequest("request_uri cannot be pushed; it is what the answer brings")
-    pending = validate(params, client, identified(params, client), world.resources, now)
+    pending = validate(params, client, identified(params, client, world.settings), world.resources, now)
     jkt = await dpop.key_of(request, world, now)  # RFC 9449 §10.1
     if jkt is not None and pending.dpop_jkt not in (None, jkt):
         raise InvalidDpopProof("the DPoP proof is signed with another key than dpop_jkt names")

@@ -55,9 +55,9 @@ class Outside:
         self._slots = asyncio.Semaphore(AT_ONCE)
         self.faults = Faults()
         self._under_way: dict[tuple[str, bool], asyncio.Task[Document]] = {}
-        self._tls = ssl.create_default_context(cafile=None)
+        self.tls = ssl.create_default_context(cafile=None)
         if ca_file is not None:
-            self._tls.load_verify_locations(ca_file)
+            self.tls.load_verify_locations(ca_file)
 
     async def json(self, url: str, *, limit: int, private: bool = False) -> Document:
         """The JSON document at an https URL, of at most `limit` bytes. `private`: the operator named it, so it may be anywhere.
@@ -97,7 +97,7 @@ class Outside:
         target = parts._replace(netloc=f"{literal}:{port}").geturl()
         headers = {"Host": parts.netloc, "Accept": "application/json", "Accept-Encoding": "identity"}
         async with (
-            httpx2.AsyncClient(verify=self._tls, trust_env=False, follow_redirects=False, timeout=SECONDS) as client,
+            httpx2.AsyncClient(verify=self.tls, trust_env=False, follow_redirects=False, timeout=SECONDS) as client,
             client.stream("GET", target, headers=headers, extensions={"sni_hostname": host}) as response,
         ):
             _acceptable(response)

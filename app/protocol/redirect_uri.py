@@ -70,6 +70,14 @@ def matches(registered: str, presented: str) -> bool:
     return ours[1] == theirs[1] and (ours[3] or "/") == (theirs[3] or "/")
 
 
+def is_welcome(uri: str, hosts: tuple[str, ...]) -> bool:
+    """Whether answers may go there at all, where the operator has named the hosts: `claude.ai`, `*.example.com` for what is
+    below, `cursor` or `cursor://` for an app's own scheme. Anything may where none is named."""
+    place = shown_host(uri).lower().removesuffix("://")
+    below = (f"*.{place.split('.', count)[count]}" for count in range(1, place.count(".") + 1))
+    return not hosts or not {place, f"{place}://", *below}.isdisjoint(hosts)
+
+
 def is_local(uri: str) -> bool:
     """True when the answer stays on the user's own computer: loopback or an app's private scheme."""
     return not uri.startswith("https:")

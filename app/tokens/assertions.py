@@ -51,7 +51,7 @@ def checked(
     header, claims = unverified(assertion)
     if typ is not None and str(header.get("typ", "")).lower().removeprefix("application/") != typ:
         raise BadAssertion(f"is not of type {typ}")
-    if not any(signed_by(assertion, header, key) for key in _candidates(keys, header)):
+    if not is_signed(assertion, header, keys):
         raise BadAssertion("is not signed with a key of its issuer")
     audience = claims.get("aud")
     named = [audience] if isinstance(audience, str) else audience
@@ -61,6 +61,11 @@ def checked(
     if not isinstance(claims.get("jti"), str) or not 0 < len(claims["jti"]) <= 500:
         raise BadAssertion("has no jti")
     return claims
+
+
+def is_signed(assertion: str, header: dict[str, Any], keys: Iterable[dict[str, Any]]) -> bool:
+    """True when one of these public keys signed it, that its header may mean."""
+    return any(signed_by(assertion, header, key) for key in _candidates(keys, header))
 
 
 def signed_by(assertion: str, header: dict[str, Any], jwk: dict[str, Any]) -> bool:

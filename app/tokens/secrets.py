@@ -29,6 +29,9 @@ PURPOSES = (
     "work",
     "payments",
     "mcp sessions",
+    "upstream flow",
+    "upstream tokens",
+    "provider secrets",
 )
 API_KEY, CODE, CLIENT_SECRET, REFRESH, LINK = "gh_key_", "gh_code_", "gh_cs_", "gh_rt_", "gh_link_"
 REGISTRATION, DEVICE = "gh_rat_", "gh_dc_"  # RFC 7592 registration_access_token, RFC 8628 device_code
@@ -109,6 +112,14 @@ class Purpose:
                 continue
         raise Unsealable(self.name.decode())
 
+    def resealed(self, sealed: bytes, context: bytes = b"") -> bytes | None:
+        """The same under the newest key; None when it is already. Raises Unsealable."""
+        try:
+            Purpose(self.name, self.keys[:1]).open(sealed, context)
+        except Unsealable:
+            return self.seal(self.open(sealed, context), context)
+        return None
+
     def mac(self, message: bytes) -> bytes:
         return hmac.digest(self.keys[0], message, "sha256")
 
@@ -132,6 +143,9 @@ class Secrets:
     work: Purpose  # challenges of work, and the ids of quotes
     payments: Purpose  # what is offered for sats: macaroons and challenges
     mcp_sessions: Purpose  # of servers behind the guard; the context is whose and which server's
+    upstream_flow: Purpose  # the context is the `state`
+    upstream_tokens: Purpose  # the context is user, provider and row
+    provider_secrets: Purpose  # the context is the provider's name
 
     @staticmethod
     def of(texts: tuple[str, ...]) -> Secrets:

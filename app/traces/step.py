@@ -17,6 +17,7 @@ WHAT: dict[str, str] = {
     "/login": "sign-in",
     "/login/second": "sign-in",
     "/login/passkey": "sign-in",
+    "/login/provider": "sign-in",
     "/login/link/open": "sign-in",
     "/password": "sign-in",
     "/sign-up/verify": "sign-in",
@@ -30,6 +31,7 @@ WHAT: dict[str, str] = {
     "/userinfo": "userinfo",
 }
 MANAGED = "/register/"  # and the client's id: what a client does with its own registration
+CALLBACK = "/callback/"  # and the service that somebody comes back from
 WELL_KNOWN = "/.well-known/"
 KEYS = "/.well-known/jwks.json"  # polled by other servers, no part of connecting
 BROWSER = frozenset({"authorize", "sign-in", "consent", "device page", "device decision"})
@@ -41,6 +43,8 @@ def what_is(path: str) -> str | None:
     known = WHAT.get(path)
     if known is None and path.startswith(WELL_KNOWN) and path != KEYS:
         return "discovery"
+    if known is None and path.startswith(CALLBACK):
+        return "sign-in"
     return "management" if known is None and path.startswith(MANAGED) else known
 
 

@@ -31,6 +31,16 @@ NOTICES = {
         N_("Codes from your phone are not asked for any more"),
         N_("Since %(when)s your account at %(site)s asks for no code from your phone any more."),
     ),
+    "identity.added": (
+        N_("Another way to sign in was linked"),
+        N_("An account elsewhere was linked to your account at %(site)s on %(when)s. Whoever has it can sign in."),
+    ),
+    "identity.removed": (
+        N_("A way to sign in was unlinked"),
+        N_(
+            "An account elsewhere was unlinked from your account at %(site)s on %(when)s. Nobody signs in with it any more."
+        ),
+    ),
     "recovery_code.used": (
         N_("A recovery code was used"),
         N_("One of the recovery codes of your account at %(site)s was used on %(when)s to sign in without your phone."),

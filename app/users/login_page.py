@@ -13,7 +13,7 @@ from app.flow import brought, is_at_device, is_at_page, is_pending, opened
 from app.pages import render
 from app.protocol import redirect_uri as uris
 from app.traces.recording import note
-from app.users.offers import offers
+from app.users.offers import offers, services
 from app.users.passkeys import options as passkeys
 from app.world import World
 
@@ -50,7 +50,10 @@ async def login_page(
         redirect_host=uris.shown_host(pending.redirect_uri) if pending else None,
         at_device=is_at_device(req),
         **offers(world),
-        passkey=await passkeys.to_sign_in(world, fresh, viewer.user_id if again and viewer else None, now),
+        services=await services(world, now),
+        passkey=await passkeys.to_sign_in(world, fresh, viewer.user_id if again and viewer else None, now)
+        if world.settings.sign_in == "any"
+        else None,
     )
     if secret is None:
         sessions.set_cookie(response, world, fresh)

@@ -19,13 +19,14 @@ from app.users.by_mail import Asked, ask
 from app.users.carried import goes_on, is_elsewhere
 from app.users.join import Newcomer, join, show
 from app.users.link_page import code_in, gone, page, sent
+from app.users.offers import can_sign_up
 from app.world import World
 
 PATH, VERIFY = "/sign-up", "/sign-up/verify"
 
 
 async def show_sign_up(request: Request, world: World) -> Response:
-    if world.settings.sign_up != "open":
+    if not can_sign_up(world):
         return _closed(world)
     params = parse(request.scope["query_string"])
     req, is_sent = params.get("req") or "", bool(params.get("sent"))
@@ -34,7 +35,7 @@ async def show_sign_up(request: Request, world: World) -> Response:
 
 async def sign_up(request: Request, world: World) -> Response:
     """A letter either way: with the link, or saying that there is an account already."""
-    if world.settings.sign_up != "open":
+    if not can_sign_up(world):
         return _closed(world)
     return await ask(request, world, PATH, "sign_up.html", _write)
 
@@ -60,7 +61,7 @@ async def verify(request: Request, world: World) -> Response:
 
 
 async def _newcomer(request: Request, world: World, code: str) -> Newcomer | None:
-    if world.settings.sign_up != "open":
+    if not can_sign_up(world):
         return None
     async with world.db.connect() as db:
         link = await store.link(db, fingerprint(code), "sign_up", world.now())

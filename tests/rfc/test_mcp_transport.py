@@ -37,7 +37,8 @@ def test_the_handshake_era_works(app: App, token: str, version: str | None) -> N
     headers = {"MCP-Protocol-Version": version} if version else {}
     assert app.mcp(rpc("notifications/initialized", None), token, headers).status_code == 202
     listed = app.mcp(rpc("tools/list"), token, headers | {"Mcp-Session-Id": "unknown"}).json()["result"]["tools"]
-    assert {"whoami", "list_notes", "add_note", "delete_note"} == {tool["name"] for tool in listed}
+    tools = {"whoami", "list_notes", "add_note", "delete_note", "service_profile", "service_email"}
+    assert tools == {tool["name"] for tool in listed}
     assert app.call("whoami", token, headers).json()["result"]["structuredContent"]["via"] == "authorization_code"
 
 

@@ -16,9 +16,11 @@ from app.db.tables import (
     budgets,
     connections,
     consents,
+    identities,
     notes,
     passwords,
     tool_calls,
+    upstream_accounts,
     users,
 )
 
@@ -78,6 +80,18 @@ SECTIONS = (
     ),
     Section(
         "budgets", budgets, ("id", "kind", "allowance_sats", "funded_sats", "day", "day_sats", "day_calls"), ("id",)
+    ),
+    Section(
+        "identities",
+        identities,
+        ("issuer", "subject", "provider", "shown", "created_at", "signs_in_since", "last_used_at"),
+        ("issuer", "subject"),
+    ),
+    Section(
+        "services",
+        upstream_accounts,
+        ("provider", "subject", "shown", "scope", "created_at", "refreshed_at", "expires_at", "broken_at"),
+        ("provider",),
     ),
     Section("usage", tool_calls, ("day", "client_id", "tool", "calls"), ("day", "client_id", "tool")),
     Section("notes", notes, ("id", "text", "created_at"), LISTED),

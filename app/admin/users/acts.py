@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 
 from app import audit
@@ -11,6 +12,8 @@ from app.language import N_
 from app.protocol.email import normal_email
 from app.protocol.errors import Conflict, InvalidRequest, NotFound
 from app.tokens.store import revoke
+from app.upstream.services import give_back
+from app.upstream.vault import store as upstream
 from app.users import accounts, factors
 from app.users.remove import remove
 from app.users.store import sign_out_everywhere
@@ -127,10 +130,12 @@ async def delete(world: World, by: str, user_id: str, now: datetime) -> None:
     """The account and everything of it. Raises NotFound, Conflict."""
     await _not_oneself(world, by, user_id)
     async with world.db.begin() as db:
+        services = await upstream.of_user(db, user_id)
         deleted = await remove(db, user_id, by, now, lifetime=world.token_lifetime)
     if not deleted:
         await known(world, user_id)
         raise Conflict(LAST)
+    await asyncio.gather(*(give_back(world, service, now) for service in services))
 
 
 async def _not_oneself(world: World, by: str, user_id: str) -> None:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from app import audit
 from app.clients.registration import store
-from app.clients.registration.register import metadata_of, shown
+from app.clients.registration.register import check_hosts, metadata_of, shown
 from app.clients.remove import remove
 from app.http import bearer, json_refusal, no_store
 from app.protocol.challenge import challenge
@@ -39,6 +39,7 @@ async def replace(request: Request, world: World) -> Response:
     if isinstance(document, dict):
         _check_identity(document, client)
     metadata = checked(document)
+    check_hosts(metadata, world.settings.redirect_hosts)
     if _proof(metadata) != _proof(client.metadata):
         raise InvalidClientMetadata("a client cannot change what it proves itself with; register anew")
     now = world.now()

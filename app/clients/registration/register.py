@@ -13,8 +13,8 @@ from app.clients.registration.gate import passed
 from app.http import client_address, json_body, no_store
 from app.limits import Rate, hit
 from app.protocol.client_metadata import checked
-from app.protocol.errors import ClientLimitExceeded, InvalidClientMetadata, InvalidRequest
-from app.protocol.redirect_uri import without_query
+from app.protocol.errors import ClientLimitExceeded, InvalidClientMetadata, InvalidRedirectUri, InvalidRequest
+from app.protocol.redirect_uri import is_welcome, without_query
 from app.tokens.secrets import CLIENT_SECRET, REGISTRATION, fingerprint, new_id, new_secret
 from app.traces.recording import note
 from app.world import World
@@ -32,6 +32,7 @@ async def register(request: Request, world: World) -> Response:
     if settings.register_per_minute:
         await hit(world.pool, Rate("register", settings.register_per_minute, timedelta(minutes=1)), address, now)
     metadata = checked(await passed(await metadata_of(request, world), world, now))
+    check_hosts(metadata, settings.redirect_hosts)
     _note(metadata)
     method = metadata["token_endpoint_auth_method"]
     secret = new_secret(CLIENT_SECRET) if method.startswith("client_secret") else None
@@ -53,6 +54,13 @@ async def register(request: Request, world: World) -> Response:
     if secret is not None:
         answer |= {"client_secret": secret, "client_secret_expires_at": 0}
     return no_store(answer, 201)
+
+
+def check_hosts(metadata: dict[str, Any], hosts: tuple[str, ...]) -> None:
+    """Raises InvalidRedirectUri for a place that the operator has not named (GATEHOUSE_REDIRECT_HOSTS)."""
+    for uri in metadata["redirect_uris"]:
+        if not is_welcome(uri, hosts):
+            raise InvalidRedirectUri("redirect_uris: {uri} is not on a host that this server accepts", uri=uri)
 
 
 def _note(metadata: dict[str, Any]) -> None:

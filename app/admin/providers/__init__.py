@@ -1,0 +1,1 @@
+"""The services that people sign in with or connect."""

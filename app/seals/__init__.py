@@ -1,0 +1,1 @@
+"""Whatever is sealed with the master key, brought to the newest one."""
