@@ -15,6 +15,7 @@ from app.agents.start import wanted
 from app.db.engine import HotPool, pool
 from app.metering.charging import charge
 from app.metering.model import AGENT, MOST_SATS, Charge
+from app.metering.till import Till
 from app.work.challenge import Challenge, new_challenge, work_hash
 from app.work.solve import solve
 from bench.jobs import Job, request, same
@@ -23,7 +24,7 @@ from bench.scene import Scene
 
 CONFIRM, CHARGE, CHARGE_HOT = "agent: confirm of solved work", "agent: charge", "agent: charge, one hot session"
 SOLVED_PER_SECOND = 4000
-CONNECTIONS, SESSIONS, CHARGES = 32, 2000, 6000
+CONNECTIONS, CALLERS, SESSIONS, CHARGES = 4, 128, 2000, 20_000
 
 
 async def agent_jobs(scene: Scene, connections: int) -> list[Job]:
@@ -118,7 +119,7 @@ class Charges:
 
 
 async def measure(dsn: str, rounds: int) -> Charges:
-    """One process that does nothing else, over 32 connections."""
+    """One process that does nothing else, for 128 callers at a time."""
     found, now, connections = Charges(), datetime.now(UTC), await pool(dsn, CONNECTIONS)
     try:
         for number in range(rounds):
@@ -140,13 +141,13 @@ VALUES ($1, $2, $3, $4, $5, $6, '-infinity', 0, 0, 0, 0, '-infinity', 0, $7, $8)
 
 
 async def _each(connections: HotPool, names: list[str], now: datetime) -> float:
-    began, numbers = time.perf_counter(), count()
+    began, numbers, till = time.perf_counter(), count(), Till(connections)
 
     async def work() -> None:
         while (number := next(numbers)) < CHARGES:
             name = names[number * 7919 % len(names)]
-            taken = await charge(connections, name, 1, f"{number} of {len(names)}", b"the same", now)
+            taken = await charge(till, name, 1, f"{number} of {len(names)}", b"the same", now)
             assert isinstance(taken, Charge)
 
-    await asyncio.gather(*(work() for _ in range(CONNECTIONS)))
+    await asyncio.gather(*(work() for _ in range(CALLERS)))
     return (time.perf_counter() - began) / CHARGES * 1e6

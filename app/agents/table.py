@@ -13,6 +13,7 @@ from app.agents.refresh import refresh
 from app.agents.spend import charging, telling
 from app.api_keys.callers import Callers
 from app.http import Door
+from app.metering.till import Till
 from app.work.pressure import Pressure
 from app.world import World
 
@@ -21,7 +22,7 @@ def addresses(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
     return {
         "/api/mcp/start": Door(world, cors=True, POST=start.starting(Pressure())),
         "/api/mcp/confirm": Door(world, cors=True, POST=confirm),
-        "/api/mcp/charge": Door(world, cors=True, POST=charging(callers)),
+        "/api/mcp/charge": Door(world, cors=True, POST=charging(callers, Till(world.pool))),
         "/api/mcp/usage": Door(world, cors=True, GET=telling(callers)),
         "/api/mcp/refresh": Door(world, cors=True, POST=refresh),
         "/api/public/demo/start": Door(world, cors=True, POST=demo.start),

@@ -19,6 +19,7 @@ from app.http import request_id
 from app.metering.budgets import budget_of
 from app.metering.charging import charge, release, request_hash
 from app.metering.model import KEY_REUSED, MOST_KEY, RATE_LIMITED, Denied
+from app.metering.till import Till
 from app.protocol import mpp, x402
 from app.protocol.errors import NoToken
 from app.protocol.offer import NoPayment, Offer, Proof
@@ -69,6 +70,7 @@ class Toll:
     def __init__(self, world: World, resource: Resource, guests_hold: frozenset[str]) -> None:
         """`guests_hold` is the scope of who pays and has no account."""
         self._world = world
+        self._till = Till(world.pool)
         self._resource = resource.audience
         self._service = resource.name
         self._guests_hold = guests_hold
@@ -129,7 +131,7 @@ class Toll:
         key = key[:MOST_KEY] or new_id("call")
         arguments = call.params.get("arguments")
         request = request_hash(call.tool, arguments, call.sats)
-        outcome = await charge(world.pool, budget_id, call.sats, key, request, now, tool=call.tool)
+        outcome = await charge(self._till, budget_id, call.sats, key, request, now, tool=call.tool)
         if isinstance(outcome, Denied):
             _refuse(call, outcome)
             return None
