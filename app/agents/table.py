@@ -20,7 +20,7 @@ from app.world import World
 
 def addresses(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
     return {
-        "/api/mcp/start": Door(world, cors=True, POST=start.starting(Pressure())),
+        "/api/mcp/start": Door(world, cors=True, POST=start.starting(Pressure(world.pool))),
         "/api/mcp/confirm": Door(world, cors=True, POST=confirm),
         "/api/mcp/charge": Door(world, cors=True, POST=charging(callers, Till(world.pool))),
         "/api/mcp/usage": Door(world, cors=True, GET=telling(callers)),

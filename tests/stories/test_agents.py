@@ -6,11 +6,13 @@ import base64
 import hashlib
 import json
 import secrets
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from app.work.challenge import target
+from app.work.pressure import Pressure
 from tests.actors import App, http
 from tests.agents import Agent, agent, project
 from tests.conftest import House
@@ -329,6 +331,31 @@ def test_work_grows_with_the_rate_and_not_beyond_the_ceiling(house: House) -> No
     assert bits == sorted(bits)
     house.turn_clock(minutes=5)
     assert robot.start()["powChallenge"]["difficultyBits"] == 4
+
+
+def test_a_flood_over_many_workers_is_as_hard_as_over_one(house: House) -> None:
+    """Four processes give out 50 a minute each, of a project for which 60 are too many; none wrote a row for any challenge."""
+    workers, now = [Pressure(house.world.pool) for _ in range(4)], house.world.now().replace(second=30)
+
+    async def run() -> list[int]:
+        alone = Pressure(house.world.pool)
+        assert [alone.bits("other", f"{n}", 10, 20, now) for n in range(50)][-1] == 10
+        for second in range(25):
+            for number, worker in enumerate(workers):
+                for visitor in range(2):
+                    worker.bits("project", f"10.0.{number}.{visitor}", 10, 20, now + timedelta(seconds=second))
+        for moment in (25, 28):  # each has told the others, and then heard of all
+            for worker in workers:
+                for _ in range(3):
+                    worker.bits("project", "10.0.9.9", 10, 20, now + timedelta(seconds=moment))
+            for worker in workers:
+                assert worker.sharing is not None
+                await worker.sharing
+        return [worker.bits("project", "10.0.8.8", 10, 20, now + timedelta(seconds=29)) for worker in workers]
+
+    assert house.wait_for(run()) == [12, 12, 12, 12]
+    [(rows,)] = house.sql("SELECT count(*) FROM rate_counters WHERE key LIKE 'work %'")
+    assert int(str(rows)) <= 2 * 10, "a row a minute for the project and for each address, and not for each challenge"
 
 
 def test_a_revoked_project_ends_its_agents(house: House) -> None:
