@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 
 from app.agents import demo, start
 from app.agents.confirm import confirm
+from app.agents.hint import hint
 from app.agents.refresh import refresh
 from app.agents.spend import charging, telling
 from app.api_keys.callers import Callers
@@ -28,6 +29,7 @@ def addresses(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
         "/api/public/demo/start": Door(world, cors=True, POST=demo.start),
         "/api/public/demo/confirm": Door(world, cors=True, POST=demo.confirm),
         "/api/public/demo/pay": Door(world, cors=True, POST=demo.pay),
+        "/api/public/lightning/hint": Door(world, POST=hint),
     }
 
 
