@@ -33,7 +33,7 @@ from app.tokens.secrets import new_id
 from app.world import World
 
 IN_META = (mpp.CREDENTIAL, x402.PAYMENT)
-TOO_OFTEN, CONFLICT = -32008, -32009  # below what MCP keeps for itself
+UNPAID, TOO_OFTEN, CONFLICT = -32007, -32008, -32009  # below what MCP keeps for itself
 PAY_FIRST = "payment is needed first"
 MINUTE = timedelta(minutes=1)
 
@@ -132,7 +132,10 @@ class Toll:
     async def _unpaid(
         self, call: Call, principal: Principal | None, headers: Sorted, who: str, why: str, now: datetime
     ) -> Unpaid:
-        """With an offer. Raises what `offered` raises."""
+        """With an offer, where there is somewhere to pay to. Raises what `offered` raises."""
+        if self._world.lightning is None:
+            why = f"this call costs {call.sats} sats of a budget, and this server takes none from you"
+            return Unpaid(_error(call, UNPAID, why, 402), why)
         offer = await offered(self._world, call.sats, self._resource, self._service, call.tool, who, now)
         if principal is None or b"accept-payment" in headers.wanted:
             return Unpaid(payment_required(self._world, offer, why, now), why)

@@ -19,7 +19,7 @@ from app.paid_settings import Facilitator
 from tests import servers
 from tests.actors import http
 from tests.backends import Backend, Received, Wire, answer
-from tests.conftest import House, emptied, left
+from tests.conftest import PRICED, House, emptied, left
 from tests.facilitators import Chain
 from tests.payers import L402, Bill, Payer, b64json, call, unb64json
 from tests.stdio_house import script
@@ -280,6 +280,20 @@ def test_what_a_call_cost_is_known_afterwards(priced: House, path: str) -> None:
     assert priced.sql("SELECT count(*) FROM charges WHERE state = 'reserved'") == [(0,)]
     member.post(call("go", how="for three"))
     assert priced.sql("SELECT day_sats FROM budgets") == [(spent + 17,)], "where it is not metered a price is a price"
+
+
+def test_where_nothing_can_be_paid_a_price_is_no_gift(dsn: str) -> None:
+    """No node: budgets still pay, and nobody else gets the call."""
+    house = emptied(House(dsn, resources_file=PRICED, paid_scope=("read",)).start())
+    try:
+        assert Payer(house).post(call("whoami")).status_code == 402
+        member = with_budget(house, "/mcp", 21)
+        assert member.post(call("whoami")).status_code == 200
+        answer = member.post(call("whoami"))
+        assert (answer.status_code, answer.json()["error"]["code"], answer.json()["id"]) == (402, -32007, 7)
+        assert Payer(house).ask(sats="5").status_code == 501
+    finally:
+        house.stop()
 
 
 def test_the_file_says_what_a_price_is(tmp_path: Path) -> None:
