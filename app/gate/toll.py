@@ -104,7 +104,7 @@ class Toll:
             subject = subject_of(self._resource, call.tool)
             settled = await facilitator.settle(world, given, call.sats, subject, now)
             async with world.db.begin() as db:
-                taken = await facilitator.take(db, settled, by)
+                taken = await facilitator.take(db, settled, by, now)
             if not taken:
                 raise NoPayment("the payment was used before")
             payer = principal or self._guest(settled.transaction, now)

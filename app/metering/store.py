@@ -132,8 +132,9 @@ SELECT 'api_key' AS kind, user_id FROM api_keys WHERE id = :id AND revoked_at IS
 UNION ALL SELECT 'connection', user_id FROM connections WHERE id = :id AND revoked_at IS NULL
 """
 ALL = "SELECT * FROM budgets WHERE kind = ANY(:kinds) ORDER BY created_at DESC, id LIMIT :most"
-LEDGER = """
-SELECT at, budget_id, tool, sats, free_sats, state, key FROM charges
+LEDGER_COLUMNS = ("at", "budget_id", "tool", "sats", "free_sats", "state", "key")
+LEDGER = f"""
+SELECT {", ".join(LEDGER_COLUMNS)} FROM charges
 WHERE at >= :since AND (CAST(:budget AS text) IS NULL OR budget_id = :budget) ORDER BY at, id
 """
 OF_USER = "SELECT id FROM budgets WHERE user_id = :user_id"

@@ -77,9 +77,9 @@ async def settle(world: World, given: Chosen, sats: int, subject: str, now: date
     return settled
 
 
-async def take(db: AsyncConnection, settled: Settled, by: str) -> bool:
+async def take(db: AsyncConnection, settled: Settled, by: str, now: datetime) -> bool:
     """True for the one who comes first, in the transaction that gives what it bought."""
-    return await store.claim_settlement(db, settled.fingerprint, by)
+    return await store.claim_settlement(db, settled, by, now)
 
 
 async def give_back(world: World, settled: Settled, by: str) -> None:

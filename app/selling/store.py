@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app import audit
 from app.agents.store import Session
 from app.db.engine import HotPool
 
@@ -25,7 +26,7 @@ INSERT INTO settlements (fingerprint, network, transaction, payer, subject, crea
 ON CONFLICT DO NOTHING RETURNING true
 """
 CLAIM_SETTLEMENT = (
-    "UPDATE settlements SET claimed_by = :by WHERE fingerprint = :print AND claimed_by IS NULL RETURNING true"
+    "UPDATE settlements SET claimed_by = :by WHERE fingerprint = :print AND claimed_by IS NULL RETURNING subject"
 )
 UNCLAIM_SETTLEMENT = "UPDATE settlements SET claimed_by = NULL WHERE fingerprint = $1 AND claimed_by = $2"
 
@@ -51,8 +52,13 @@ async def add_settlement(pool: HotPool, settled: Settled, subject: str, now: dat
     return await pool.fetchval(ADD_SETTLEMENT, *values) is not None
 
 
-async def claim_settlement(db: AsyncConnection, fingerprint: bytes, by: str) -> bool:
-    return (await db.execute(text(CLAIM_SETTLEMENT), {"print": fingerprint, "by": by})).first() is not None
+async def claim_settlement(db: AsyncConnection, settled: Settled, by: str, now: datetime) -> bool:
+    row = (await db.execute(text(CLAIM_SETTLEMENT), {"print": settled.fingerprint, "by": by})).first()
+    if row is None:
+        return False
+    on_chain = {"network": settled.network, "transaction": settled.transaction}
+    await audit.record(db, "payment.claimed", now, purpose=row.subject, bought=by, **on_chain)
+    return True
 
 
 async def unclaim_settlement(pool: HotPool, fingerprint: bytes, by: str) -> None:

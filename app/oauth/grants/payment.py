@@ -151,7 +151,7 @@ async def _settled(
     settled = await facilitator.settle(world, given, sats, subject_of(resource.audience, None), now)
     session = _session(scope, resource, jkt, now)
     async with world.db.begin() as db:
-        taken = await facilitator.take(db, settled, f"session {session.id}")
+        taken = await facilitator.take(db, settled, f"session {session.id}", now)
         if taken:
             await begin(db, session, now, allowance_sats=0, funded_sats=sats, max_calls_per_minute=None)
     if not taken:
