@@ -6,12 +6,15 @@ import base64
 import hashlib
 import json
 import secrets
+import uuid
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from app.work.challenge import target
+from app.agents.start import wanted
+from app.tokens.secrets import Secrets
+from app.work.challenge import new_challenge, target
 from app.work.pressure import Pressure
 from tests.actors import App, http
 from tests.agents import Agent, agent, project
@@ -219,6 +222,33 @@ def test_flaw_8_other_projects_know_nothing_of_a_quote(house: House) -> None:
     assert other.get(f"/api/mcp/status/{work['quoteId']}").status_code == 404
     assert other.confirm({"quoteId": started["quoteId"]}).status_code == 404
     assert other.confirm(one.solved(work)).json()["error"] == "invalid_proof_of_work"
+
+
+def test_quotes_cannot_be_guessed(house: House) -> None:
+    """One digit off is nobody's, at every call that takes one."""
+    robot = agent(house)
+    for started in (robot.start(), robot.start(forceLightning=True)):
+        name = started["quoteId"]
+        near = [name[:n] + ("0" if name[n] != "0" else "1") + name[n + 1 :] for n in (0, 12, 30, 35)]
+        for guess in (*near, str(uuid.uuid4()), name.upper().replace("-", "_")):
+            for path in ("status", "lnurl"):
+                assert robot.get(f"/api/mcp/{path}/{guess}").status_code in (400, 404), guess
+            assert robot.confirm({"quoteId": guess}).status_code in (400, 404), guess
+            demo = robot.post("/api/public/demo/confirm", {"sessionId": guess})
+            assert demo.status_code in (400, 404), guess
+        assert robot.post("/api/public/demo/confirm", {"sessionId": name}).status_code == 404, "another door's"
+    assert house.sql("SELECT count(*) FROM agent_sessions") == [(0,)]
+
+
+def test_another_servers_work_is_not_ours(dsn: str, house: House) -> None:
+    """The same database, project and audience; only the secret is another."""
+    robot = agent(house)
+    solved = robot.solved(robot.start())
+    keys = Secrets.of(("a secret of somebody else, which is long enough",)).work
+    theirs = new_challenge(wanted(robot.key, "", house.world), 4, keys, house.world.now())
+    document = {"quoteId": theirs.quote_id, "powChallenge": theirs.document("x", robot.key)}
+    assert robot.confirm(robot.solved(document)).json()["error"] == "invalid_proof_of_work"
+    assert robot.confirm(solved).status_code == 200
 
 
 def test_flaw_10_nonce_0_is_a_nonce(house: House) -> None:
