@@ -195,6 +195,7 @@ def measure(place: Path, plan: Plan) -> Report:
         say("starting `gatehouse up` from nothing and from an existing directory")
     from_nothing, from_existing = startup.measure(place, plan.starts)
     with ExitStack() as stack:
+        (place / "gatehouse.toml").write_text(agents.FILE)  # where every server of this place finds it
         dsn, postmaster = stack.enter_context(postgres(place, chosen))
         cores.pin([0], chosen.load)
         servers = {name: stack.enter_context(gatehouse(place, name, dsn, chosen)) for name in (GUARDED, UNGUARDED)}
