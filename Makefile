@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.14 pyth
 	&& echo $$python && break; done)
 PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
-.PHONY: up demo test check bench messages conformance referees node wheel lock clean
+.PHONY: up demo test check bench messages conformance referees node lnbits wheel lock clean
 .DEFAULT_GOAL := up
 
 up: .venv/ready ## start Gatehouse on http://localhost:8000 with an embedded Postgres
@@ -28,12 +28,16 @@ bench: .venv/ready-dev ## CPU microseconds per request, start-up, memory
 conformance: node ## the MCP project's conformance suite against real servers, each scenario with its result
 	.venv/bin/python -m tests.referees.conformance
 
-referees: node ## other people's clients drive a real server: the MCP SDKs in Python and TypeScript, mcp-remote, Authlib
-	.venv/bin/python -m pytest -v tests/referees
+referees: node lnbits ## other people's clients drive a real server: the MCP SDKs in Python and TypeScript, mcp-remote, Authlib, LNbits, payers
+	.venv/bin/python -m pytest -v -rs tests/referees
 
 node: .venv/ready-dev ## Node.js 22 and what runs on it, by hashes, for the two above; needs npm
 	@.venv/bin/python -m tests.referees.nodejs
+	-@.venv/bin/python -m tests.referees.paying.installed
 	@.venv/bin/python -m tests.referees.python
+
+lnbits: .venv/ready-dev ## LNbits in a virtual environment of its own, a Lightning node for the referees
+	-@.venv/bin/python -m tests.referees.lnbits
 
 messages: .venv/ready-dev ## after a change of words: collect them, bring app/locales up to date, compile, say what is missing
 	.venv/bin/python -m tests.catalog
@@ -48,7 +52,7 @@ lock: ## after a change of pyproject.toml; needs uv
 LOCKED = --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q
 
 clean:
-	rm -rf .venv .venv-referees dist build .pytest_cache .mypy_cache .ruff_cache tests/referees/node/node_modules
+	rm -rf .venv .venv-referees .venv-paying dist build .pytest_cache .mypy_cache .ruff_cache tests/referees/node/node_modules tests/referees/paying/node_modules .lnbits
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Gatehouse needs Python 3.11 or newer; none was found. Set PYTHON=/path/to/python3." >&2; exit 2; }

@@ -18,12 +18,7 @@ from app.addresses import is_from as is_from
 from app.asking import request_id as request_id
 from app.db.engine import is_unavailable
 from app.language import chosen, speak
-from app.protocol.errors import (
-    InvalidRequest,
-    NoToken,
-    OAuthError,
-    TemporarilyUnavailable,
-)
+from app.protocol.errors import InvalidRequest, NoToken, OAuthError, TemporarilyUnavailable
 from app.protocol.params import Params, parse
 from app.traces.recording import note
 from app.world import World
@@ -36,9 +31,11 @@ JSON_BYTES = 32 * 1024
 JSON_DEPTH = 20
 OPEN_CORS = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, X-Request-Id, DPoP-Nonce",
+    "Access-Control-Expose-Headers": "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, X-Request-Id, DPoP-Nonce, "
+    "Idempotency-Replayed, PAYMENT-REQUIRED, PAYMENT-RESPONSE, Payment-Receipt, Gatehouse-Receipt",
 }
 CORS_HEADERS = "authorization, content-type, accept, dpop, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id"
+CORS_HEADERS += ", x-lw-public, payment-signature, accept-payment, idempotency-key"
 
 log = structlog.get_logger("gatehouse.http")
 
@@ -111,10 +108,12 @@ def json_refusal(refusal: OAuthError, request: Request, world: World) -> Respons
     if getattr(refusal, "tried_basic", False):
         response.headers["WWW-Authenticate"] = 'Basic realm="gatehouse", charset="UTF-8"'
     response.headers.update(refusal.headers)
+    for name, value in refusal.challenges:
+        response.headers.append(name, value)
     return response
 
 
-def traced(refusal: OAuthError) -> dict[str, str]:
+def traced(refusal: OAuthError) -> dict[str, object]:
     """The body of a refusal, with the id under which `gatehouse trace` and the log know this request."""
     note(error=refusal.error, description=refusal.description)
     return {**refusal.document(), "request_id": request_id.get()}

@@ -27,6 +27,7 @@ from app.house import House, on_hangup, on_leaving
 from app.http import as_refusal, json_refusal
 from app.language import N_, chosen, speak
 from app.pages import page_refusal
+from app.payments.quotes import keep_looking
 from app.protocol.errors import NotFound, OAuthError
 from app.settings import Settings, load
 from app.sweep import keep_sweeping
@@ -141,6 +142,7 @@ class Gatehouse:
             world.traces.keep_flushing(),
             keep_sweeping(world),
             world.bodies.keep_looking(),
+            keep_looking(world),
         ]
 
 

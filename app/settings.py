@@ -11,10 +11,12 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, Validat
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from app import branding
+from app.lightning_url import check_node
+from app.loopback import is_loopback, loopback_names
+from app.paid_settings import PaidSettings
 from app.provider_settings import ProviderSettings
 from app.smtp_url import checked_sender, smtp_server
 
-LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 Words = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -22,7 +24,7 @@ class SettingsError(Exception):
     """Every fault of the configuration, a line each."""
 
 
-class Settings(ProviderSettings):
+class Settings(PaidSettings, ProviderSettings):
     """The configuration of one process. Lifetimes are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(
@@ -76,6 +78,8 @@ class Settings(ProviderSettings):
         validate_default=True,
         description="Who may make an account: closed (nobody), invited, or open (needs mail).",
     )
+    lightning_url: SecretStr | None = Field(None, description="Where sats are paid to (docs/agents.md); none: nowhere.")
+    register_work: int = Field(0, ge=0, le=22, description="Bits of work a registration costs; 0: none.")
     resources_file: Path | None = Field(None, description="Else gatehouse.toml of the working or the data directory.")
     audit_days: int = Field(365, ge=0, description="Days that the audit log is kept; 0: for ever.")
     brand_name: str = Field(branding.NAME, description="What pages and mails call this server.")
@@ -95,7 +99,7 @@ class Settings(ProviderSettings):
             raise ValueError("must be an origin such as https://mcp.example.com, without path or trailing slash")
         if "@" in parts.netloc or url != url.lower():
             raise ValueError("must be in lower case and without credentials")
-        if parts.scheme == "http" and not _is_loopback(url):
+        if parts.scheme == "http" and not is_loopback(url):
             raise ValueError("must be https: plain http is for this computer only")
         return url
 
@@ -106,7 +110,7 @@ class Settings(ProviderSettings):
             raise ValueError("must start with postgresql://")
         return url
 
-    @field_validator("smtp_url", "mail_from", mode="before")
+    @field_validator("smtp_url", "mail_from", "lightning_url", mode="before")
     @classmethod
     def _empty_is_absent(cls, text: object) -> object:
         return None if text == "" else text
@@ -116,6 +120,13 @@ class Settings(ProviderSettings):
     def _smtp(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None:
             smtp_server(url.get_secret_value())
+        return url
+
+    @field_validator("lightning_url")
+    @classmethod
+    def _node(cls, url: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
+        if url is not None:
+            check_node(url.get_secret_value(), others.data.get("public_url", ""))
         return url
 
     @field_validator("mail_from")
@@ -196,7 +207,7 @@ class Settings(ProviderSettings):
 
     @property
     def is_loopback(self) -> bool:
-        return _is_loopback(self.public_url)
+        return is_loopback(self.public_url)
 
     @property
     def can_mail(self) -> bool:
@@ -213,25 +224,13 @@ class Settings(ProviderSettings):
     def accepted_hosts(self) -> frozenset[str]:
         """Host values served at /mcp: the public one, what was added, and on a loopback issuer every name of loopback."""
         netloc = urlsplit(self.public_url).netloc
-        hosts = {netloc, *self.allowed_hosts}
-        if _is_loopback(self.public_url):
-            port = urlsplit(self.public_url).port
-            hosts |= {f"{name}:{port}" if port else name for name in LOOPBACK_HOSTS}
-        return frozenset(hosts)
+        return frozenset({netloc, *self.allowed_hosts, *loopback_names(self.public_url)})
 
     def accepts_origin(self, origin: str) -> bool:
         """Whether a browser page of this origin may call /mcp. On a loopback issuer, any page of this computer may."""
         if origin == self.public_url or origin in self.allowed_origins:
             return True
-        return _is_loopback(self.public_url) and origin.startswith("http://") and _is_loopback(origin)
-
-
-def _is_loopback(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.hostname in ("localhost", "127.0.0.1", "::1") and parts.port != 0
-    except ValueError:  # asking for the port raises for `localhost:80.evil.example`
-        return False
+        return is_loopback(self.public_url) and origin.startswith("http://") and is_loopback(origin)
 
 
 def load(**given: Any) -> Settings:

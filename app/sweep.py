@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import audit
 from app.db.engine import is_unavailable
+from app.metering.store import settle_overdue
 from app.tokens.rotate import rotate_if_due
 from app.traces.store import forget
 from app.world import World
@@ -34,6 +35,13 @@ EXPIRED = {
     "rate_counters": "resets_at < :now",
     "connections": f"expires_at < {NOW} - interval '7 days' OR revoked_at < {NOW} - interval '7 days'",
     "tool_calls": f"day < ({NOW} - interval '400 days')::date",
+    "agent_sessions": f"expires_at < {NOW} - interval '7 days'",
+    "charges": f"at < {NOW} - interval '400 days'",
+    "budgets": f"kind = 'agent' AND expires_at < {NOW} - interval '7 days' AND (expires_at < {NOW} - interval '400 days' "
+    "OR NOT EXISTS (SELECT FROM charges c WHERE c.budget_id = budgets.id))",
+    "payments": f"closed_at < {NOW} - interval '1 day' OR created_at < {NOW} - interval '400 days'",
+    "settlements": f"created_at < {NOW} - interval '400 days'",
+    "pretend_invoices": f"expires_at < {NOW} - interval '7 days'",
     "signing_keys": f"verifies_until < {NOW} - interval '1 day'",
     "clients": "kind <> 'static' AND blocked_at IS NULL AND ("
     f"(last_used_at IS NULL AND created_at < {NOW} - interval '1 day') OR last_used_at < {NOW} - interval '90 days') "
@@ -86,6 +94,7 @@ async def keep_sweeping(world: World) -> None:
         try:
             gone = await sweep(world, world.now())
             await rotate_if_due(world.db, world.secrets.signing_keys, world.now(), lifetime=world.token_lifetime)
+            await settle_overdue(world.pool, world.now())
             if gone:
                 log.info("swept", **gone)
         except Exception as fault:

@@ -23,6 +23,7 @@ from app.admin.overview import pages as admin_overview
 from app.admin.providers import pages as admin_providers
 from app.admin.users import invitations as admin_invitations
 from app.admin.users import pages as admin_users
+from app.agents import table as agents
 from app.api_keys.callers import Callers
 from app.api_keys.exchange import exchange
 from app.clients.registration import manage
@@ -142,6 +143,7 @@ def url_table(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
         "/account/email/verify": Door(world, page, GET=new_email.show_verify, POST=new_email.verify),
         "/": Door(world, page, GET=landing.landing),
         **admin_table(world),
+        **agents.addresses(world, callers),
         "/static/follow.js": Door(world, GET=static("follow.js", "text/javascript")),
         "/static/gatehouse.css": Door(world, GET=static("gatehouse.css", "text/css")),
         "/static/copy.js": Door(world, GET=static("copy.js", "text/javascript")),
@@ -185,7 +187,8 @@ def patterns(world: World, callers: Callers) -> list[Route]:
         "/admin/clients/{client}/remove": deed(app.remove, app.one),
     }
     named = one | {path: Door(world, refused, POST=perform) for path, perform in deeds.items()}
-    return [Route("/register/{client_id}", client), *(Route(path, door) for path, door in named.items())]
+    ours = [Route("/register/{client_id}", client), *agents.patterns(world)]
+    return [*ours, *(Route(path, door) for path, door in named.items())]
 
 
 def admin_table(world: World) -> Mapping[str, ASGIApp]:

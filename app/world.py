@@ -14,6 +14,8 @@ from app.bodies import Bodies
 from app.db.engine import HotPool, engine, pool
 from app.hashing import Hashing, slots
 from app.last_used import LastUsed
+from app.lightning.node import Node
+from app.lightning.opened import node_of
 from app.mail import Post
 from app.outside.fetch import Outside
 from app.outside.issuers import Issuers
@@ -46,6 +48,7 @@ class World:
     key_sets: KeySets
     issuers: Issuers
     post: Post
+    lightning: Node | None  # where sats are paid; None: nowhere
     providers: Providers
     hashing: Hashing
     now: Callable[[], datetime]
@@ -77,10 +80,14 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
         issuers = Issuers(outside, key_sets)
         traces = Traces(hot, secrets.traces.mac, on=settings.trace_days > 0)
         last_used, tally, bodies, post = LastUsed(hot), Tally(hot), Bodies(), Post(settings, now)
+        url = settings.lightning_url.get_secret_value() if settings.lightning_url else None
+        lightning = node_of(url, hot, now)
         providers = Providers(settings.given_providers, db, secrets.provider_secrets, outside)
-        outward = (outside, key_sets, issuers, post, providers)
+        outward = (outside, key_sets, issuers, post, lightning, providers)
         yield World(settings, secrets, db, hot, live, last_used, tally, traces, bodies, *outward, hashing, now, listed)
         outside.close()
+        if lightning is not None:
+            await lightning.close()
         hashing.close()
         await asyncio.wait_for(hot.close(), 5)
     finally:

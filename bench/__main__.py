@@ -17,7 +17,8 @@ from pathlib import Path
 
 import uvloop
 
-from bench import cores, logins, proc, remote, roundtrips, scene, startup
+from bench import agents, cores, logins, proc, remote, roundtrips, scene, startup
+from bench.agents import CHARGE, agent_jobs
 from bench.floored import floor_jobs
 from bench.jobs import FLOOR, GUARDED, UNGUARDED, Job, all_jobs, tokens
 from bench.load import CONNECTIONS, BadAnswer, drive
@@ -25,7 +26,7 @@ from bench.logins import WORDS, Logins
 from bench.pages import page_jobs, weight
 from bench.ratios import floor_targets
 from bench.remote import Remote
-from bench.report import Line, Report, as_json, people_targets, remote_targets, show, targets
+from bench.report import Line, Report, agent_targets, as_json, people_targets, remote_targets, show, targets
 from bench.running import gatehouse, postgres, prepared
 from bench.servers import Child, DidNotStart
 
@@ -88,6 +89,7 @@ async def chosen_jobs(stage: scene.Scene, servers: dict[str, Child], connections
     jobs = [
         *await all_jobs(stage, servers[UNGUARDED].port if UNGUARDED in servers else 0, connections),
         *page_jobs(stage),
+        *await agent_jobs(stage, connections),
     ]
     if FLOOR in servers:
         places = {job.name: place for place, job in enumerate(jobs)}
@@ -179,11 +181,13 @@ def measure(place: Path, plan: Plan) -> Report:
             lines = runner.run(measure_jobs(plan, servers, dsn, postmaster))
             resident = proc.resident_mib(servers[GUARDED].pid)
             runner.run(count_round_trips(place, dsn, chosen, lines, plan))
+            charges = runner.run(agents.measure(dsn, plan.rounds if plan.only in CHARGE else 0))
         far = measure_remote(place, plan, dsn, chosen)
         found = measure_logins(place, plan, dsn, postmaster, chosen)
     verdicts = [
         *targets(lines, from_nothing, from_existing, resident),
         *people_targets(lines, found),
+        *agent_targets(lines, charges),
         *remote_targets(far),
         *floor_targets(lines),
     ]

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from rich.console import Console
 from rich.table import Table
 
+from bench.agents import CHARGE, CHARGE_HOT, CONFIRM, PRICED_CALL, Charges
 from bench.jobs import (
     AUTHORIZE,
     AUTHORIZE_DOCUMENT,
@@ -116,6 +117,19 @@ def people_targets(lines: list[Line], logins: Logins | None) -> list[Target]:
             "%",
             inclusive=True,
         ),
+    ]
+
+
+def agent_targets(lines: list[Line], charges: Charges) -> list[Target]:
+    """Of callers without an account: 3,000 charges a second of one session are 333 µs each, 10,000 of many 100 µs."""
+    trips = {line.job: line.round_trips for line in lines}
+    return [
+        *(
+            Target(f"SQL round trips, {name}", trips.get(name), 1, "", inclusive=True)
+            for name in (CONFIRM, CHARGE, CHARGE_HOT, PRICED_CALL)
+        ),
+        Target("a charge of one hot session, no HTTP", _median(charges.hot), 1e6 / 3000, "µs", inclusive=True),
+        Target("a charge, 2,000 sessions, no HTTP", _median(charges.across), 1e6 / 10_000, "µs", inclusive=True),
     ]
 
 

@@ -26,6 +26,12 @@ path = "/raw/mcp"
 title = "Raw"
 python = "bench.raw:app"
 scopes = { read = "Read" }
+
+[resources.priced]
+path = "/priced/mcp"
+title = "The same, for sats"
+builtin = true
+tools = { whoami = { price = 1 } }
 """  # where the server under test finds it, beside its tools an app that answers at once
 
 

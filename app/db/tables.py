@@ -492,6 +492,143 @@ trace_steps = Table(
     prefixes=["UNLOGGED"],
 )
 
+# Agents without an account ----------------------------------------------------------------------------------------------
+
+# Whose `X-LW-Public` key agents come with. Sats are what a session may spend a day without paying, and what one bought
+# by Lightning costs, and is worth.
+agent_projects = Table(
+    "agent_projects",
+    metadata,
+    Column("id", Text, primary_key=True),  # a UUID
+    Column("public_key", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("scope", ARRAY(Text), nullable=False),
+    Column("allowance_sats", BigInteger, nullable=False),
+    Column("session_sats", BigInteger, nullable=False),
+    Column("max_calls_per_minute", Integer, nullable=False),
+    Column("bits_floor", Integer, nullable=False),  # of the proof of work, as the next
+    Column("bits_ceiling", Integer, nullable=False),
+    moment("created_at"),
+    moment("revoked_at", nullable=True),
+)
+
+# What a solved challenge, or a payment, became. `id` is the seed's quoteId, and that of its budget.
+agent_sessions = Table(
+    "agent_sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project_id", Text, ForeignKey("agent_projects.id", ondelete="CASCADE")),  # absent: paid at a 402
+    Column("kind", Text, CheckConstraint("kind in ('pow', 'lightning', 'paid')", name="kind"), nullable=False),
+    Column("scope", ARRAY(Text), nullable=False),
+    Column("resource", Text, nullable=False),  # the audience of its tokens
+    Column(
+        "refresh_counter", Integer, nullable=False
+    ),  # of the refresh token that is good: a keyed function of id and n
+    moment("refreshed_at"),
+    Column("jkt", Text),  # the key to which its tokens are bound (RFC 9449 §6)
+    Column("payment_hash", LargeBinary),
+    moment("created_at"),
+    Column("expires_at", DateTime(timezone=True), nullable=False, index=True),
+    moment("ended_at", nullable=True),
+    Index("ix_agent_sessions_project_id_created_at_id", "project_id", "created_at", "id"),
+)
+
+# Every invoice that was offered. A hash is claimed once, by whoever comes first, at whichever door.
+payments = Table(
+    "payments",
+    metadata,
+    Column("id", Text, primary_key=True),  # a UUID: the seed's quoteId
+    Column("payment_hash", LargeBinary, nullable=False, unique=True),
+    Column("bolt11", Text, nullable=False),
+    Column("sats", BigInteger, CheckConstraint("sats > 0", name="sats"), nullable=False),
+    Column("purpose", Text, nullable=False),  # session, demo, and what the doors with a 402 call theirs
+    Column("subject", Text, nullable=False),  # for what: a project, a session, a tool
+    Column("commitment", Text),  # who alone may claim it: a code_challenge (RFC 7636) or a key's thumbprint (RFC 7638)
+    Column("detail", JSONB, nullable=False),  # the door's own, such as what a challenge said
+    moment("created_at"),
+    moment("expires_at"),
+    moment("asked_at", nullable=True),  # when the node was asked last
+    moment("closed_at", nullable=True),  # when it said, after the invoice had expired, that nobody had paid
+    moment("settled_at", nullable=True),
+    moment("claimed_at", nullable=True),
+    Column("claimed_by", Text),
+    Index("ix_payments_open", "asked_at", postgresql_where=text("settled_at IS NULL AND closed_at IS NULL")),
+    Index("ix_payments_created_at_id", "created_at", "id"),
+)
+
+# Payments that a facilitator settled on a chain. What was settled and given nothing for is good once more.
+settlements = Table(
+    "settlements",
+    metadata,
+    Column("fingerprint", LargeBinary, primary_key=True),  # of what the payer sent
+    Column("network", Text, nullable=False),
+    Column("transaction", Text, nullable=False),
+    Column("payer", Text),
+    Column("subject", Text, nullable=False),  # for what, as in `payments`
+    Column("claimed_by", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False, index=True),
+    UniqueConstraint("network", "transaction"),
+)
+
+# What the pretend node knows of its invoices (app/lightning/pretend.py).
+pretend_invoices = Table(
+    "pretend_invoices",
+    metadata,
+    Column("payment_hash", LargeBinary, primary_key=True),
+    Column("preimage", LargeBinary, nullable=False),
+    Column("sats", BigInteger, nullable=False),
+    moment("expires_at"),
+    moment("paid_at", nullable=True),
+)
+
+# What somebody may spend: an agent's session, an API key or a connection (its id is theirs). The allowance comes back with
+# each UTC day; the funded balance was paid for, and never does. `day_*` and `minute_*` count in the window they name.
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, CheckConstraint("kind in ('agent', 'api_key', 'connection')", name="kind"), nullable=False),
+    Column("user_id", Text, ForeignKey("users.id", ondelete="CASCADE"), index=True),  # absent: an agent's
+    Column("allowance_sats", BigInteger, nullable=False),
+    Column("funded_sats", BigInteger, CheckConstraint("funded_sats >= 0", name="funded_sats"), nullable=False),
+    Column("max_calls_per_minute", Integer),
+    Column("day", Date, nullable=False),
+    Column("day_free_sats", BigInteger, CheckConstraint("day_free_sats >= 0", name="day_free_sats"), nullable=False),
+    Column("day_sats", BigInteger, nullable=False),  # with what was taken from the funded balance
+    Column("day_calls", BigInteger, nullable=False),
+    Column("last_free_sats", BigInteger, nullable=False),  # how much of the last charge the allowance paid
+    moment("minute"),
+    Column("minute_calls", Integer, nullable=False),
+    moment("created_at"),
+    Column("expires_at", DateTime(timezone=True), index=True),
+    moment("ended_at", nullable=True),
+    postgresql_with={"fillfactor": "50"},  # every charge rewrites its row, and none of what is indexed
+)
+
+# The ledger. A key is good once for its budget, unless what it paid for failed and was released.
+charges = Table(
+    "charges",
+    metadata,
+    Column("budget_id", Text, primary_key=True),  # no foreign key: that would cost a fifth of each charge
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("request_hash", LargeBinary, nullable=False),
+    Column("sats", BigInteger, CheckConstraint("sats >= 0", name="sats"), nullable=False),
+    Column("free_sats", BigInteger, nullable=False),  # as much of it came from the day's allowance
+    Column(
+        "state", Text, CheckConstraint("state in ('charged', 'reserved', 'released')", name="state"), nullable=False
+    ),
+    Column("tool", Text),
+    Column("calls_used", BigInteger, nullable=False),  # this, and the next two, as they were told to the caller
+    Column("sats_used", BigInteger, nullable=False),
+    Column("remaining_sats", BigInteger, nullable=False),
+    moment("at"),
+    moment("reserved_until", nullable=True),
+    Index("uq_charges_budget_id_key", "budget_id", "key", unique=True, postgresql_where=text("state <> 'released'")),
+    Index("ix_charges_reserved", "reserved_until", postgresql_where=text("state = 'reserved'")),
+    Index("ix_charges_at", "at", postgresql_using="brin"),
+)
+
 # The example tools' own ---------------------------------------------------------------------------------------------------
 
 notes = Table(

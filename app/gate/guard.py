@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 
 from mcp.server.auth.middleware.auth_context import auth_context_var
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from app.api_keys.callers import Callers
 from app.gate import noted
 from app.gate.answers import Counted, Filtered
+from app.gate.channels import replay, unless_away, with_cors
 from app.gate.headers import Sorted, sorted_headers, uncoded
 from app.gate.known import Acquaintances, Known
+from app.gate.passage import Passage
+from app.gate.receipted import Receipted
 from app.gate.refusals import TurnedBack, agree, too_often, turned_away, unknown_tool, unreadable
 from app.gate.rules import RuleBook, Ruled, Unreadable
 from app.gate.stage import Stage
-from app.http import OPEN_CORS, Json, as_refusal, preflight, traced
+from app.gate.toll import Toll
+from app.http import Json, as_refusal, client_address, preflight, traced
 from app.limits import Rate, hit
 from app.protocol.challenge import challenge, needed_scope
-from app.protocol.errors import InsufficientScope, OAuthError, TooManyRequests
+from app.protocol.errors import InsufficientScope, NoToken, OAuthError, TooManyRequests
 from app.protocol.types import Principal
 from app.resources.model import CallRate, PythonBackend, Resource
 from app.world import World
 
 BODY_BYTES = 4 * 1024 * 1024
 LONGEST_NAME = 128  # of a tool whose calls are counted
+
+
+class Call(NamedTuple):
+    """Of whom it is, and how the backend hears of it and answers; `paid`, where it cost something."""
+
+    known: Known
+    receive: Receive
+    send: Send
+    paid: Receipted | None = None
 
 
 class Guard:
@@ -42,14 +55,17 @@ class Guard:
         tools: Mapping[str, str],
         *,
         is_default: bool,
+        guests_hold: frozenset[str] = frozenset(),
     ) -> None:
-        """`tools` are the built-in ones with their scopes, where they are what stands behind it."""
+        """`tools` are the built-in ones with their scopes, where they are what stands behind it; `guests_hold` is the scope of
+        who pays and has no account."""
         self.resource = resource
         self.stage = stage
         self.is_default = is_default
         self._world = world
         self._acquaintances = Acquaintances(world, callers, resource)
         self._rules = RuleBook(resource.rules, tools)
+        self._toll = Toll(world, resource, guests_hold)
         self._hosts = frozenset(host.encode() for host in world.settings.accepted_hosts())
         self._metadata = f"{world.settings.issuer}/.well-known/oauth-protected-resource{resource.path}"
         self._is_foreign = resource.backend is not None  # the built-in tools count, and look at headers, themselves
@@ -65,54 +81,93 @@ class Guard:
             if stranger is not None:
                 await stranger(scope, receive, send)
                 return
-            send = _with_cors(send)
+            send = with_cors(send)
         if scope["method"] == "OPTIONS":
             await preflight(Request(scope), self.stage.methods)(scope, receive, send)
             return
         known = None
         try:
-            known = await self._acquaintances.caller(scope, wanted, self._world.now())
+            known = await self._caller(scope, wanted)
             if scope["method"] == "POST":
-                ruled = await self._ruled(scope, receive, headers, known)
-                scope["headers"] = headers.passed_on(len(ruled.body))
-                receive = _replay(ruled.body, receive)
-                if self._is_foreign or self._rules.hides:
-                    send = self._watched(send, ruled, known.principal)
+                call = await self._posted(scope, receive, send, headers, known)
             else:
-                send = self._unruled(scope, known.principal, send)
+                assert known is not None
+                call = Call(known, replay(b"", receive), self._unruled(scope, known.principal, send))
                 scope["headers"] = headers.passed_on(None)
-                receive = _replay(b"", receive)
             if self._is_foreign:
                 scope["headers"] = uncoded(scope["headers"])
         except Exception as fault:
             await self._refused(fault, scope, headers, known)(scope, receive, send)
             return
-        scope["user"] = known.user
-        scope["state"]["principal"] = known.principal
-        auth_context_var.set(known.user)  # for the task of this request alone
+        await self._played(scope, call)
+
+    async def _posted(self, scope: Scope, receive: Receive, send: Send, headers: Sorted, known: Known | None) -> Call:
+        """Raises as `_ruled`."""
+        ruled, passage = await self._ruled(scope, receive, headers, known)
+        paid = None
+        if passage is not None:
+            known = known or self._acquaintances.introduced(passage.payer)
+            send = paid = Receipted(send, passage)
+        assert known is not None
+        if known.is_new:
+            noted.let_in(self._world, scope, headers, ruled.message, known)
+        scope["headers"] = headers.passed_on(len(ruled.body))
+        if self._is_foreign or self._rules.hides:
+            send = self._watched(send, ruled, known.principal)
+        return Call(known, replay(ruled.body, receive), send, paid)
+
+    async def _played(self, scope: Scope, call: Call) -> None:
+        scope["user"] = call.known.user
+        scope["state"]["principal"] = call.known.principal
+        auth_context_var.set(call.known.user)  # for the task of this request alone
         self.stage.busy += 1
         try:
-            await self.stage.app(scope, receive, _unless_away(scope["state"], send) if self._is_python else send)
+            await self.stage.app(
+                scope, call.receive, unless_away(scope["state"], call.send) if self._is_python else call.send
+            )
+        except Exception:
+            if call.paid is not None:
+                await call.paid.failed()
+            raise
         finally:
             self.stage.busy -= 1
 
-    async def _ruled(self, scope: Scope, receive: Receive, headers: Sorted, known: Known) -> Ruled:
-        """The one message of the body, which this caller may send. Raises Unreadable, TurnedBack and the words of OAuth."""
+    async def _caller(self, scope: Scope, wanted: Mapping[bytes, list[bytes]]) -> Known | None:
+        """None for a guest, who may have paid for this call. Raises what `Acquaintances.caller` raises."""
+        try:
+            return await self._acquaintances.caller(scope, wanted, self._world.now())
+        except NoToken:
+            if not self._toll.takes_guests or scope["method"] != "POST":
+                raise
+            return None
+
+    async def _ruled(
+        self, scope: Scope, receive: Receive, headers: Sorted, known: Known | None
+    ) -> tuple[Ruled, Passage | None]:
+        """The one message of the body, which this caller may send, and how it was paid for, where it costs something. Raises
+        Unreadable, TurnedBack and the words of OAuth."""
         body = await self._world.bodies.read(receive, b"".join(headers.wanted[b"content-length"]), BODY_BYTES)
-        ruled, principal = self._rules.ruled(body), known.principal
+        ruled, principal = self._rules.ruled(body), known.principal if known else None
         rule = ruled.rule
+        if principal is None and not rule.price:
+            raise NoToken("a bearer token is needed here")
         if self._is_foreign:
             agree(ruled, headers)
         if not rule.allowed:
             raise TurnedBack(unknown_tool(ruled), f"nobody may call {ruled.tool}")
-        if not rule.needs <= principal.scope:
+        if principal is not None and not rule.needs <= principal.scope:
             raise InsufficientScope(f"this call needs the scope {' '.join(sorted(rule.needs))}", rule.needs)
         if rule.rate is not None:
-            await self._counted(ruled, rule.rate, principal)
-        if known.is_new:
-            noted.let_in(self._world, scope, headers, ruled.message, known)
+            await self._counted(ruled, rule.rate, self._whose(scope, principal))
+        passage = None
+        if rule.price:
+            ruled, passage = await self._toll.passage(ruled, principal, headers, self._whose(scope, principal))
         scope["state"]["message"] = ruled.message
-        return ruled
+        return ruled, passage
+
+    def _whose(self, scope: Scope, principal: Principal | None) -> str:
+        """Whose calls and offers are counted together."""
+        return principal.subject if principal else client_address(Request(scope), self._world.settings.trusted_proxies)
 
     def _unruled(self, scope: Scope, principal: Principal, send: Send) -> Send:
         """GET and DELETE, for backends that have streams and sessions; without a body. Raises as `_ruled`."""
@@ -124,9 +179,9 @@ class Guard:
             raise InsufficientScope(f"this needs the scope {' '.join(sorted(needs))}", needs)
         return self._filtered(send, principal, None) if self._rules.hides else send
 
-    async def _counted(self, ruled: Ruled, rate: CallRate, principal: Principal) -> None:
+    async def _counted(self, ruled: Ruled, rate: CallRate, whose: str) -> None:
         """One more call of this person, whatever the client, against the rate; in Postgres, so for all replicas."""
-        who = f"{self.resource.name}:{ruled.tool}:{principal.subject}"
+        who = f"{self.resource.name}:{ruled.tool}:{whose}"
         try:
             await hit(self._world.pool, Rate("call", rate.hits, rate.window), who, self._world.now())
         except TooManyRequests as fault:
@@ -184,40 +239,3 @@ class Guard:
             response.headers["WWW-Authenticate"] = challenge(refusal, self._metadata, scope, credentials)
         response.headers.update(refusal.headers)
         return response
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """The checked body, then the real channel, so that a disconnect still cancels."""
-    given = False
-
-    async def channel() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return channel
-
-
-def _unless_away(state: Mapping[str, Any], send: Send) -> Send:
-    """A tool that found the service it needs away says so by 503 (RFC 9110 §15.6.4), around the JSON-RPC error."""
-
-    async def channel(message: Message) -> None:
-        if "unavailable" in state and message["type"] == "http.response.start":
-            message["status"] = 503
-            message["headers"] = [*message["headers"], (b"retry-after", str(state["unavailable"]).encode())]
-        await send(message)
-
-    return channel
-
-
-def _with_cors(send: Send) -> Send:
-    cors = [(name.lower().encode(), value.encode()) for name, value in OPEN_CORS.items()]
-
-    async def channel(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *cors]
-        await send(message)
-
-    return channel

@@ -11,6 +11,7 @@ Header = tuple[bytes, bytes]
 STOPPED = frozenset(
     {
         b"authorization",
+        b"payment-signature",
         b"proxy-authorization",
         b"dpop",
         b"cookie",
@@ -19,7 +20,7 @@ STOPPED = frozenset(
         b"mcp-protocol-version",
     }
 )
-WANTED = STOPPED | {b"host", b"origin"}
+WANTED = STOPPED | {b"host", b"origin", b"accept-payment", b"idempotency-key"}
 # Before servers that are not ours: what is said of the body as it came, and codings of answers, which have to be read.
 CODINGS = frozenset({b"content-encoding", b"accept-encoding"})
 JSON = b"application/json"

@@ -64,7 +64,7 @@ class Acquaintances:
         known = self._met.get(digest)
         if known is None or not self._revocations.clear(known.principal, moment, self._staleness):
             self._met.pop(digest, None)
-            known = self._introduced(await self._callers.recognised(credentials, self.resource, now))
+            known = self.introduced(await self._callers.recognised(credentials, self.resource, now))
             while len(self._met) >= REMEMBERED:
                 del self._met[next(iter(self._met))]  # the one that has been here longest
             self._met[digest] = known
@@ -77,7 +77,7 @@ class Acquaintances:
             known.noted_at = moment
             self._callers.note(known.principal, now)
 
-    def _introduced(self, principal: Principal) -> Known:
+    def introduced(self, principal: Principal) -> Known:
         """As the SDK and the servers built on it know their caller."""
         token = AccessToken(
             token="",  # the caller's token stops at our door

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from app.api_keys.callers import Callers
 from app.gate.guard import Guard
 from app.gate.stage import Opening, Stage
+from app.protocol.scope import expanded
 from app.resources.model import Elsewhere, Resource
 from app.resources.served import Resources
 from app.world import World
@@ -60,7 +61,9 @@ class Stages:
         if now is not None and now.stage is stage and now.resource == resource and now.is_default == is_default:
             return now  # with whom it has met
         tools = self._tools if resource.backend is None else {}
-        return Guard(resource, stage, self._world, self._callers, tools, is_default=is_default)
+        guests = frozenset(resources.held(resource, self._world.settings.paid_scope))
+        at = (resource, stage, self._world, self._callers, tools)
+        return Guard(*at, is_default=is_default, guests_hold=expanded(guests, resource.scopes))
 
 
 async def _closed(stages: list[Stage], patience: float) -> None:

@@ -14,7 +14,7 @@ from app.clients import lifetimes
 from app.clients.authenticate import authenticated_client, confirmed
 from app.http import client_address, form, no_store
 from app.limits import BAD_KEY, hit
-from app.oauth.grants import Redeem, offered
+from app.oauth.grants import Redeem, offered, payment
 from app.oauth.grants.token_exchange import SCRIPT, is_script
 from app.protocol.client_metadata import DEVICE_CODE, PROVEN
 from app.protocol.errors import InvalidRequest, UnauthorizedClient, UnknownApiKey, UnsupportedGrantType
@@ -44,7 +44,7 @@ async def token(request: Request, world: World) -> Response:
         raise UnsupportedGrantType(f"grant_type must be one of {', '.join(grants)}")
     client, authorization = await _redeemed(request, params, world, redeem, now)
     await _record(world, authorization, now)
-    if client is not SCRIPT:
+    if client not in (SCRIPT, payment.BUYER):
         world.last_used.saw("clients", client.client_id, now)
     _note(world, authorization, grant_type, now)
     return _answer(world, authorization, lifetimes.access(client, world.settings), now)
@@ -54,6 +54,9 @@ async def _redeemed(
     request: Request, params: Params, world: World, redeem: Redeem, now: datetime
 ) -> tuple[Client, Authorization]:
     """With the client as it is remembered, where the statement that redeems confirms it; else as it is now."""
+    if redeem is payment.redeem:
+        paid = payment.with_payment(request, params)
+        return payment.BUYER, await _redeemed_for(payment.BUYER, request, paid, world, redeem, now)
     if is_script(request, params):
         return SCRIPT, await _redeemed_for(SCRIPT, request, params, world, redeem, now)
 

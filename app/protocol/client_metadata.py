@@ -18,6 +18,7 @@ GRANT_TYPES = ("authorization_code", "refresh_token")
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 CLIENT_CREDENTIALS = "client_credentials"  # never on request: it needs an owner, whom only the operator can name
+PAYMENT = "urn:gatehouse:grant-type:payment"  # for nobody who registered: whoever pays is no client
 ON_REQUEST = (DEVICE_CODE, TOKEN_EXCHANGE, JWT_BEARER)  # for a client that names them
 PROVEN = frozenset({JWT_BEARER, CLIENT_CREDENTIALS})  # for clients that prove themselves only (RFC 6749 §4.4)
 # Ours to say, never the client's (RFC 7591 §3.2.1).

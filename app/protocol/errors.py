@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class OAuthError(Exception):
@@ -30,7 +30,12 @@ class OAuthError(Exception):
         """What the answer says in headers (RFC 9110 §10.2.3)."""
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
-    def document(self) -> dict[str, str]:
+    @property
+    def challenges(self) -> list[tuple[str, str]]:
+        """Further headers, of which there may be several of one name."""
+        return []
+
+    def document(self) -> dict[str, Any]:
         """The JSON body of RFC 6749 §5.2."""
         return {"error": self.error, "error_description": self.description}
 

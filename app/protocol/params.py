@@ -49,6 +49,10 @@ class Params:
             raise InvalidRequest("{name} is missing", name=name)
         return value
 
+    def having(self, name: str, value: str) -> Params:
+        """With this value in place of what was sent."""
+        return Params([*(pair for pair in self._pairs if pair[0] != name), (name, value)])
+
     def encoded(self) -> str:
         """All of them as they came, for a query string."""
         return urlencode(self._pairs)

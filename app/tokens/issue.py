@@ -19,6 +19,7 @@ from app.tokens.refresh import RefreshToken, written
 from app.tokens.secrets import Secrets, b64
 
 TYPE = "at+jwt"
+RECEIPT_TYPE = "receipt+jwt"  # never accepted as a token
 IDENTITY_TYPE = (
     "identity+jwt"  # RFC 8725 §3.11: neither an access token nor an id_token can stand in for it, nor it for them
 )
@@ -79,6 +80,13 @@ def id_token(
         claims["nonce"] = sign_in.nonce
     key = ring.signer(now, ID_TOKEN_ALGORITHM)
     return jwt.encode(claims, key.private, ID_TOKEN_ALGORITHM, {"typ": "JWT", "kid": key.kid})
+
+
+def receipt(claims: dict[str, Any], ring: KeyRing, issuer: str, *, now: datetime) -> str:
+    """What somebody paid for, signed so that they can show it to anybody who has our published keys (RFC 7515)."""
+    key = ring.signer(now)
+    said = {"iss": issuer, "iat": int(now.timestamp()), "jti": secrets.token_urlsafe(16), **claims}
+    return jwt.encode(said, key.private, ALGORITHM, {"typ": RECEIPT_TYPE, "kid": key.kid})
 
 
 def identity_token(

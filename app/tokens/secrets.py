@@ -26,6 +26,8 @@ PURPOSES = (
     "dpop nonce",
     "totp",
     "sign-in",
+    "work",
+    "payments",
     "mcp sessions",
     "upstream flow",
     "upstream tokens",
@@ -138,6 +140,8 @@ class Secrets:
     dpop_nonce: Purpose
     totp: Purpose  # the context is the user's id
     sign_in: Purpose  # what a sign-in holds between two steps; the context is which step, and the browser's cookie
+    work: Purpose  # challenges of work, and the ids of quotes
+    payments: Purpose  # what is offered for sats: macaroons and challenges
     mcp_sessions: Purpose  # of servers behind the guard; the context is whose and which server's
     upstream_flow: Purpose  # the context is the `state`
     upstream_tokens: Purpose  # the context is user, provider and row

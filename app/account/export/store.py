@@ -13,6 +13,7 @@ from app.db.tables import (
     api_keys,
     audit_events,
     browser_sessions,
+    budgets,
     connections,
     consents,
     identities,
@@ -76,6 +77,9 @@ SECTIONS = (
         api_keys,
         ("id", "name", "scope", "created_at", "expires_at", "last_used_at", "revoked_at", "rotated_at"),
         LISTED,
+    ),
+    Section(
+        "budgets", budgets, ("id", "kind", "allowance_sats", "funded_sats", "day", "day_sats", "day_calls"), ("id",)
     ),
     Section(
         "identities",

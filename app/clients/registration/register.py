@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.clients.registration import store
+from app.clients.registration.gate import passed
 from app.http import client_address, json_body, no_store
 from app.limits import Rate, hit
 from app.protocol.client_metadata import checked
@@ -30,7 +31,7 @@ async def register(request: Request, world: World) -> Response:
     address = client_address(request, settings.trusted_proxies)
     if settings.register_per_minute:
         await hit(world.pool, Rate("register", settings.register_per_minute, timedelta(minutes=1)), address, now)
-    metadata = checked(await metadata_of(request, world))
+    metadata = checked(await passed(await metadata_of(request, world), world, now))
     check_hosts(metadata, settings.redirect_hosts)
     _note(metadata)
     method = metadata["token_endpoint_auth_method"]

@@ -10,10 +10,11 @@ from app.oauth.grants import (
     client_credentials,
     device_code,
     jwt_bearer,
+    payment,
     refresh_token,
     token_exchange,
 )
-from app.protocol.client_metadata import CLIENT_CREDENTIALS, DEVICE_CODE, TOKEN_EXCHANGE
+from app.protocol.client_metadata import CLIENT_CREDENTIALS, DEVICE_CODE, PAYMENT, TOKEN_EXCHANGE
 from app.protocol.metadata import JWT_BEARER
 from app.protocol.params import Params
 from app.protocol.types import Authorization, Client
@@ -31,8 +32,10 @@ GRANTS: dict[str, Redeem] = {
     CLIENT_CREDENTIALS: client_credentials.redeem,
 }
 FEDERATED: dict[str, Redeem] = {JWT_BEARER: jwt_bearer.redeem}
+PAID: dict[str, Redeem] = {PAYMENT: payment.redeem}
 
 
 def offered(settings: Settings) -> dict[str, Redeem]:
-    """The grants of this server: with an issuer to trust, an assertion of it is one."""
-    return GRANTS | FEDERATED if settings.trusted_issuers else GRANTS
+    """The grants of this server: with an issuer to trust, an assertion of it is one; and sats, where guests may pay."""
+    more = (FEDERATED if settings.trusted_issuers else {}) | (PAID if settings.paid_scope else {})
+    return GRANTS | more if more else GRANTS

@@ -1,0 +1,100 @@
+"""`gatehouse project add|list|revoke`: whose public key agents without an account come with."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from app.agents import projects, store
+from app.cli.console import Json, Quiet, Refused, say, show
+from app.cli.operating import operate
+from app.protocol.errors import OAuthError
+from app.world import World
+
+commands = typer.Typer(name="project", help="Projects that agents without an account come to.", no_args_is_help=True)
+
+
+@commands.command("add")
+def add(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    scope: Annotated[str, typer.Option(help="What its agents may do.")] = "read",
+    allowance: Annotated[int, typer.Option(help="Sats a day that a session has for its work.")] = 100,
+    price: Annotated[int, typer.Option(help="Sats that a session costs by Lightning, and is worth.")] = 50,
+    calls: Annotated[int, typer.Option(help="Calls a minute of a session.")] = 60,
+    bits: Annotated[str, typer.Option(metavar="FEWEST-MOST", help="How hard the work is.")] = "18-20",
+    quiet: Quiet = False,
+) -> None:
+    """Make a project and print its public key."""
+    floor, ceiling = _bits(bits)
+
+    async def work(world: World) -> store.Project | None:
+        now = world.now()
+        made = projects.new_project(
+            name,
+            now,
+            scope=scope,
+            allowance_sats=allowance,
+            session_sats=price,
+            max_calls_per_minute=calls,
+            bits_floor=floor,
+            bits_ceiling=ceiling,
+        )
+        async with world.db.begin() as db:
+            return made if await projects.add(db, made, now) else None
+
+    try:
+        project = operate(work)
+    except OAuthError as refusal:
+        raise Refused(refusal.description, 2) from None
+    if project is None:
+        raise Refused(f"there is a project {name} already")
+    if quiet:
+        print(project.public_key)
+    else:
+        say(f"{project.public_key}\n\nAgents send it as X-LW-Public: it says where they come, not who they are.")
+
+
+def _bits(text: str) -> tuple[int, int]:
+    fewest, _, most = text.partition("-")
+    if not fewest.isdecimal() or not (most or fewest).isdecimal():
+        raise Refused("--bits must be a number, or two such as 18-20", 2)
+    return int(fewest), int(most or fewest)
+
+
+@commands.command("list")
+def list_projects(as_json: Json = False) -> None:
+    """Every project, revoked ones too."""
+
+    async def work(world: World) -> list[dict[str, object]]:
+        async with world.db.connect() as db:
+            return [
+                {
+                    "name": project.name,
+                    "public key": project.public_key,
+                    "scope": project.scope,
+                    "sats a day": project.allowance_sats,
+                    "price": project.session_sats,
+                    "calls a minute": project.max_calls_per_minute,
+                    "bits": f"{project.bits_floor}-{project.bits_ceiling}",
+                    "created": project.created_at,
+                    "revoked": project.revoked_at,
+                }
+                for project in await store.projects(db)
+            ]
+
+    show(operate(work), as_json=as_json, empty="No projects yet.")
+
+
+@commands.command("revoke")
+def revoke(name: Annotated[str, typer.Argument(metavar="ID-OR-NAME")]) -> None:
+    """End a project, its agents' sessions, and within a second their tokens."""
+
+    async def work(world: World) -> str | None:
+        async with world.db.begin() as db:
+            return await projects.end_project(db, name, world.now(), lifetime=world.token_lifetime)
+
+    ended = operate(work)
+    if ended is None:
+        raise Refused(f"there is no project {name}, or it was revoked before")
+    say(f"Revoked {ended}.")

@@ -1,0 +1,1 @@
+"""Budgets in sats, and the charges against them: exact however many callers come at once."""

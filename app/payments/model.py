@@ -1,0 +1,38 @@
+"""What was offered for sats, and how far it has come: frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+SESSION, DEMO = "session", "demo"  # what /api/mcp/start and the demo sell; other doors have words of their own
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """One invoice of ours. `id` is a UUID and a secret between us and who asked; `payment_hash` is 64 hex digits.
+
+    `purpose` and `subject` say what it buys, and only a claim for the same gets it; `commitment` is who alone may claim it,
+    where the buyer said so. `detail` is the door's own. `settled_at`: the node says it was paid, with the preimage that
+    fits; `claimed_by`: what it bought, once.
+    """
+
+    id: str
+    payment_hash: str
+    bolt11: str
+    sats: int
+    purpose: str
+    subject: str
+    commitment: str | None
+    created_at: datetime
+    expires_at: datetime
+    settled_at: datetime | None = None
+    claimed_at: datetime | None = None
+    claimed_by: str | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def state(self) -> str:
+        return "claimed" if self.claimed_at else "paid" if self.settled_at else "pending"

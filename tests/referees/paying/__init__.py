@@ -1,0 +1,1 @@
+"""Programs that pay, and that judge macaroons: other people's, in Node and in a Python of their own."""
