@@ -1,0 +1,102 @@
+"""Nobody waits for ever on a database that is silent: its connection is dropped, and the caller told, which is 503 and not a hang.
+
+Postgres ends a statement itself after `statement_timeout`, but a database that is stopped, or a network that swallows
+packets, ends nothing. Asking it to cancel would be one more thing to wait for; so the connection is closed on our side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Any
+
+import asyncpg
+from sqlalchemy import event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+CONNECT_SECONDS = 3.0
+TURN_SECONDS = 2.0  # for a connection of the hot pool that another request has
+PING_SECONDS = 1.0  # whether a connection that lay idle still answers
+ANSWER_SECONDS = 6.0  # for one statement: a second more than Postgres gives it, whose own word is the better one
+
+
+class HotPool(asyncpg.Pool):  # type: ignore[misc]  # the library leaves it untyped
+    """asyncpg's, lending each connection for one statement and a limited time."""
+
+    def acquire(self, *, timeout: float | None = None) -> Lent:
+        return Lent(self, asyncpg.Pool.acquire(self))
+
+
+class Lent:
+    """`async with` a connection. Raises TimeoutError when none is to be had; a statement that is not answered in time raises
+    ConnectionDoesNotExistError."""
+
+    __slots__ = ("_asked", "_connection", "_pool", "_timer")
+
+    def __init__(self, pool: HotPool, asked: Any) -> None:
+        self._pool = pool
+        self._asked = asked
+
+    async def __aenter__(self) -> Any:
+        async with asyncio.timeout(TURN_SECONDS + CONNECT_SECONDS):
+            self._connection = await self._asked
+        self._timer = asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._connection.terminate)
+        return self._connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        if isinstance(fault, (asyncpg.ReadOnlySQLTransactionError, asyncio.CancelledError)):
+            # The former primary, or a statement that nobody waits for any longer: the next user gets another connection.
+            self._connection.terminate()
+        await self._pool.release(self._connection)
+
+
+def watch(engine: AsyncEngine) -> None:
+    """The same for SQLAlchemy's connections, at each step that waits for the database; and whoever gets one that lay idle
+    gets one that answers."""
+
+    def expect(record: Any, connection: Any, seconds: float) -> None:
+        relax(record)
+        record["timer"] = asyncio.get_running_loop().call_later(seconds, connection.driver_connection.terminate)
+
+    def relax(record: Any) -> None:
+        timer = record.pop("timer", None)
+        if timer is not None:
+            timer.cancel()
+
+    def opened(connection: Any, record: Any) -> None:
+        record.info["fresh"] = True
+
+    def lent(connection: Any, record: Any, proxy: Any) -> None:
+        if record.info.pop("fresh", False):
+            return
+        expect(record.info, connection, PING_SECONDS)
+        try:
+            connection.ping()
+        except engine.dialect.loaded_dbapi.Error as fault:
+            raise DisconnectionError from fault
+        finally:
+            relax(record.info)
+
+    def asks(db: Any, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
+        seconds = context.execution_options.get("answer_within", ANSWER_SECONDS)
+        expect(db.info, db.connection.dbapi_connection, seconds)
+
+    def ends(db: Any) -> None:
+        expect(db.info, db.connection.dbapi_connection, ANSWER_SECONDS)
+
+    def failed(context: Any) -> None:
+        if isinstance(context.original_exception.__cause__, asyncpg.ReadOnlySQLTransactionError):
+            context.is_disconnect = True  # it was the primary once
+
+    event.listen(engine.sync_engine, "connect", opened)
+    event.listen(engine.sync_engine, "checkout", lent)
+    event.listen(engine.sync_engine, "checkin", lambda connection, record: relax(record.info))
+    event.listen(engine.sync_engine, "before_cursor_execute", asks)
+    event.listen(engine.sync_engine, "after_cursor_execute", lambda db, *_: relax(db.info))
+    event.listen(engine.sync_engine, "commit", ends)
+    event.listen(engine.sync_engine, "rollback", ends)
+    event.listen(engine.sync_engine, "handle_error", failed)
