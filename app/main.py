@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -20,6 +21,7 @@ from app.admin.api.frame import unwell
 from app.admin.api.router import router as admin_api
 from app.api_keys.api import router as api_keys
 from app.api_keys.callers import Callers
+from app.db.engine import UNAVAILABLE
 from app.gate import server
 from app.gate.server import Build
 from app.gate.tool import load_tools
@@ -65,7 +67,8 @@ def api_app(world: World, callers: Callers) -> FastAPI:
     app.add_exception_handler(RequestValidationError, unreadable)
     app.add_exception_handler(OAuthError, refused)
     app.add_exception_handler(HTTPException, nothing_here)
-    app.add_exception_handler(Exception, refused)
+    for kind in (*UNAVAILABLE, DBAPIError, Exception):  # each named: what only the last one catches is raised once more
+        app.add_exception_handler(kind, refused)
     return app
 
 
@@ -135,7 +138,7 @@ class Gatehouse:
 
     def _background(self, world: World) -> list[Coroutine[Any, Any, None]]:
         return [
-            world.live.follow(self._settings.dsn),
+            world.live.follow(self._settings.direct_dsn),
             world.last_used.keep_flushing(),
             world.tally.keep_flushing(),
             world.traces.keep_flushing(),

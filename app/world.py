@@ -63,9 +63,10 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
     """The connections of a process, opened and closed. Raises the database's errors Unsealable and ResourcesError."""
     listed = Listed(settings)
     secrets = Secrets.of(tuple(key.get_secret_value() for key in settings.secret_key))
-    db = engine(settings.dsn, settings.pool_size)
+    pooled = settings.direct_database_url is not None
+    db = engine(settings.dsn, settings.pool_size, pooled=pooled)
     try:
-        hot = await pool(settings.dsn, settings.pool_size)
+        hot = await pool(settings.dsn, settings.pool_size, pooled=pooled)
         live = Live(db, hot, secrets.signing_keys, now)
         hashing = Hashing(slots())
         outside = Outside(loopback=settings.is_loopback, ca_file=settings.ca_file)

@@ -93,3 +93,12 @@ async def clock(pool: HotPool) -> datetime:
     """The database's clock."""
     moment: datetime = await pool.fetchval("SELECT clock_timestamp()")
     return moment
+
+
+WRITABLE = "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'"
+
+
+async def takes_writes(pool: HotPool) -> bool:
+    """False for a standby, and for a primary that its operator has closed, such as before its disk is full."""
+    writable: bool = await pool.fetchval(WRITABLE)
+    return writable
