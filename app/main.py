@@ -36,6 +36,7 @@ from app.tokens.rotate import ensure_key
 from app.urls import patterns
 from app.world import World, world_of
 
+FAREWELL_SECONDS = 10.0  # to write what waits to be written, when the server has stopped
 NOTHING, WRONG_METHOD = N_("nothing is served at this address"), N_("this method is not allowed here")
 
 
@@ -132,9 +133,11 @@ class Gatehouse:
                 for task in background:
                     task.cancel()
                 await asyncio.gather(*background, return_exceptions=True)
-        for flush in (world.post.settle, world.last_used.flush, world.tally.flush, world.traces.flush):
-            with suppress(Exception):
-                await flush()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                for flush in (world.post.settle, world.last_used.flush, world.tally.flush, world.traces.flush):
+                    with suppress(Exception):
+                        await flush()
 
     def _background(self, world: World) -> list[Coroutine[Any, Any, None]]:
         return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,6 +25,9 @@ from app.tally import Tally
 from app.tokens.live import Live
 from app.tokens.secrets import Secrets
 from app.traces.recording import Traces
+
+
+GOODBYE_SECONDS = 5.0  # to a database that may not hear it
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,8 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
         yield World(settings, secrets, db, hot, live, last_used, tally, traces, bodies, *outward, hashing, now, listed)
         outside.close()
         hashing.close()
-        await asyncio.wait_for(hot.close(), 5)
+        await hot.close()
     finally:
-        await db.dispose()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await db.dispose()

@@ -7,6 +7,7 @@ packets, ends nothing. Asking it to cancel would be one more thing to wait for; 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -18,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 CONNECT_SECONDS = 3.0
 TURN_SECONDS = 2.0  # for a connection of the hot pool that another request has
 PING_SECONDS = 1.0  # whether a connection that lay idle still answers
+GOODBYE_SECONDS = 1.0
 ANSWER_SECONDS = 6.0  # for one statement: a second more than Postgres gives it, whose own word is the better one
 
 
@@ -26,6 +28,12 @@ class HotPool(asyncpg.Pool):  # type: ignore[misc]  # the library leaves it unty
 
     def acquire(self, *, timeout: float | None = None) -> Lent:
         return Lent(self, asyncpg.Pool.acquire(self))
+
+    async def close(self) -> None:
+        """Says goodbye to the database, if that hears it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await super().close()
 
 
 class Lent:
@@ -47,11 +55,13 @@ class Lent:
     async def __aexit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._timer.cancel()
         if isinstance(fault, (asyncpg.ReadOnlySQLTransactionError, asyncio.CancelledError)):
             # The former primary, or a statement that nobody waits for any longer: the next user gets another connection.
             self._connection.terminate()
-        await self._pool.release(self._connection)
+        try:
+            await self._pool.release(self._connection)  # which may close it, and wait for that
+        finally:
+            self._timer.cancel()
 
 
 def watch(engine: AsyncEngine) -> None:
@@ -86,7 +96,12 @@ def watch(engine: AsyncEngine) -> None:
         expect(db.info, db.connection.dbapi_connection, seconds)
 
     def ends(db: Any) -> None:
-        expect(db.info, db.connection.dbapi_connection, ANSWER_SECONDS)
+        if not db.invalidated:
+            expect(db.info, db.connection.dbapi_connection, ANSWER_SECONDS)
+
+    def closes(connection: Any, record: Any, *_: object) -> None:
+        with suppress(RuntimeError):  # collected when no loop runs any longer
+            expect(record.info, connection, GOODBYE_SECONDS)
 
     def failed(context: Any) -> None:
         if isinstance(context.original_exception.__cause__, asyncpg.ReadOnlySQLTransactionError):
@@ -99,4 +114,6 @@ def watch(engine: AsyncEngine) -> None:
     event.listen(engine.sync_engine, "after_cursor_execute", lambda db, *_: relax(db.info))
     event.listen(engine.sync_engine, "commit", ends)
     event.listen(engine.sync_engine, "rollback", ends)
+    event.listen(engine.sync_engine, "close", closes)
+    event.listen(engine.sync_engine, "invalidate", closes)
     event.listen(engine.sync_engine, "handle_error", failed)
