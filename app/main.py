@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -130,9 +130,7 @@ class Gatehouse:
                 with on_leaving(house.drain):
                     yield
             finally:
-                for task in background:
-                    task.cancel()
-                await asyncio.gather(*background, return_exceptions=True)
+                await _ended(background)
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_SECONDS):
                 for flush in (world.post.settle, world.last_used.flush, world.tally.flush, world.traces.flush):
@@ -148,6 +146,15 @@ class Gatehouse:
             keep_sweeping(world),
             world.bodies.keep_looking(),
         ]
+
+
+async def _ended(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancelled until they are: with a database that is silent, a fault of its own may take the place of the cancellation."""
+    running = set(tasks)
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=1)
 
 
 def create_app(

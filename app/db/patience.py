@@ -26,6 +26,10 @@ ANSWER_SECONDS = 6.0  # for one statement: a second more than Postgres gives it,
 class HotPool(asyncpg.Pool):  # type: ignore[misc]  # the library leaves it untyped
     """asyncpg's, lending each connection for one statement and a limited time."""
 
+    def __init__(self, *address: str, max_size: int, **options: Any) -> None:
+        super().__init__(*address, max_size=max_size, **options)
+        self.turns = asyncio.Semaphore(max_size)
+
     def acquire(self, *, timeout: float | None = None) -> Lent:
         return Lent(self, asyncpg.Pool.acquire(self))
 
@@ -47,8 +51,14 @@ class Lent:
         self._asked = asked
 
     async def __aenter__(self) -> Any:
-        async with asyncio.timeout(TURN_SECONDS + CONNECT_SECONDS):
+        turns = self._pool.turns
+        async with asyncio.timeout(TURN_SECONDS if turns.locked() else None):
+            await turns.acquire()
+        try:
             self._connection = await self._asked
+        except BaseException:
+            turns.release()
+            raise
         self._timer = asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._connection.terminate)
         return self._connection
 
@@ -62,6 +72,7 @@ class Lent:
             await self._pool.release(self._connection)  # which may close it, and wait for that
         finally:
             self._timer.cancel()
+            self._pool.turns.release()
 
 
 def watch(engine: AsyncEngine) -> None:

@@ -46,10 +46,6 @@ class Line:
     def cut_at(self, number: int, how: Cut) -> None:
         self._left, self._how, self.is_cut = number, how, False
 
-    def cut_all(self) -> None:
-        """Every connection, now."""
-        self._loop.call_soon_threadsafe(lambda: [writer.transport.abort() for writer in self._writers])
-
     def hold(self, silent: bool) -> None:
         self._silent = silent
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -120,7 +121,8 @@ def test_after_a_long_silence_known_tokens_are_refused_and_then_taken_again(
 
 
 def test_it_stops_when_it_is_told_though_the_database_is_silent(database: Postgres, tmp_path: Path) -> None:
-    with serving(database.dsn, tmp_path / "log") as gatehouse:
+    with serving(database.dsn, tmp_path / "log") as gatehouse, ThreadPoolExecutor(8) as people:
+        list(people.map(lambda _: http().get(f"{gatehouse.url}/account"), range(16)))
         database.freeze()
         began = time.monotonic()
         gatehouse.process.terminate()
