@@ -61,9 +61,12 @@ class Live:
 
     async def catch_up(self) -> None:
         """Learns every revocation since the last look. Raises the database's errors."""
+        await self._catch_up(self._pool)
+
+    async def _catch_up(self, asked: HotPool | asyncpg.Connection) -> None:
         started = self._now()
-        asked_at = await store.clock(self._pool)
-        for handle, revoked_at, expires_at in await store.revoked_since(self._pool, self._asked_at - OVERLAP):
+        asked_at = await store.clock(asked)
+        for handle, revoked_at, expires_at in await store.revoked_since(asked, self._asked_at - OVERLAP):
             self.revocations.add(handle, revoked_at, expires_at)
         self._asked_at = asked_at
         self.revocations.as_of = started.timestamp()
@@ -88,20 +91,22 @@ class Live:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def _follow_one_connection(self, database_url: str) -> None:
-        connection = await asyncpg.connect(plain_url(database_url), timeout=CONNECT_SECONDS, statement_cache_size=0)
+        """Asks over the connection that listens: so it is known to hear, and need not wait where all others are taken."""
+        connection = await asyncpg.connect(plain_url(database_url), timeout=CONNECT_SECONDS)
         try:
-            await asyncio.wait_for(connection.add_listener(store.CHANNEL, self._heard), CONNECT_SECONDS)
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await connection.add_listener(store.CHANNEL, self._heard)
             self._keys_at = datetime.fromtimestamp(0, UTC)  # what was said while nobody listened
             while True:
                 self._wake.clear()
-                await self.catch_up()
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await self._catch_up(connection)
+                self._back()
                 if self._now() - self._keys_at > KEYS_EVERY:
                     await self.load_keys()
                     self.revocations.forget_expired(self._now())
-                self._back()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
-                await asyncio.wait_for(connection.execute("SELECT"), CONNECT_SECONDS)  # does it still hear?
         finally:
             connection.terminate()
 

@@ -33,11 +33,11 @@ def free_port() -> int:
 class Postgres:
     """One server; `dsn` is its address, past every proxy."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, disk: Path) -> None:
         self.place = place
         self.port = free_port()
         self.dsn = self.through(self.port)
-        self._data = place / "pg"
+        self._data = disk / "pg"
         self._programs = postgres(place)
         self._data.mkdir(mode=0o700)
         give(self._data, self._programs)
@@ -128,14 +128,14 @@ def children(pid: int) -> list[int]:
 
 
 @contextmanager
-def running(place: Path | None = None) -> Iterator[Postgres]:
-    """A migrated one, gone afterwards; in `place`, if it is to lie on a disk of the test's own."""
-    folder = place or Path(tempfile.mkdtemp(prefix="gatehouse-trouble-"))
-    folder.chmod(0o711)  # as root, Postgres runs as somebody else, who has to pass through
-    database = Postgres(folder)
+def running(disk: Path | None = None) -> Iterator[Postgres]:
+    """A migrated one, gone afterwards; with its data on a disk of the test's own, if it has one."""
+    place = Path(tempfile.mkdtemp(prefix="gatehouse-trouble-"))
+    for folder in (place, disk or place):
+        folder.chmod(0o711)  # as root, Postgres runs as somebody else, who has to pass through
+    database = Postgres(place, disk or place)
     try:
         yield database
     finally:
         database.end()
-        if place is None:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)

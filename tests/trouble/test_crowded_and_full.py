@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import asyncpg
@@ -86,11 +86,11 @@ def test_no_connection_left_in_postgres(gatehouse: Gatehouse, app: App, browser:
 
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
-    """A hundred and fifty megabytes, in memory."""
+    """A hundred megabytes, in memory."""
     if os.geteuid() != 0:
         pytest.skip("only root can mount a small disk here")
     place = Path(tempfile.mkdtemp(prefix="gatehouse-disk-"))
-    command = ["mount", "-t", "tmpfs", "-o", "size=150m", "tmpfs", str(place)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", str(place)]
     mounted = subprocess.run(command, capture_output=True, text=True)
     if mounted.returncode != 0:
         place.rmdir()
@@ -110,13 +110,9 @@ def test_the_disk_is_full(small_disk: Path, tmp_path: Path) -> None:
         app.register()
         tokens = app.connect(browser)
         ballast = small_disk / "ballast"
-        with ballast.open("wb") as file:
+        with ballast.open("wb", buffering=0) as file, suppress(OSError):
             while True:
-                try:
-                    file.write(bytes(4096))
-                    file.flush()
-                except OSError:
-                    break
+                file.write(bytes(4096))
         answers: list[httpx2.Response] = []
 
         def refused() -> bool:
