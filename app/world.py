@@ -26,7 +26,6 @@ from app.tokens.live import Live
 from app.tokens.secrets import Secrets
 from app.traces.recording import Traces
 
-
 GOODBYE_SECONDS = 5.0  # to a database that may not hear it
 
 

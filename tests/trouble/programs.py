@@ -47,7 +47,9 @@ def listens(port: int) -> bool:
 
 def documented(language: str) -> str:
     """The configuration that docs/operate.md shows in this language."""
-    found = re.search(rf"^```{language}\n(.*?)^```", (ROOT / "docs" / "operate.md").read_text(), re.MULTILINE | re.DOTALL)
+    found = re.search(
+        rf"^```{language}\n(.*?)^```", (ROOT / "docs" / "operate.md").read_text(), re.MULTILINE | re.DOTALL
+    )
     assert found is not None, language
     return found[1]
 
@@ -59,7 +61,12 @@ def running(
     """Until the port answers, and no longer than the block."""
     with log.open("ab") as said:
         process = subprocess.Popen(  # type: ignore[call-overload]
-            command, stdout=said, stderr=said, cwd="/", env={"PATH": os.environ["PATH"]} | (environment or {}), **account()
+            command,
+            stdout=said,
+            stderr=said,
+            cwd="/",
+            env={"PATH": os.environ["PATH"]} | (environment or {}),
+            **account(),
         )
     try:
         if port is not None:

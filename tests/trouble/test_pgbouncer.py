@@ -76,9 +76,7 @@ def test_a_revocation_is_heard_of_past_it(
         until(lambda: elsewhere.call("whoami", tokens["access_token"], named).status_code == 401, 5, "heard")
 
 
-def test_its_database_goes_and_comes_back(
-    gatehouse: Gatehouse, app: App, browser: Browser, database: Postgres
-) -> None:
+def test_its_database_goes_and_comes_back(gatehouse: Gatehouse, app: App, browser: Browser, database: Postgres) -> None:
     tokens = app.connect(browser)
     database.kill()
     refused = app.refresh(tokens["refresh_token"])

@@ -88,9 +88,7 @@ def test_a_database_that_says_nothing_is_not_waited_for(
     assert_nothing_lost(database, callers)
 
 
-def test_after_a_long_silence_known_tokens_are_refused_and_then_taken_again(
-    database: Postgres, tmp_path: Path
-) -> None:
+def test_after_a_long_silence_known_tokens_are_refused_and_then_taken_again(database: Postgres, tmp_path: Path) -> None:
     """Five seconds here instead of thirty: then nobody knows what has been revoked. What was lost may be asked for again."""
     settings = {"revocation_staleness": 5, "refresh_grace": 2}
     with serving(database.dsn, tmp_path / "log", **settings) as gatehouse:
