@@ -52,8 +52,11 @@ class Lent:
 
     async def __aenter__(self) -> Any:
         turns = self._pool.turns
-        async with asyncio.timeout(TURN_SECONDS if turns.locked() else None):
-            await turns.acquire()
+        if turns.locked():
+            async with asyncio.timeout(TURN_SECONDS):
+                await turns.acquire()
+        else:
+            await turns.acquire()  # at once
         try:
             self._connection = await self._asked
         except BaseException:
