@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.14 pyth
 	&& echo $$python && break; done)
 PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
-.PHONY: up demo test check bench messages conformance referees node wheel lock clean
+.PHONY: up demo test check bench messages conformance referees failover node wheel lock clean
 .DEFAULT_GOAL := up
 
 up: .venv/ready ## start Gatehouse on http://localhost:8000 with an embedded Postgres
@@ -34,6 +34,9 @@ referees: node ## other people's clients drive a real server: the MCP SDKs in Py
 node: .venv/ready-dev ## Node.js 22 and what runs on it, by hashes, for the two above; needs npm
 	@.venv/bin/python -m tests.referees.nodejs
 	@.venv/bin/python -m tests.referees.python
+
+failover: .venv/ready-dev ## two Postgres under Patroni behind HAProxy, the primary killed under load; needs Debian's packages
+	.venv/bin/python -m pytest -v -s tests/trouble/failover.py
 
 messages: .venv/ready-dev ## after a change of words: collect them, bring app/locales up to date, compile, say what is missing
 	.venv/bin/python -m tests.catalog

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
@@ -95,10 +95,3 @@ def plain_url(database_url: str) -> str:
     """As libpq and asyncpg spell it."""
     parts = urlsplit(database_url)
     return urlunsplit(parts._replace(scheme="postgresql"))
-
-
-def sqlalchemy_url(database_url: str) -> str:
-    """As SQLAlchemy spells it: the driver in the scheme, and `ssl` for libpq's `sslmode`."""
-    parts = urlsplit(database_url)
-    query = urlencode([("ssl" if name == "sslmode" else name, value) for name, value in parse_qsl(parts.query)])
-    return urlunsplit(parts._replace(scheme="postgresql+asyncpg", query=query))

@@ -23,7 +23,7 @@ def started() -> Iterator[Postgres]:
 def database(started: Postgres) -> Iterator[Postgres]:
     """It runs, ada@example.com has an account, and nothing else is in it."""
     started.connected(lambda db: db.execute(EMPTIED))
-    add_user(started)
+    add_user(started.dsn)
     yield started
     while OPENED:
         OPENED.pop().close()

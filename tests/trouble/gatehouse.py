@@ -19,7 +19,7 @@ from app.db.engine import engine
 from app.users import accounts
 from tests.actors import PASSWORD, http
 from tests.conftest import ROOT, SECRET_KEY, Clock
-from tests.trouble.postgres import Postgres, free_port
+from tests.trouble.postgres import free_port
 
 PATIENCE = 30.0
 LONGEST = 15.0  # seconds that anybody may wait for any answer
@@ -93,12 +93,12 @@ def serving(dsn: str, log: Path, **settings: object) -> Iterator[Gatehouse]:
         gatehouse.end()
 
 
-def add_user(database: Postgres, email: str = "ada@example.com") -> str:
+def add_user(dsn: str, email: str = "ada@example.com") -> str:
     """The id of somebody who signs in with PASSWORD."""
     from argon2 import PasswordHasher
 
     async def run() -> str:
-        db = engine(database.dsn, 1)
+        db = engine(dsn, 1)
         try:
             async with db.begin() as connection:
                 cheap = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(PASSWORD)

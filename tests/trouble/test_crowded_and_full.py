@@ -105,7 +105,7 @@ def small_disk() -> Iterator[Path]:
 def test_the_disk_is_full(small_disk: Path, tmp_path: Path) -> None:
     """What reads goes on, what writes is refused, and when there is room again nothing is missing."""
     with running(small_disk) as database, serving(database.dsn, tmp_path / "log") as gatehouse:
-        add_user(database)
+        add_user(database.dsn)
         app, browser = App(gatehouse.url), Browser(gatehouse.url)
         app.register()
         tokens = app.connect(browser)
