@@ -30,7 +30,7 @@ class Settings(BaseSettings):
 
     public_url: str = Field(description="The issuer: the origin people and clients use, without a trailing slash.")
     database_url: SecretStr = Field(description="postgresql://user:password@host/name of a Postgres 15 or newer.")
-    direct_database_url: SecretStr | None = Field(None, description="The same past PgBouncer, where the other is its.")
+    direct_database_url: SecretStr | None = Field(None, description="The same, past PgBouncer (docs/operate.md).")
     secret_key: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         description="Seals what must be read back; at least 32 characters. Comma-separated: the first seals, all open."
     )
@@ -102,11 +102,7 @@ class Settings(BaseSettings):
     @field_validator("database_url", "direct_database_url")
     @classmethod
     def _postgres(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and urlsplit(url.get_secret_value()).scheme not in (
-            "postgres",
-            "postgresql",
-            "postgresql+asyncpg",
-        ):
+        if url is not None and urlsplit(url.get_secret_value()).scheme.split("+")[0] not in ("postgres", "postgresql"):
             raise ValueError("must start with postgresql://")
         return url
 

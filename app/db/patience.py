@@ -7,6 +7,7 @@ packets, ends nothing. Asking it to cancel would be one more thing to wait for; 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
@@ -80,54 +81,68 @@ class Lent:
 
 def watch(engine: AsyncEngine) -> None:
     """The same for SQLAlchemy's connections, at each step that waits for the database; and whoever gets one that lay idle
-    gets one that answers."""
+    gets one that answers. `execution_options(answer_within=seconds)` gives a statement longer."""
+    for name, told in TOLD.items():
+        event.listen(engine.sync_engine, name, told)
 
-    def expect(record: Any, connection: Any, seconds: float) -> None:
-        relax(record)
-        record["timer"] = asyncio.get_running_loop().call_later(seconds, connection.driver_connection.terminate)
 
-    def relax(record: Any) -> None:
-        timer = record.pop("timer", None)
-        if timer is not None:
-            timer.cancel()
+def _expect(info: dict[str, Any], connection: Any, seconds: float) -> None:
+    """`connection` is SQLAlchemy's, `info` what it keeps for us."""
+    _relax(info)
+    info["timer"] = asyncio.get_running_loop().call_later(seconds, connection.driver_connection.terminate)
 
-    def opened(connection: Any, record: Any) -> None:
-        record.info["fresh"] = True
 
-    def lent(connection: Any, record: Any, proxy: Any) -> None:
-        if record.info.pop("fresh", False):
-            return
-        expect(record.info, connection, PING_SECONDS)
-        try:
-            connection.ping()
-        except engine.dialect.loaded_dbapi.Error as fault:
-            raise DisconnectionError from fault
-        finally:
-            relax(record.info)
+def _relax(info: dict[str, Any]) -> None:
+    timer = info.pop("timer", None)
+    if timer is not None:
+        timer.cancel()
 
-    def asks(db: Any, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
-        seconds = context.execution_options.get("answer_within", ANSWER_SECONDS)
-        expect(db.info, db.connection.dbapi_connection, seconds)
 
-    def ends(db: Any) -> None:
-        if not db.invalidated:
-            expect(db.info, db.connection.dbapi_connection, ANSWER_SECONDS)
+def _opened(connection: Any, record: Any) -> None:
+    record.info["fresh"] = True
 
-    def closes(connection: Any, record: Any, *_: object) -> None:
-        with suppress(RuntimeError):  # collected when no loop runs any longer
-            expect(record.info, connection, GOODBYE_SECONDS)
 
-    def failed(context: Any) -> None:
-        if isinstance(context.original_exception.__cause__, asyncpg.ReadOnlySQLTransactionError):
-            context.is_disconnect = True  # it was the primary once
+def _lent(connection: Any, record: Any, proxy: Any) -> None:
+    if record.info.pop("fresh", False):
+        return
+    _expect(record.info, connection, PING_SECONDS)
+    try:
+        connection.ping()
+    except connection.dbapi.Error as fault:
+        raise DisconnectionError from fault
+    finally:
+        _relax(record.info)
 
-    event.listen(engine.sync_engine, "connect", opened)
-    event.listen(engine.sync_engine, "checkout", lent)
-    event.listen(engine.sync_engine, "checkin", lambda connection, record: relax(record.info))
-    event.listen(engine.sync_engine, "before_cursor_execute", asks)
-    event.listen(engine.sync_engine, "after_cursor_execute", lambda db, *_: relax(db.info))
-    event.listen(engine.sync_engine, "commit", ends)
-    event.listen(engine.sync_engine, "rollback", ends)
-    event.listen(engine.sync_engine, "close", closes)
-    event.listen(engine.sync_engine, "invalidate", closes)
-    event.listen(engine.sync_engine, "handle_error", failed)
+
+def _asks(db: Any, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
+    seconds = context.execution_options.get("answer_within", ANSWER_SECONDS)
+    _expect(db.info, db.connection.dbapi_connection, seconds)
+
+
+def _ends(db: Any) -> None:
+    if not db.invalidated:
+        _expect(db.info, db.connection.dbapi_connection, ANSWER_SECONDS)
+
+
+def _closes(connection: Any, record: Any, *_: object) -> None:
+    with suppress(RuntimeError):  # collected when no loop runs any longer
+        _expect(record.info, connection, GOODBYE_SECONDS)
+
+
+def _failed(context: Any) -> None:
+    if isinstance(context.original_exception.__cause__, asyncpg.ReadOnlySQLTransactionError):
+        context.is_disconnect = True  # it was the primary once
+
+
+TOLD: dict[str, Callable[..., None]] = {
+    "connect": _opened,
+    "checkout": _lent,
+    "before_cursor_execute": _asks,
+    "after_cursor_execute": lambda db, *_: _relax(db.info),
+    "commit": _ends,
+    "rollback": _ends,
+    "handle_error": _failed,
+    "checkin": lambda connection, record: _relax(record.info),
+    "close": _closes,
+    "invalidate": _closes,
+}

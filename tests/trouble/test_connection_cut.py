@@ -4,7 +4,6 @@ committed, no answer of 503 did half, and what was lost can be asked for again."
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -19,17 +18,17 @@ EACH = pytest.mark.parametrize("how", list(Cut))
 Once = Callable[[], bool]
 
 
-@pytest.fixture
-def way(database: Postgres) -> Iterator[Line]:
-    with line(database.port) as opened:
+@pytest.fixture(scope="module")
+def way(started: Postgres) -> Iterator[Line]:
+    with line(started.port) as opened:
         yield opened
 
 
-@pytest.fixture
-def gatehouse(database: Postgres, way: Line, tmp_path: Path) -> Iterator[Gatehouse]:
-    with serving(database.through(way.port), tmp_path / "log", trace_days=0) as served:
-        yield served
-        served.assert_well()
+@pytest.fixture(scope="module")
+def served(started: Postgres, way: Line, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gatehouse]:
+    """The Gatehouse of these tests has its Postgres at the end of this line."""
+    with serving(started.through(way.port), tmp_path_factory.mktemp("cut") / "log", trace_days=0) as gatehouse:
+        yield gatehouse
 
 
 def at_every_message(way: Line, how: Cut, flow: Once) -> None:

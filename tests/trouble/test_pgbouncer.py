@@ -17,27 +17,26 @@ from tests.trouble.gatehouse import Gatehouse, assert_bearable, serving, until
 from tests.trouble.postgres import Postgres, free_port
 
 
-@pytest.fixture
-def bouncer(database: Postgres) -> Iterator[int]:
+@pytest.fixture(scope="module")
+def bouncer(started: Postgres) -> Iterator[int]:
     """Its port. It has two connections for everybody, so that each of ours meets both."""
     name, folder, port = programs.program("pgbouncer"), Path(tempfile.mkdtemp(prefix="gatehouse-bouncer-")), free_port()
-    documented = programs.documented("ini")
-    configuration = documented.replace("host=10.0.0.5 port=5432", f"host=127.0.0.1 port={database.port}")
-    configuration = configuration.replace("default_pool_size = 20", "default_pool_size = 2")
-    configuration += f"\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\nunix_socket_dir =\n"
-    configuration = configuration.replace("dbname=gatehouse", "dbname=gatehouse user=gatehouse")
-    (folder / "pgbouncer.ini").write_text(configuration)
+    text = programs.documented("ini").replace("host=10.0.0.5 port=5432", f"host=127.0.0.1 port={started.port}")
+    text = text.replace("default_pool_size = 20", "default_pool_size = 2")
+    text = text.replace("dbname=gatehouse", "dbname=gatehouse user=gatehouse")
+    text += f"listen_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\nunix_socket_dir =\n"
+    (folder / "pgbouncer.ini").write_text(text)
     programs.give(folder, folder / "pgbouncer.ini")
     with programs.running([name, str(folder / "pgbouncer.ini")], folder / "log", port):
         yield port
     shutil.rmtree(folder)
 
 
-@pytest.fixture
-def gatehouse(database: Postgres, bouncer: int, tmp_path: Path) -> Iterator[Gatehouse]:
-    with serving(database.through(bouncer), tmp_path / "log", direct_database_url=database.dsn) as served:
-        yield served
-        served.assert_well()
+@pytest.fixture(scope="module")
+def served(started: Postgres, bouncer: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gatehouse]:
+    log = tmp_path_factory.mktemp("bounced") / "log"
+    with serving(started.through(bouncer), log, direct_database_url=started.dsn) as gatehouse:
+        yield gatehouse
 
 
 def test_every_way_in_works(gatehouse: Gatehouse, browser: Browser) -> None:
