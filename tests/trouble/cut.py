@@ -12,6 +12,7 @@ LENGTH = 4  # bytes of a message's length, which counts itself
 TYPED = 1 + LENGTH
 READY = b"Z"  # ReadyForQuery: the server has done what it was told, and committed what was to be
 DESCRIBED = (b"T", b"n", READY)  # what ends the answer to a statement that was only prepared
+NEVER = (b"",)
 PREPARING = (b"P", b"D", b"H")
 
 
@@ -38,7 +39,7 @@ class Line:
         self._server = self._loop.run_until_complete(asyncio.start_server(self._joined, "127.0.0.1", 0))
         self.port = int(self._server.sockets[0].getsockname()[1])
         self._left, self._how, self.is_cut = -1, Cut.UNSENT, False
-        self._silent = False
+        self._silent, self._words = False, b""
         self._writers: set[asyncio.StreamWriter] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -48,6 +49,14 @@ class Line:
 
     def hold(self, silent: bool) -> None:
         self._silent = silent
+
+    def lose(self, words: bytes) -> None:
+        """The next message with these words, and everything after it on the same connection, which stays open."""
+        self._words = words
+
+    @property
+    def has_lost(self) -> bool:
+        return not self._words
 
     def close(self) -> None:
         asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
@@ -87,7 +96,10 @@ class Line:
         while True:
             head = await reader.readexactly(TYPED)
             message = head + await reader.readexactly(int.from_bytes(head[1:], "big") - LENGTH)
-            if self._silent:
+            if self._words and self._words in message:
+                self._words = b""
+                lost.until = NEVER
+            if self._silent or lost.until is NEVER:
                 continue
             if self._left == 0:
                 self._left, self.is_cut = -1, True

@@ -205,3 +205,25 @@ def test_a_network_that_swallows_everything(
     way.hold(False)
     assert gatehouse.becomes_ready(seconds=5) < 5
     assert repeated(lambda: app.refresh(tokens["refresh_token"]), 200).status_code == 200
+
+
+def test_one_connection_that_is_dead_though_open(browser: Browser, way: Line, database: Postgres) -> None:
+    """While it lies idle: another takes its place unseen. At the COMMIT: 503, since nobody can say what became of it."""
+    browser.sign_in()
+
+    def made() -> httpx2.Response:
+        return browser.http.post(f"{browser.url}/api-keys", json={"name": "cron"})
+
+    assert made().status_code == 201
+    way.lose(b"BEGIN")
+    answer = made()
+    assert way.has_lost
+    assert answer.status_code == 201
+    assert answer.elapsed.total_seconds() < 5
+    way.lose(b"COMMIT")
+    answer = made()
+    assert way.has_lost
+    assert_bearable(answer)
+    assert answer.elapsed.total_seconds() < 8
+    assert database.sql("SELECT count(*) FROM api_keys") == [(2,)]
+    assert made().status_code == 201
