@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.actors import App, Browser, http
+from tests.actors import App, Browser, http, said
 from tests.trouble.gatehouse import Gatehouse, assert_bearable, serving, until
 from tests.trouble.load import Caller
 from tests.trouble.postgres import Postgres
@@ -105,6 +105,13 @@ def test_after_a_long_silence_known_tokens_are_refused_and_then_taken_again(data
         second = app.refresh(first["refresh_token"]).json()  # suppose that this answer was lost
         key = browser.http.post(f"{gatehouse.url}/api-keys", json={"name": "cron"}).json()["apiKey"]
         database.kill()
+        failed = app.call("list_notes", second["access_token"])
+        assert_bearable(failed, 200)
+        result = said(failed)["result"]
+        assert result["isError"] is True
+        assert result["content"][0]["text"].endswith(
+            f"try again in a moment (request {failed.headers['x-request-id']})"
+        )
         until(lambda: app.call("whoami", second["access_token"]).status_code == 503, 15, "stale")
         for answer in (
             app.call("whoami", second["access_token"]),
