@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.14 pyth
 	&& echo $$python && break; done)
 PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
-.PHONY: up demo test check bench messages conformance referees node lnbits wheel lock clean
+.PHONY: up demo test check bench messages conformance referees failover node lnbits wheel lock clean
 .DEFAULT_GOAL := up
 
 up: .venv/ready ## start Gatehouse on http://localhost:8000 with an embedded Postgres
@@ -38,6 +38,9 @@ node: .venv/ready-dev ## Node.js 22 and what runs on it, by hashes, for the two 
 
 lnbits: .venv/ready-dev ## LNbits in a virtual environment of its own, a Lightning node for the referees
 	-@.venv/bin/python -m tests.referees.lnbits
+
+failover: .venv/ready-dev ## two Postgres under Patroni behind HAProxy, the primary killed under load; needs Debian's packages
+	.venv/bin/python -m pytest -v -s tests/trouble/failover.py
 
 messages: .venv/ready-dev ## after a change of words: collect them, bring app/locales up to date, compile, say what is missing
 	.venv/bin/python -m tests.catalog

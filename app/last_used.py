@@ -7,7 +7,7 @@ from datetime import datetime
 
 import structlog
 
-from app.db.engine import UNAVAILABLE, HotPool
+from app.db.engine import HotPool, is_unavailable
 
 FLUSH_SECONDS = 2.0
 STATEMENTS = {
@@ -48,5 +48,8 @@ class LastUsed:
             await asyncio.sleep(FLUSH_SECONDS)
             try:
                 await self.flush()
-            except UNAVAILABLE as fault:
-                log.warning("last use not written yet", error=type(fault).__name__)
+            except Exception as fault:
+                if is_unavailable(fault):
+                    log.warning("last use not written yet", error=type(fault).__name__)
+                else:
+                    log.error("last use not written yet", exc_info=fault)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -20,6 +21,7 @@ from app.admin.api.frame import unwell
 from app.admin.api.router import router as admin_api
 from app.api_keys.api import router as api_keys
 from app.api_keys.callers import Callers
+from app.db.engine import UNAVAILABLE
 from app.gate import server
 from app.gate.server import Build
 from app.gate.tool import load_tools
@@ -35,6 +37,7 @@ from app.tokens.rotate import ensure_key
 from app.urls import patterns
 from app.world import World, world_of
 
+FAREWELL_SECONDS = 10.0  # to write what waits to be written, when the server has stopped
 NOTHING, WRONG_METHOD = N_("nothing is served at this address"), N_("this method is not allowed here")
 
 
@@ -66,7 +69,8 @@ def api_app(world: World, callers: Callers) -> FastAPI:
     app.add_exception_handler(RequestValidationError, unreadable)
     app.add_exception_handler(OAuthError, refused)
     app.add_exception_handler(HTTPException, nothing_here)
-    app.add_exception_handler(Exception, refused)
+    for kind in (*UNAVAILABLE, DBAPIError, Exception):  # each named: what only the last one catches is raised once more
+        app.add_exception_handler(kind, refused)
     return app
 
 
@@ -127,16 +131,16 @@ class Gatehouse:
                 with on_leaving(house.drain):
                     yield
             finally:
-                for task in background:
-                    task.cancel()
-                await asyncio.gather(*background, return_exceptions=True)
-        for flush in (world.post.settle, world.last_used.flush, world.tally.flush, world.traces.flush):
-            with suppress(Exception):
-                await flush()
+                await _ended(background)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                for flush in (world.post.settle, world.last_used.flush, world.tally.flush, world.traces.flush):
+                    with suppress(Exception):
+                        await flush()
 
     def _background(self, world: World) -> list[Coroutine[Any, Any, None]]:
         return [
-            world.live.follow(self._settings.dsn),
+            world.live.follow(self._settings.direct_dsn),
             world.last_used.keep_flushing(),
             world.tally.keep_flushing(),
             world.traces.keep_flushing(),
@@ -144,6 +148,15 @@ class Gatehouse:
             world.bodies.keep_looking(),
             keep_looking(world),
         ]
+
+
+async def _ended(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancelled until they are: with a database that is silent, a fault of its own may take the place of the cancellation."""
+    running = set(tasks)
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=1)
 
 
 def create_app(

@@ -33,6 +33,7 @@ class Settings(PaidSettings, ProviderSettings):
 
     public_url: str = Field(description="The issuer: the origin people and clients use, without a trailing slash.")
     database_url: SecretStr = Field(description="postgresql://user:password@host/name of a Postgres 15 or newer.")
+    direct_database_url: SecretStr | None = Field(None, description="The same, past PgBouncer (docs/operate.md).")
     secret_key: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         description="Seals what must be read back; at least 32 characters. Comma-separated: the first seals, all open."
     )
@@ -103,14 +104,14 @@ class Settings(PaidSettings, ProviderSettings):
             raise ValueError("must be https: plain http is for this computer only")
         return url
 
-    @field_validator("database_url")
+    @field_validator("database_url", "direct_database_url")
     @classmethod
-    def _postgres(cls, url: SecretStr) -> SecretStr:
-        if urlsplit(url.get_secret_value()).scheme not in ("postgres", "postgresql", "postgresql+asyncpg"):
+    def _postgres(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and urlsplit(url.get_secret_value()).scheme.split("+")[0] not in ("postgres", "postgresql"):
             raise ValueError("must start with postgresql://")
         return url
 
-    @field_validator("smtp_url", "mail_from", "lightning_url", mode="before")
+    @field_validator("direct_database_url", "smtp_url", "mail_from", "lightning_url", mode="before")
     @classmethod
     def _empty_is_absent(cls, text: object) -> object:
         return None if text == "" else text
@@ -216,6 +217,10 @@ class Settings(PaidSettings, ProviderSettings):
     @property
     def dsn(self) -> str:
         return self.database_url.get_secret_value()
+
+    @property
+    def direct_dsn(self) -> str:
+        return (self.direct_database_url or self.database_url).get_secret_value()
 
     @property
     def brand(self) -> branding.Brand:

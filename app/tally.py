@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 import structlog
 
-from app.db.engine import UNAVAILABLE, HotPool
+from app.db.engine import HotPool, is_unavailable
 
 FLUSH_SECONDS = 2.0
 # Whoever is not, or no longer, a user is left out; the lock lets nobody be deleted between the look and the insert. One
@@ -60,5 +60,8 @@ class Tally:
             await asyncio.sleep(FLUSH_SECONDS)
             try:
                 await self.flush()
-            except UNAVAILABLE as fault:
-                log.warning("calls not counted yet", error=type(fault).__name__)
+            except Exception as fault:
+                if is_unavailable(fault):
+                    log.warning("calls not counted yet", error=type(fault).__name__)
+                else:
+                    log.error("calls not counted yet", exc_info=fault)

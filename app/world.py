@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -29,6 +29,8 @@ from app.tally import Tally
 from app.tokens.live import Live
 from app.tokens.secrets import Secrets
 from app.traces.recording import Traces
+
+GOODBYE_SECONDS = 5.0  # to a database that may not hear it
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,10 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
     """The connections of a process, opened and closed. Raises the database's errors Unsealable and ResourcesError."""
     listed = Listed(settings)
     secrets = Secrets.of(tuple(key.get_secret_value() for key in settings.secret_key))
-    db = engine(settings.dsn, settings.pool_size)
+    pooled = settings.direct_database_url is not None
+    db = engine(settings.dsn, settings.pool_size, pooled=pooled)
     try:
-        hot = await pool(settings.dsn, settings.pool_size)
+        hot = await pool(settings.dsn, settings.pool_size, pooled=pooled)
         live = Live(db, hot, secrets.signing_keys, now)
         hashing = Hashing(slots())
         outside = Outside(loopback=settings.is_loopback, ca_file=settings.ca_file)
@@ -89,6 +92,8 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
         if lightning is not None:
             await lightning.close()
         hashing.close()
-        await asyncio.wait_for(hot.close(), 5)
+        await hot.close()
     finally:
-        await db.dispose()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await db.dispose()

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from app.db.engine import sqlalchemy_url
+from app.db.engine import plain_url
 from app.db.tables import metadata
 
 ONE_AT_A_TIME = 0x67617465 + 1
@@ -25,7 +25,9 @@ def run(connection: Connection) -> None:
 
 
 async def online() -> None:
-    engine = create_async_engine(sqlalchemy_url(database_url), poolclass=NullPool)
+    engine = create_async_engine(
+        "postgresql+asyncpg://", connect_args={"dsn": plain_url(database_url)}, poolclass=NullPool
+    )
     async with engine.connect() as connection:
         await connection.run_sync(run)
     await engine.dispose()

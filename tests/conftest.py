@@ -110,7 +110,7 @@ class House:
 
     def sql(self, statement: str, **values: object) -> list[tuple[object, ...]]:
         async def run() -> list[tuple[object, ...]]:
-            async with self.world.db.begin() as db:
+            async with self.world.db.execution_options(answer_within=100).begin() as db:
                 await db.execute(text("SET LOCAL statement_timeout = 0"))  # a test may write much, on a busy computer
                 result = await db.execute(text(statement), values)
                 return [tuple(row) for row in result] if result.returns_rows else []

@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.db.engine import sqlalchemy_url
+from app.db.engine import plain_url
 from app.db.migrate import config, head, is_current, upgrade
 from app.db.tables import metadata
 
@@ -34,7 +34,7 @@ def differences(connection: Connection) -> list[object]:
 
 
 async def inspect(url: str) -> tuple[bool, list[object], list[str]]:
-    engine = create_async_engine(sqlalchemy_url(url))
+    engine = create_async_engine("postgresql+asyncpg://", connect_args={"dsn": plain_url(url)})
     async with engine.connect() as db:
         current = await is_current(db)
         found = await db.run_sync(differences)
@@ -78,7 +78,7 @@ ORDER BY 1, 2, 3
 
 
 async def catalog(url: str, *, create: bool) -> list[tuple[str, ...]]:
-    engine = create_async_engine(sqlalchemy_url(url))
+    engine = create_async_engine("postgresql+asyncpg://", connect_args={"dsn": plain_url(url)})
     async with engine.begin() as db:
         if create:
             await db.run_sync(metadata.create_all)

@@ -163,7 +163,7 @@ def migrate_if_needed(settings: Settings, *, allowed: bool) -> bool:
                 "the database needs migrations: run `gatehouse migrate`, or set GATEHOUSE_AUTO_MIGRATE=true to apply them at start"
             )
         if not current:
-            upgrade(settings.dsn)
+            upgrade(settings.direct_dsn)
         return not current
     except Exception as fault:
         if is_unavailable(fault) or _is_refused_login(fault):
@@ -172,7 +172,7 @@ def migrate_if_needed(settings: Settings, *, allowed: bool) -> bool:
 
 
 async def _is_current(settings: Settings) -> bool:
-    database = engine(settings.dsn, 1)
+    database = engine(settings.direct_dsn, 1)
     try:
         async with database.connect() as db:
             return await is_current(db)

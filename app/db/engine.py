@@ -2,59 +2,79 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.db.patience import CONNECT_SECONDS as CONNECT_SECONDS
+from app.db.patience import HotPool as HotPool
+from app.db.patience import watch
+
 SETTINGS = {"statement_timeout": "5000", "lock_timeout": "2000", "idle_in_transaction_session_timeout": "10000"}
-CONNECT_SECONDS = 3.0
 UNAVAILABLE: tuple[type[BaseException], ...] = (
     OSError,
     TimeoutError,
     PoolTimeout,
-    asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
-    asyncpg.QueryCanceledError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.DiskFullError,
+    asyncpg.InternalClientError,  # the connection broke in the middle of a message
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,  # disk full, too many connections
+    asyncpg.OperatorInterventionError,  # shutting down, starting up, statement_timeout
+    asyncpg.PostgresSystemError,
     asyncpg.LockNotAvailableError,
-    asyncpg.DeadlockDetectedError,
+    asyncpg.TransactionRollbackError,  # deadlock
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,  # a replica that was asked before it is the primary
+    asyncpg.FeatureNotSupportedError,  # the same, of an unlogged table
+    asyncpg.InvalidAuthorizationSpecificationError,  # the password was changed under us
+    asyncpg.InvalidCatalogNameError,  # the database is being restored
 )
 
-HotPool: TypeAlias = asyncpg.Pool  # the library leaves it untyped
 
+def engine(database_url: str, pool_size: int, *, pooled: bool = False) -> AsyncEngine:
+    """For everything that is not hot. Waits at most 2 s for a connection; a dead one is replaced unseen.
 
-def engine(database_url: str, pool_size: int) -> AsyncEngine:
-    """For everything that is not hot. Waits at most 2 s for a connection; a dead one is replaced unseen."""
-    return create_async_engine(
-        sqlalchemy_url(database_url),
+    `pooled`: it is PgBouncer's address, in transaction mode, where one connection is another at each transaction: nothing is
+    prepared under a name, and the settings are PgBouncer's to make.
+    """
+    unnamed = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str, "statement_cache_size": 0}
+    opened = create_async_engine(
+        "postgresql+asyncpg://",
         pool_size=pool_size,
         max_overflow=5,
         pool_timeout=2,
         pool_recycle=1800,
-        pool_pre_ping=True,
-        connect_args={"timeout": CONNECT_SECONDS, "server_settings": SETTINGS},
+        connect_args={
+            "dsn": plain_url(database_url),
+            "timeout": CONNECT_SECONDS,
+            **(unnamed if pooled else {"server_settings": SETTINGS}),
+        },
     )
+    watch(opened)
+    return opened
 
 
-async def pool(database_url: str, size: int) -> HotPool:
+async def pool(database_url: str, size: int, *, pooled: bool = False) -> HotPool:
     """For the hot statements: each is whole by itself, so nothing needs a reset between two users of a connection."""
-    opened: HotPool = await asyncpg.create_pool(
+    options: dict[str, Any] = {"statement_cache_size": 0} if pooled else {"server_settings": SETTINGS}
+    opened = HotPool(
         plain_url(database_url),
         min_size=1,
         max_size=size,
+        max_queries=50_000,
+        max_inactive_connection_lifetime=300,
         timeout=CONNECT_SECONDS,
         reset=_nothing,
-        server_settings=SETTINGS,
+        loop=None,
+        connection_class=asyncpg.Connection,
+        record_class=asyncpg.Record,
+        **options,
     )
+    await opened
     return opened
 
 
@@ -75,10 +95,3 @@ def plain_url(database_url: str) -> str:
     """As libpq and asyncpg spell it."""
     parts = urlsplit(database_url)
     return urlunsplit(parts._replace(scheme="postgresql"))
-
-
-def sqlalchemy_url(database_url: str) -> str:
-    """As SQLAlchemy spells it: the driver in the scheme, and `ssl` for libpq's `sslmode`."""
-    parts = urlsplit(database_url)
-    query = urlencode([("ssl" if name == "sslmode" else name, value) for name, value in parse_qsl(parts.query)])
-    return urlunsplit(parts._replace(scheme="postgresql+asyncpg", query=query))

@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 
+from app.db.engine import is_unavailable
 from app.gate.services import away, told
 from app.protocol.scope import SCOPES
 from app.protocol.types import Principal
@@ -49,6 +51,7 @@ class Tool:
 
 
 TOOLS: dict[str, Tool] = {}
+log = structlog.get_logger("gatehouse.tools")
 
 
 def tool(scope: str) -> Callable[[Function], Function]:
@@ -90,6 +93,15 @@ def adapted(declared: Tool, world: World) -> Function:
         except Away as fault:
             assert request is not None
             raise away(fault, request.scope["state"]) from fault
+        except Exception as fault:
+            if request is None or not is_unavailable(fault):
+                raise
+            # To the SDK it would be a fault of the tool, with a trace in the log and nothing for the caller to go by.
+            log.warning("tool could not reach what it needs", tool=declared.name, error=type(fault).__name__)
+            identifier = request.scope["state"]["request_id"]
+            raise ToolError(
+                f"the server cannot do this just now; try again in a moment (request {identifier})"
+            ) from None
 
     signature = inspect.signature(declared.function, eval_str=True)
     _, *others = signature.parameters.values()

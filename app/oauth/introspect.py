@@ -92,7 +92,7 @@ async def _refresh_token(world: World, client: Client, token: RefreshToken, now:
         token.counter,
         client.client_id,
         now,
-        grace=timedelta(seconds=settings.refresh_grace),
+        grace=world.live.grace(timedelta(seconds=settings.refresh_grace), now),
         idle=lifetimes.idle(client, settings),
     )
     if found is None:

@@ -11,7 +11,7 @@ import asyncpg
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.db.engine import CONNECT_SECONDS, HotPool, plain_url
+from app.db.engine import CONNECT_SECONDS, HotPool, is_unavailable, plain_url
 from app.protocol.types import Principal
 from app.tokens import store
 from app.tokens.keyring import KeyRing
@@ -21,6 +21,8 @@ from app.tokens.verify import Audiences, UnknownKey, verify
 
 POLL_SECONDS = 1.0
 KEYS_EVERY = timedelta(seconds=60)
+_LONG_AGO, _OPEN = datetime.fromtimestamp(0, UTC), datetime(9000, 1, 1, tzinfo=UTC)
+_NEVER = (_LONG_AGO, _LONG_AGO)
 OVERLAP = timedelta(seconds=60)  # longer than any transaction may last, so that none commits behind the watermark
 
 log = structlog.get_logger("gatehouse.live")
@@ -34,6 +36,7 @@ class Live:
         self._asked_at = datetime.fromtimestamp(0, UTC)
         self._keys_at = datetime.fromtimestamp(0, UTC)
         self._wake = asyncio.Event()
+        self._away = _NEVER  # from when to when the database was away last; the end is far off while it is
         self.ring = KeyRing(())
         self.revocations = Revocations()
 
@@ -58,36 +61,63 @@ class Live:
 
     async def catch_up(self) -> None:
         """Learns every revocation since the last look. Raises the database's errors."""
+        await self._catch_up(self._pool)
+
+    async def _catch_up(self, asked: HotPool | asyncpg.Connection) -> None:
         started = self._now()
-        asked_at = await store.clock(self._pool)
-        for handle, revoked_at, expires_at in await store.revoked_since(self._pool, self._asked_at - OVERLAP):
+        asked_at = await store.clock(asked)
+        for handle, revoked_at, expires_at in await store.revoked_since(asked, self._asked_at - OVERLAP):
             self.revocations.add(handle, revoked_at, expires_at)
         self._asked_at = asked_at
         self.revocations.as_of = started.timestamp()
+
+    def grace(self, usual: timedelta, now: datetime) -> timedelta:
+        """How far back a refresh may lie that is repeated. An answer may have been lost with the database, and nobody could ask
+        for it again while that was away: so that time is not counted."""
+        since, until = self._away
+        return max(usual, now - since + usual) if since <= now <= until + usual else usual
 
     async def follow(self, database_url: str) -> None:
         """Runs until cancelled; a lost database is tried again every second while the guard counts how old its knowledge is."""
         while True:
             try:
                 await self._follow_one_connection(database_url)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
-                log.warning("database away", error=type(fault).__name__)
+            except Exception as fault:
+                if is_unavailable(fault):
+                    log.warning("database away", error=type(fault).__name__)
+                else:
+                    log.error("the database's news not understood", exc_info=fault)
+                self._missed()
                 await asyncio.sleep(POLL_SECONDS)
 
     async def _follow_one_connection(self, database_url: str) -> None:
+        """Asks over the connection that listens: so it is known to hear, and need not wait where all others are taken."""
         connection = await asyncpg.connect(plain_url(database_url), timeout=CONNECT_SECONDS)
         try:
-            await connection.add_listener(store.CHANNEL, self._heard)
-            while not connection.is_closed():
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await connection.add_listener(store.CHANNEL, self._heard)
+            self._keys_at = datetime.fromtimestamp(0, UTC)  # what was said while nobody listened
+            while True:
                 self._wake.clear()
-                await self.catch_up()
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await self._catch_up(connection)
+                self._back()
                 if self._now() - self._keys_at > KEYS_EVERY:
                     await self.load_keys()
                     self.revocations.forget_expired(self._now())
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
         finally:
-            await connection.close(timeout=1)
+            connection.terminate()
+
+    def _missed(self) -> None:
+        if self._away[1] != _OPEN:
+            self._away = (datetime.fromtimestamp(self.revocations.as_of, UTC), _OPEN)
+
+    def _back(self) -> None:
+        if self._away[1] == _OPEN:
+            self._away = (self._away[0], self._now())
+            log.info("database back", away=round((self._away[1] - self._away[0]).total_seconds(), 1))
 
     def _heard(self, connection: object, pid: int, channel: str, payload: object) -> None:
         if payload == "keys":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+import asyncpg
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -83,13 +84,22 @@ FROM revocations WHERE recorded_at > $1
 """
 
 
-async def revoked_since(pool: HotPool, since: datetime) -> list[tuple[str, datetime, datetime]]:
+async def revoked_since(asked: HotPool | asyncpg.Connection, since: datetime) -> list[tuple[str, datetime, datetime]]:
     """What was recorded after `since` by the database's clock."""
-    rows = await pool.fetch(REVOKED_SINCE, since)
+    rows = await asked.fetch(REVOKED_SINCE, since)
     return [(row["handle"], row["revoked_at"], row["expires_at"]) for row in rows]
 
 
-async def clock(pool: HotPool) -> datetime:
+async def clock(asked: HotPool | asyncpg.Connection) -> datetime:
     """The database's clock."""
-    moment: datetime = await pool.fetchval("SELECT clock_timestamp()")
+    moment: datetime = await asked.fetchval("SELECT clock_timestamp()")
     return moment
+
+
+WRITABLE = "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'"
+
+
+async def takes_writes(pool: HotPool) -> bool:
+    """False for a standby, and for a primary that its operator has closed, such as before its disk is full."""
+    writable: bool = await pool.fetchval(WRITABLE)
+    return writable

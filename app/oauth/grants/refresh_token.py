@@ -36,7 +36,7 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
         jkt,
         audience,
         now,
-        grace=timedelta(seconds=world.settings.refresh_grace),
+        grace=world.live.grace(timedelta(seconds=world.settings.refresh_grace), now),
         idle=lifetimes.idle(client, world.settings),
         version=client.expected_version,
     )
@@ -51,7 +51,7 @@ async def _why_not(
     world: World, token: RefreshToken, client: Client, scope: tuple[str, ...], audience: str | None, now: datetime
 ) -> OAuthError:
     """The refusal; and when the token had been superseded, the end of all that hangs from its connection."""
-    grace = timedelta(seconds=world.settings.refresh_grace)
+    grace = world.live.grace(timedelta(seconds=world.settings.refresh_grace), now)
     async with world.db.begin() as db:
         ended = await store.end_if_reused(db, token.connection_id, token.counter, client.client_id, now, grace=grace)
         if ended is not None:
