@@ -17,6 +17,7 @@ TESTS = sorted(path for path in (ROOT / "tests").rglob("*.py") if "node_modules"
 FLOORS = {
     "protocol": 0,
     "asking": 0,
+    "clock": 0,
     "branding": 0,
     "settings": 0,
     "shown_settings": 0,

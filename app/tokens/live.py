@@ -11,6 +11,7 @@ import asyncpg
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.clock import Clock
 from app.db.engine import CONNECT_SECONDS, HotPool, plain_url
 from app.protocol.types import Principal
 from app.tokens import store
@@ -58,12 +59,19 @@ class Live:
 
     async def catch_up(self) -> None:
         """Learns every revocation since the last look. Raises the database's errors."""
-        started = self._now()
-        asked_at = await store.clock(self._pool)
+        started, asked_at = await self.time()
         for handle, revoked_at, expires_at in await store.revoked_since(self._pool, self._asked_at - OVERLAP):
             self.revocations.add(handle, revoked_at, expires_at)
         self._asked_at = asked_at
         self.revocations.as_of = started.timestamp()
+
+    async def time(self) -> tuple[datetime, datetime]:
+        """Ours, and the database's, after which ours is set: but for one that the caller brought."""
+        started = self._now()
+        database = await store.clock(self._pool)
+        if isinstance(self._now, Clock):
+            started += self._now.hear(database, started, self._now())
+        return started, database
 
     async def follow(self, database_url: str) -> None:
         """Runs until cancelled; a lost database is tried again every second while the guard counts how old its knowledge is."""
