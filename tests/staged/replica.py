@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,6 +22,7 @@ import uvicorn
 from pydantic import SecretStr
 from starlette.types import Message, Receive, Scope, Send
 
+from app import logs
 from app.cli.running import OPTIONS, Server, claimed
 from app.clock import Clock
 from app.main import Gatehouse, create_app
@@ -122,6 +122,8 @@ def serve(dsn: str, options: dict[str, Any], clock: Any, frozen: bool, log: str 
     given = {"public_url": f"http://{own}", "register_per_minute": 0, "log_level": "error", **options}
     settings = Settings(database_url=SecretStr(dsn), allowed_hosts=(own,), **given)
 
+    logs.configure(settings.log_level, pretty=False)  # as the command does
+
     def stands() -> datetime:
         return datetime.fromtimestamp(clock.value, UTC)
 
@@ -189,7 +191,3 @@ def replicas(dsn: str, count: int, **options: Any) -> Iterator[list[Replica]]:
     finally:
         for replica in started:
             replica.stop()
-
-
-def seconds() -> float:
-    return time.time()

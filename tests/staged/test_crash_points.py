@@ -14,7 +14,9 @@ from tests.conftest import House, emptied
 from tests.staged.deeds import DEEDS, NEVER, Deed, Scene
 from tests.staged.replica import BEFORE_ANSWER, HALF_ANSWERED, Replica
 
-EVERY_STEP = "STAGED_EVERY_STEP" in os.environ  # else those that change something: the others leave what was there before
+EVERY_STEP = (
+    "STAGED_EVERY_STEP" in os.environ
+)  # else those that change something: the others leave what was there before
 CHANGES = ("INSERT", "UPDATE", "DELETE", "WITH", "COMMIT")
 
 
@@ -73,9 +75,7 @@ def test_a_process_that_dies_at_any_step_leaves_nothing_by_halves(
     lasting.stop()
     assert any(statement.startswith(CHANGES) for statement in statements), "the hooks see what is sent"
     places = [
-        str(number)
-        for number, statement in enumerate(statements, 1)
-        if EVERY_STEP or statement.startswith(CHANGES)
+        str(number) for number, statement in enumerate(statements, 1) if EVERY_STEP or statement.startswith(CHANGES)
     ]
     steps = [*places, BEFORE_ANSWER, HALF_ANSWERED] if EVERY_STEP else [*places, BEFORE_ANSWER]
     outcomes = []
