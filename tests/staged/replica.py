@@ -153,13 +153,14 @@ class Replica:
         theirs.close()
         assert ours.poll(30), "the replica did not start"
         self.url: str = ours.recv()
+        self._http = httpx2.Client(timeout=30, trust_env=False, verify=False)
         ours.close()
 
     def ask(self, method: str, path: str, stage: str | None = None, **options: Any) -> httpx2.Response | None:
         """None when the server died before it answered."""
         headers = options.pop("headers", {}) | ({} if stage is None else {"Stage": stage})
         try:
-            return httpx2.request(method, self.url + path, headers=headers, timeout=30, trust_env=False, **options)
+            return self._http.request(method, self.url + path, headers=headers, **options)
         except httpx2.TransportError:
             return None
 
@@ -175,6 +176,7 @@ class Replica:
         return self._process.exitcode == KILLED
 
     def stop(self) -> None:
+        self._http.close()
         self._process.terminate()
         self._process.join(10)
         if self._process.exitcode is None:
