@@ -29,7 +29,7 @@ from tests.staged.replica import Replica, replicas
 
 ROTATIONS = 20
 MAX_AGE = 300  # seconds that the key set may be kept, by its Cache-Control
-SIGNATURE = {"verify_aud": False, "verify_exp": False, "verify_iat": False}  # this is about keys
+SIGNATURE: Any = {"verify_aud": False, "verify_exp": False, "verify_iat": False}  # this is about keys
 PUBLIC = "http://localhost:8000"
 
 

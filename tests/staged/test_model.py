@@ -94,7 +94,9 @@ class Walk(RuleBasedStateMachine):
 
     @initialize(target=apps)
     def first(self) -> App:
-        return self.register(0)
+        app = self.register(0)
+        assert isinstance(app, App)
+        return app
 
     @rule(target=apps, replica=REPLICAS)
     def register(self, replica: int) -> App:
@@ -124,7 +126,9 @@ class Walk(RuleBasedStateMachine):
 
     @rule(target=connections, app=apps, replica=REPLICAS)
     def connect(self, app: App, replica: int) -> Connection:
-        return self.redeem(self.authorize(app, replica), 1 - replica)
+        opened = self.redeem(self.authorize(app, replica), 1 - replica)
+        assert isinstance(opened, Connection)
+        return opened
 
     @rule(code=codes, connection=connections, other=apps, replica=REPLICAS)
     def steal(self, code: Code, connection: Connection, other: App, replica: int) -> None:
@@ -139,7 +143,9 @@ class Walk(RuleBasedStateMachine):
     def refresh_in_turn(self, connection: Connection, replica: int) -> Access:
         """As apps do, which have several processes: with the last token, and once more with the same."""
         self.refresh(connection, 0, replica)
-        return self.refresh(connection, 1, 1 - replica)
+        again = self.refresh(connection, 1, 1 - replica)
+        assert isinstance(again, Access)
+        return again
 
     @rule(connection=connections, replica=REPLICAS)
     def refresh_with_a_stolen_one(self, connection: Connection, replica: int) -> None:

@@ -19,7 +19,7 @@ from tests.staged.replica import Replica
 
 MINUTES, DAYS = 300.0, 3 * 86400.0
 WRONG = [MINUTES, -MINUTES, DAYS, -DAYS]
-PUBLIC = {"public_url": "http://localhost:8000", "log_level": "warning"}
+PUBLIC: dict[str, Any] = {"public_url": "http://localhost:8000", "log_level": "warning"}
 
 
 @pytest.fixture(scope="module")
