@@ -88,7 +88,7 @@ class Edge:
     def _is_ours(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
         """Whether exactly one Host was sent, and one that is served (RFC 9112 §3.2)."""
         hosts = [value for name, value in headers if name == b"host"]
-        return len(hosts) == 1 and (hosts[0] in self._hosts or hosts[0].lower() in self._hosts)
+        return len(hosts) == 1 and (hosts[0] in self._hosts or hosts[0].strip(b" \t").lower() in self._hosts)
 
     async def _turn_away(self, scope: Scope, receive: Receive, send: Send) -> None:
         """For whoever came by another name: a page of elsewhere that has bound its own to our address, or a proxy that does not
