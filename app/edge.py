@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app import asking, branding
 from app.http import client_address, json_refusal, new_request_id
 from app.protocol.errors import Misdirected
-from app.traces.recording import Draft, drafted
+from app.traces.recording import Draft, drafted, note
 from app.traces.step import BROWSER, Step, what_is
 from app.world import World
 
@@ -93,6 +93,8 @@ class Edge:
     async def _turn_away(self, scope: Scope, receive: Receive, send: Send) -> None:
         """For whoever came by another name: a page of elsewhere that has bound its own to our address, or a proxy that does not
         say which it was asked for."""
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        note(host=", ".join(hosts)[:200])
         refusal = Misdirected(
             "this Host is not served here; GATEHOUSE_PUBLIC_URL and GATEHOUSE_ALLOWED_HOSTS name those that are"
         )

@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
     data_dir: Path | None = Field(None, description="Where `up` keeps its database and generated secrets.")
-    allowed_hosts: Words = Field((), description="Further Host values accepted at /mcp, besides the public URL's.")
+    allowed_hosts: Words = Field((), description="Further Host values that are served, besides the public URL's.")
     allowed_origins: Words = Field((), description="Further Origins of browser pages accepted at /mcp.")
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         (), description="Networks whose X-Forwarded-For is believed (CIDR, comma-separated)."

@@ -99,12 +99,12 @@ async def devices(db: asyncpg.Connection, user_id: str, count: int) -> list[Race
 async def opened(db: asyncpg.Connection, user_id: str, count: int) -> list[str]:
     """The first refresh tokens of new connections."""
     ids, now = [new_id("con") for _ in range(count)], datetime.now(UTC)
-    columns = ("id", "user_id", "client_id", "redirect_host", "resource", "scope", "refresh_counter", "created_at")
+    columns = ["id", "user_id", "client_id", "redirect_host", "resource", "scope", "refresh_counter", "created_at"]
     rows = [
         (name, user_id, CLIENT, "127.0.0.1", RESOURCE, ["read"], 0, now, now, now, now + timedelta(days=90))
         for name in ids
     ]
-    columns += ("refreshed_at", "last_used_at", "expires_at")
+    columns += ["refreshed_at", "last_used_at", "expires_at"]
     await db.copy_records_to_table("connections", records=rows, columns=columns)
     await db.execute(
         "INSERT INTO audit_events (at, event, detail, actor)"

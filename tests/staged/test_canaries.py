@@ -112,7 +112,7 @@ def test_no_secret_is_found_anywhere(loud: House, postman: Mailboxes, capfd: pyt
     takes_keys(loud, ada, cage)
     takes_a_second_step(loud, ada, cage)
     comes_by_links(loud, cage, postman)
-    private = loud.world.live.ring.keys[0].private.private_numbers()  # type: ignore[union-attr]
+    private = loud.world.live.ring.keys[0].private.private_numbers()
     cage.add(private_key=format(private.private_value, "x"))  # type: ignore[union-attr]
     for flush in (loud.world.last_used.flush, loud.world.tally.flush, loud.world.traces.flush):
         loud.wait_for(flush())
