@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import structlog
@@ -11,12 +11,14 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import asking, branding
-from app.http import client_address, new_request_id
-from app.traces.recording import Draft, drafted
+from app.http import client_address, json_refusal, new_request_id
+from app.protocol.errors import Misdirected
+from app.traces.recording import Draft, drafted, note
 from app.traces.step import BROWSER, Step, what_is
 from app.world import World
 
 QUIET = frozenset({"/healthz", "/readyz"})
+ANY_HOST = QUIET | {"/forward-auth"}  # asked by load balancers by address, and by proxies in the name of other hosts
 FORWARD_AUTH = "/forward-auth"  # its answers become those of other hosts, of which we promise nothing
 
 
@@ -28,6 +30,7 @@ class Edge:
         self._world = world
         self._traced = world.traces.on
         self._brand = world.settings.brand
+        self._hosts = frozenset(host.encode() for host in world.settings.accepted_hosts())
         self._log = structlog.get_logger("gatehouse.request").bind()
         self._log_calls = world.settings.log_level == "debug"  # also the calls of /mcp that went well
         headers = [(b"x-content-type-options", b"nosniff")]
@@ -43,6 +46,7 @@ class Edge:
         paths = [resource.path for resource in self._world.resources]
         self._hot = frozenset([*paths, *(f"{path}/" for path in paths)])  # there the guard says what is worth tracing
         self._calls = self._hot | {FORWARD_AUTH}
+        self._any_host = self._hot | ANY_HOST  # at the hot ones the guard looks itself
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -70,13 +74,31 @@ class Edge:
             state["trace"] = Draft()
             drafted.set(state["trace"])
         try:
-            await self._doors.get(path, self._app)(scope, receive, labelled)
+            door = self._doors.get(path, self._app)
+            if path not in self._any_host and not self._is_ours(scope["headers"]):
+                door = self._turn_away
+            await door(scope, receive, labelled)
         finally:
             if self._traced and ("trace" in state or status >= 400):
                 self._trace(scope, path, status, identifier, state.get("trace") or Draft())
             if path not in QUIET and (self._log_calls or path not in self._calls or status >= 400):
                 milliseconds = round((time.perf_counter() - started) * 1000, 1)
                 self._log.info("request", method=scope["method"], path=path[:200], status=status, ms=milliseconds)
+
+    def _is_ours(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Whether exactly one Host was sent, and one that is served (RFC 9112 §3.2)."""
+        hosts = [value for name, value in headers if name == b"host"]
+        return len(hosts) == 1 and (hosts[0] in self._hosts or hosts[0].strip(b" \t").lower() in self._hosts)
+
+    async def _turn_away(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """For whoever came by another name: a page of elsewhere that has bound its own to our address, or a proxy that does not
+        say which it was asked for."""
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        note(host=", ".join(hosts)[:200])
+        refusal = Misdirected(
+            "this Host is not served here; GATEHOUSE_PUBLIC_URL and GATEHOUSE_ALLOWED_HOSTS name those that are"
+        )
+        await json_refusal(refusal, Request(scope), self._world)(scope, receive, send)
 
     def _trace(self, scope: Scope, path: str, status: int, identifier: str, draft: Draft) -> None:
         """Hands the step over to be written later; an answer that went well only where it belongs to connecting."""

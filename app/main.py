@@ -6,7 +6,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -21,6 +21,7 @@ from app.admin.api.frame import unwell
 from app.admin.api.router import router as admin_api
 from app.api_keys.api import router as api_keys
 from app.api_keys.callers import Callers
+from app.clock import Clock
 from app.db.engine import UNAVAILABLE
 from app.gate import server
 from app.gate.server import Build
@@ -163,4 +164,4 @@ def create_app(
     settings: Settings | None = None, now: Callable[[], datetime] | None = None, build: Build = server.build
 ) -> Gatehouse:
     """An app of its own for each call; tests make as many as they like, with clocks of their own, and other tools behind the guard."""
-    return Gatehouse(settings or load(), now or (lambda: datetime.now(UTC)), build)
+    return Gatehouse(settings or load(), now or Clock(), build)

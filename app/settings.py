@@ -13,9 +13,9 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from app import branding
 from app.lightning_url import check_node
 from app.loopback import is_loopback, loopback_names
+from app.mail_settings import MailSettings
 from app.paid_settings import PaidSettings
 from app.provider_settings import ProviderSettings
-from app.smtp_url import checked_sender, smtp_server
 
 Words = Annotated[tuple[str, ...], NoDecode]
 
@@ -24,7 +24,7 @@ class SettingsError(Exception):
     """Every fault of the configuration, a line each."""
 
 
-class Settings(PaidSettings, ProviderSettings):
+class Settings(MailSettings, PaidSettings, ProviderSettings):
     """The configuration of one process. Lifetimes are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(
@@ -40,7 +40,7 @@ class Settings(PaidSettings, ProviderSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
     data_dir: Path | None = Field(None, description="Where `up` keeps its database and generated secrets.")
-    allowed_hosts: Words = Field((), description="Further Host values accepted at /mcp, besides the public URL's.")
+    allowed_hosts: Words = Field((), description="Further Host values that are served, besides the public URL's.")
     allowed_origins: Words = Field((), description="Further Origins of browser pages accepted at /mcp.")
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         (), description="Networks whose X-Forwarded-For is believed (CIDR, comma-separated)."
@@ -66,14 +66,6 @@ class Settings(PaidSettings, ProviderSettings):
     pinned_documents: bool = Field(True, description="Use the shipped copy of a well-known client's document in need.")
     ca_file: Path | None = Field(None, description="Further certificate authorities (PEM) for documents we fetch.")
     trace_days: int = Field(7, ge=0, le=90, description="Days that `gatehouse trace` looks back; 0: nothing is traced.")
-    smtp_url: SecretStr | None = Field(
-        None,
-        description="The server that takes mail: smtp://user:password@host:587 (STARTTLS) or smtps://…; without: no mail.",
-    )
-    mail_from: str | None = Field(
-        None, validate_default=True, description="Who mail comes from: Gatehouse <no-reply@example.com>."
-    )
-    smtp_timeout: int = Field(10, ge=1, le=60, description="Seconds that handing over one mail may take.")
     sign_up: Literal["closed", "invited", "open"] = Field(
         "closed",
         validate_default=True,
@@ -111,17 +103,10 @@ class Settings(PaidSettings, ProviderSettings):
             raise ValueError("must start with postgresql://")
         return url
 
-    @field_validator("direct_database_url", "smtp_url", "mail_from", "lightning_url", mode="before")
+    @field_validator("direct_database_url", "lightning_url", mode="before")
     @classmethod
     def _empty_is_absent(cls, text: object) -> object:
         return None if text == "" else text
-
-    @field_validator("smtp_url")
-    @classmethod
-    def _smtp(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None:
-            smtp_server(url.get_secret_value())
-        return url
 
     @field_validator("lightning_url")
     @classmethod
@@ -129,13 +114,6 @@ class Settings(PaidSettings, ProviderSettings):
         if url is not None:
             check_node(url.get_secret_value(), others.data.get("public_url", ""))
         return url
-
-    @field_validator("mail_from")
-    @classmethod
-    def _sender(cls, sender: str | None, others: ValidationInfo) -> str | None:
-        if sender is None and others.data.get("smtp_url") is not None:
-            raise ValueError("must be set where GATEHOUSE_SMTP_URL is, such as: Gatehouse <no-reply@example.com>")
-        return sender if sender is None else checked_sender(sender)
 
     @field_validator("sign_up")
     @classmethod

@@ -77,6 +77,7 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
     try:
         hot = await pool(settings.dsn, settings.pool_size, pooled=pooled)
         live = Live(db, hot, secrets.signing_keys, now)
+        await live.time()  # before anything is dated
         hashing = Hashing(slots())
         outside = Outside(loopback=settings.is_loopback, ca_file=settings.ca_file)
         key_sets = KeySets(outside)

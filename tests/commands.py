@@ -12,7 +12,7 @@ from subprocess import CompletedProcess, TimeoutExpired
 
 ROOT = Path(__file__).parent.parent
 forks = get_context("forkserver")
-forks.set_forkserver_preload(["app.cli.commands", "tests.commands"])
+forks.set_forkserver_preload(["app.cli.commands", "app.main", "tests.commands", "tests.staged.replica"])
 
 
 def run(

@@ -17,8 +17,10 @@ TESTS = sorted(path for path in (ROOT / "tests").rglob("*.py") if "node_modules"
 FLOORS = {
     "protocol": 0,
     "asking": 0,
+    "clock": 0,
     "branding": 0,
     "settings": 0,
+    "mail_settings": 0,
     "paid_settings": 0,
     "provider_settings": 0,
     "shown_settings": 0,
@@ -91,7 +93,8 @@ DOORS: set[tuple[str, str]] = {
     ("agents", "api_keys"),  # who a bearer token stands for
     ("oauth", "api_keys"),  # who a bearer token stands for, and what an API key authorizes
     ("sessions", "flow"),  # where somebody begins again whose form has gone stale
-    ("settings", "smtp_url"),
+    ("settings", "mail_settings"),
+    ("mail_settings", "smtp_url"),
     ("settings", "paid_settings"),
     ("oauth", "selling"),  # a payment is traded for a token
     ("selling", "agents"),  # a payment that was traded before

@@ -9,7 +9,6 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -18,6 +17,7 @@ from app import logs
 from app.cli.console import Refused, say
 from app.cli.operating import configured, migrate_if_needed, operating
 from app.cli.running import claimed, serving
+from app.clock import Clock
 from app.db import embedded
 from app.db.binaries import EmbeddedError
 from app.hashing import Hashing
@@ -76,7 +76,7 @@ def _server(settings: Settings, listener: object) -> Iterator[None]:
     from app.main import create_app  # half a second that the other commands need not wait
 
     ready = threading.Event()
-    server = serving(create_app(settings, lambda: datetime.now(UTC)), ready.set, drain_seconds=2)
+    server = serving(create_app(settings, Clock()), ready.set, drain_seconds=2)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     if not ready.wait(20):

@@ -8,7 +8,6 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +15,7 @@ from pydantic import SecretStr
 
 from app import asking
 from app.cli.console import Refused
+from app.clock import Clock
 from app.db import embedded
 from app.db.binaries import EmbeddedError
 from app.db.directories import default_data_dir
@@ -132,7 +132,7 @@ async def operating(settings: Settings) -> AsyncIterator[World]:
     """A World for one command. Raises Refused when the database is away, behind, or sealed with another key."""
     asking.acting(asking.OPERATOR, _operator())
     try:
-        async with world_of(settings, lambda: datetime.now(UTC)) as world:
+        async with world_of(settings, Clock()) as world:
             async with world.db.connect() as db:
                 if not await is_current(db):
                     raise Refused("the database needs migrations: run `gatehouse migrate`")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from datetime import UTC, datetime
 from typing import Annotated
 
 import structlog
@@ -15,6 +14,7 @@ from app.cli.console import Refused
 from app.cli.operating import configured, data_dir, migrate_if_needed, operating, secret_key, setting
 from app.cli.running import OPTIONS, claimed, serve_here
 from app.cli.supervisor import supervised
+from app.clock import Clock
 from app.settings import Settings
 from app.tokens.rotate import ensure_key
 
@@ -44,7 +44,7 @@ def serve(
         log.info("open", issuer=settings.issuer, host=host, port=listener_port, workers=workers)
 
     if workers == 1:
-        serve_here(create_app(settings, lambda: datetime.now(UTC)), listener, ready, drain_seconds=DRAIN_SECONDS)
+        serve_here(create_app(settings, Clock()), listener, ready, drain_seconds=DRAIN_SECONDS)
         return
     listener.close()
     # The workers read the settings from the environment, as this process did; what was generated goes with them.

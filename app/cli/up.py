@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from app.cli.banner import Started, announce
 from app.cli.console import Refused
 from app.cli.operating import URL_FILE, configured, data_dir, migrate_if_needed, operating, secret_key, setting
 from app.cli.running import claimed, serve_here
+from app.clock import Clock
 from app.db import embedded
 from app.db.binaries import EmbeddedError
 from app.settings import Settings
@@ -80,7 +80,7 @@ def _run(settings: Settings, listener: socket.socket, place: Path, database: str
     def ready() -> None:
         announce(Started(settings, database, link, people, place))
 
-    serve_here(create_app(settings, lambda: datetime.now(UTC)), listener, ready, drain_seconds=DRAIN_SECONDS)
+    serve_here(create_app(settings, Clock()), listener, ready, drain_seconds=DRAIN_SECONDS)
 
 
 async def _prepare(settings: Settings) -> tuple[str | None, int]:

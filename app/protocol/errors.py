@@ -151,6 +151,17 @@ class BodyTooLarge(OAuthError):
 class BodyTooSlow(OAuthError):
     error, status = "invalid_request", 408
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """RFC 9110 §15.5.9: what still comes is not waited for."""
+        return super().headers | {"Connection": "close"}
+
+
+class Misdirected(OAuthError):
+    """RFC 9110 §15.5.20, in the word that /mcp says too."""
+
+    error, status = "misdirected_request", 421
+
 
 class TemporarilyUnavailable(OAuthError):
     error, status = "temporarily_unavailable", 503

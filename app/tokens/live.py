@@ -11,6 +11,7 @@ import asyncpg
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.clock import Clock
 from app.db.engine import CONNECT_SECONDS, HotPool, is_unavailable, plain_url
 from app.protocol.types import Principal
 from app.tokens import store
@@ -64,8 +65,7 @@ class Live:
         await self._catch_up(self._pool)
 
     async def _catch_up(self, asked: HotPool | asyncpg.Connection) -> None:
-        started = self._now()
-        asked_at = await store.clock(asked)
+        started, asked_at = await self.time(asked)
         for handle, revoked_at, expires_at in await store.revoked_since(asked, self._asked_at - OVERLAP):
             self.revocations.add(handle, revoked_at, expires_at)
         self._asked_at = asked_at
@@ -76,6 +76,14 @@ class Live:
         for it again while that was away: so that time is not counted."""
         since, until = self._away
         return max(usual, now - since + usual) if since <= now <= until + usual else usual
+
+    async def time(self, asked: HotPool | asyncpg.Connection | None = None) -> tuple[datetime, datetime]:
+        """Ours, and the database's, after which ours is set: but for one that the caller brought."""
+        started = self._now()
+        database = await store.clock(asked or self._pool)
+        if isinstance(self._now, Clock):
+            started += self._now.hear(database, started, self._now())
+        return started, database
 
     async def follow(self, database_url: str) -> None:
         """Runs until cancelled; a lost database is tried again every second while the guard counts how old its knowledge is."""

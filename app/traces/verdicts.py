@@ -101,7 +101,7 @@ def _stranger(attempt: Attempt, step: Step, now: datetime) -> Verdict:
         host = step.fact("host")
         return Verdict(
             FAILED,
-            f"/mcp was called as {host or 'no host at all'}, which is not the host of GATEHOUSE_PUBLIC_URL.",
+            f"{step.path} was called as {host or 'no host at all'}, which is not the host of GATEHOUSE_PUBLIC_URL.",
             f"Let your proxy pass the Host header on unchanged, or add {host or 'the host'} to GATEHOUSE_ALLOWED_HOSTS.",
         )
     origin = step.fact("origin")

@@ -7,7 +7,7 @@ import socket
 from contextlib import closing
 from urllib.parse import urlsplit
 
-from app.cli.http1 import OneWrite
+from app.cli.one_write import OneWrite
 from tests.conftest import House
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"

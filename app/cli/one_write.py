@@ -1,12 +1,10 @@
-"""uvicorn's HTTP/1.1 with the head of an answer and the beginning of its body in one write (RFC 9112 §2.1): of a small answer, every
-second system call here and at the client."""
+"""The head of an answer and the beginning of its body in one write (RFC 9112 §2.1): of a small answer, every second system call here
+and at the client."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
-
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 class OneWrite:
@@ -40,14 +38,3 @@ class OneWrite:
     def close(self) -> None:
         self.flush()
         self._transport.close()
-
-
-class Http1(HttpToolsProtocol):
-    """For uvicorn's `http` option."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(OneWrite(transport))  # type: ignore[arg-type]
-
-    def on_response_complete(self) -> None:
-        self.transport.flush()  # type: ignore[attr-defined]
-        super().on_response_complete()

@@ -1,0 +1,195 @@
+"""A server in a process of its own, which dies where a test says: hooks that only this entry point puts in, and the product has none.
+
+A request with the header `Stage` plays a part: `record` is told in the answer (`Statements`) what was sent to Postgres; a number
+lets the process die (os._exit) when that many statements have been answered; `answer` before a byte of the answer is sent, `half`
+after its head. `/-stage/catch-up` lets the replica hear what LISTEN brings within a moment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import httpx2
+import uvicorn
+from pydantic import SecretStr
+from starlette.types import Message, Receive, Scope, Send
+
+from app import logs
+from app.cli.running import OPTIONS, Server, claimed
+from app.clock import Clock
+from app.main import Gatehouse, create_app
+from app.settings import Settings
+from tests.commands import forks
+
+KILLED = 9
+BEFORE_ANSWER, HALF_ANSWERED = "answer", "half"
+
+
+@dataclass
+class Part:
+    """What a request is to see: how many statements until the end, and which there were."""
+
+    ends: str
+    statements: list[str] = field(default_factory=list)
+
+    def answered(self, statement: str) -> None:
+        self.statements.append(" ".join(statement.split()))
+        if self.ends == str(len(self.statements)):
+            os._exit(KILLED)
+
+    def at(self, place: str) -> None:
+        if self.ends == place:
+            os._exit(KILLED)
+
+
+playing: ContextVar[Part | None] = ContextVar("playing", default=None)
+
+
+def hooked(kind: type, name: str, text_of: Callable[..., str]) -> None:
+    """Statements that go through this method of the driver are told to the part that is played."""
+    sent: Callable[..., Awaitable[Any]] = getattr(kind, name)
+
+    async def told(self: Any, *arguments: Any, **options: Any) -> Any:
+        result = await sent(self, *arguments, **options)
+        part = playing.get()
+        if part is not None:
+            part.answered(text_of(self, *arguments))
+        return result
+
+    setattr(kind, name, told)
+
+
+def hook_the_driver() -> None:
+    """Every way in which the server's two pools ask Postgres, BEGIN and COMMIT included."""
+    from asyncpg.prepared_stmt import PreparedStatement
+
+    hooked(asyncpg.Connection, "_execute", lambda self, query, *rest: query)
+    hooked(asyncpg.Connection, "_executemany", lambda self, query, *rest: query)
+    hooked(PreparedStatement, "fetch", lambda self, *rest: self.get_query())
+    hooked(asyncpg.transaction.Transaction, "start", lambda self: "BEGIN")
+    hooked(asyncpg.transaction.Transaction, "commit", lambda self: "COMMIT")
+    hooked(asyncpg.transaction.Transaction, "rollback", lambda self: "ROLLBACK")
+
+
+class Stage:
+    """In front of the app."""
+
+    def __init__(self, app: Gatehouse) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == "/-stage/catch-up":
+            assert self._app.world is not None
+            await self._app.world.live.catch_up()
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        ends = dict(scope.get("headers", ())).get(b"stage")
+        if ends is None:
+            playing.set(None)
+            await self._app(scope, receive, send)
+            return
+        part = Part(ends.decode())
+        playing.set(part)
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                part.at(BEFORE_ANSWER)
+                told = json.dumps([statement[:60] for statement in part.statements]).encode()
+                message["headers"] = [*message["headers"], (b"statements", told)]
+                await send(message)
+                part.at(HALF_ANSWERED)
+            else:
+                await send(message)
+
+        await self._app(scope, receive, watched)
+
+
+def serve(dsn: str, options: dict[str, Any], clock: Any, frozen: bool, log: str | None, ready: Any) -> None:
+    """The process. `clock` is shared: seconds since 1970 when it is frozen, else seconds that this computer's is ahead."""
+    if log is not None:
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+    listener = claimed("127.0.0.1", 0)
+    own = f"localhost:{listener.getsockname()[1]}"
+    given = {"public_url": f"http://{own}", "register_per_minute": 0, "log_level": "error", **options}
+    settings = Settings(database_url=SecretStr(dsn), allowed_hosts=(own,), **given)
+
+    logs.configure(settings.log_level, pretty=False)  # as the command does
+
+    def stands() -> datetime:
+        return datetime.fromtimestamp(clock.value, UTC)
+
+    def runs() -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=clock.value)
+
+    app = create_app(settings, stands if frozen else Clock(runs))
+    hook_the_driver()
+    config = uvicorn.Config(Stage(app), timeout_graceful_shutdown=2, loop="uvloop", **OPTIONS)
+    Server(config, lambda: ready.send(f"http://{own}")).run([listener])
+
+
+class Replica:
+    """The process as its test sees it."""
+
+    def __init__(
+        self, dsn: str, *, ahead: float = 0.0, frozen_at: float | None = None, log: str | None = None, **options: Any
+    ) -> None:
+        from tests.conftest import SECRET_KEY
+
+        options = {"secret_key": (SecretStr(SECRET_KEY),), **options}
+        self.clock = forks.Value("d", ahead if frozen_at is None else frozen_at)
+        ours, theirs = forks.Pipe(duplex=False)
+        arguments = (dsn, options, self.clock, frozen_at is not None, log, theirs)
+        self._process = forks.Process(target=serve, args=arguments, daemon=True)
+        self._process.start()
+        theirs.close()
+        assert ours.poll(30), "the replica did not start"
+        self.url: str = ours.recv()
+        self._http = httpx2.Client(timeout=30, trust_env=False, verify=False)
+        ours.close()
+
+    def ask(self, method: str, path: str, stage: str | None = None, **options: Any) -> httpx2.Response | None:
+        """None when the server died before it answered."""
+        headers = options.pop("headers", {}) | ({} if stage is None else {"Stage": stage})
+        try:
+            return self._http.request(method, self.url + path, headers=headers, **options)
+        except httpx2.TransportError:
+            return None
+
+    def catch_up(self) -> None:
+        answer = self.ask("GET", "/-stage/catch-up")
+        assert answer is not None
+        assert answer.status_code == 204
+
+    @property
+    def died(self) -> bool:
+        """Of the step it was told to die at."""
+        self._process.join(30)
+        return self._process.exitcode == KILLED
+
+    def stop(self) -> None:
+        self._http.close()
+        self._process.terminate()
+        self._process.join(10)
+        if self._process.exitcode is None:
+            self._process.kill()
+            self._process.join()
+
+
+@contextmanager
+def replicas(dsn: str, count: int, **options: Any) -> Iterator[list[Replica]]:
+    """So many, of one address: that of the first house, which all name as their issuer."""
+    started = [Replica(dsn, **{"public_url": "http://localhost:8000", **options}) for _ in range(count)]
+    try:
+        yield started
+    finally:
+        for replica in started:
+            replica.stop()

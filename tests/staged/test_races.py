@@ -1,0 +1,19 @@
+"""Two thousand of the million races of `make races`: two replicas, one proof, one winner."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.staged.conftest import Database
+from tests.staged.races import run
+from tests.staged.replica import replicas
+
+COUNT = 2000
+
+
+def test_of_two_who_come_at_once_one_wins(shared: Database) -> None:
+    with replicas(shared.dsn, 2) as pair:
+        done, faults = asyncio.run(run(COUNT, shared.dsn, [replica.url for replica in pair]))
+    assert not faults
+    assert sum(done.values()) == COUNT
+    assert set(done.values()) == {COUNT // 4}
