@@ -123,7 +123,7 @@ class Gatehouse:
             gc.collect()
             gc.freeze()
             try:
-                with on_leaving(house.drain):
+                with on_leaving(house, self._settings.drain_notice, self._settings.drain_seconds):
                     yield
             finally:
                 for task in background:

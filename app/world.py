@@ -47,6 +47,7 @@ class World:
     hashing: Hashing
     now: Callable[[], datetime]
     listed: Listed
+    leaving: asyncio.Event  # set when this process is about to stop: balancers are told so first
 
     @property
     def resources(self) -> Resources:
@@ -74,7 +75,8 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
         traces = Traces(hot, secrets.traces.mac, on=settings.trace_days > 0)
         last_used, tally, bodies, post = LastUsed(hot), Tally(hot), Bodies(), Post(settings, now)
         outward = (outside, key_sets, issuers, post)
-        yield World(settings, secrets, db, hot, live, last_used, tally, traces, bodies, *outward, hashing, now, listed)
+        rest = (hashing, now, listed, asyncio.Event())
+        yield World(settings, secrets, db, hot, live, last_used, tally, traces, bodies, *outward, *rest)
         outside.close()
         hashing.close()
         await asyncio.wait_for(hot.close(), 5)

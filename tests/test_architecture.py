@@ -21,6 +21,9 @@ FLOORS = {
     "settings": 0,
     "shown_settings": 0,
     "paths": 0,
+    "operation": 0,
+    "measures": 0,
+    "tracing": 0,
     "smtp_url": 0,
     "variables": 0,
     "language": 1,
@@ -76,6 +79,7 @@ DOORS: set[tuple[str, str]] = {
     ("oauth", "api_keys"),  # who a bearer token stands for, and what an API key authorizes
     ("sessions", "flow"),  # where somebody begins again whose form has gone stale
     ("settings", "smtp_url"),
+    ("settings", "operation"),
     ("main", "house"),
     ("shown_settings", "settings"),
     ("settings", "branding"),  # a logo is looked at before anything starts

@@ -18,8 +18,6 @@ from app.cli.supervisor import supervised
 from app.settings import Settings
 from app.tokens.rotate import ensure_key
 
-DRAIN_SECONDS = 25
-
 
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.", envvar="GATEHOUSE_HOST")] = "127.0.0.1",
@@ -44,7 +42,9 @@ def serve(
         log.info("open", issuer=settings.issuer, host=host, port=listener_port, workers=workers)
 
     if workers == 1:
-        serve_here(create_app(settings, lambda: datetime.now(UTC)), listener, ready, drain_seconds=DRAIN_SECONDS)
+        serve_here(
+            create_app(settings, lambda: datetime.now(UTC)), listener, ready, drain_seconds=settings.drain_seconds
+        )
         return
     listener.close()
     # The workers read the settings from the environment, as this process did; what was generated goes with them.
@@ -57,7 +57,7 @@ def serve(
         port=port,
         workers=workers,
         loop="uvloop",
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_graceful_shutdown=settings.drain_seconds,
         **OPTIONS,
     )
 

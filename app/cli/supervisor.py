@@ -44,6 +44,11 @@ class Supervisor(Multiprocess):
         with _born_deaf():
             super().keep_subprocess_alive()
 
+    def terminate_all(self) -> None:
+        super().terminate_all()
+        for listener in self.sockets:
+            listener.close()  # when the last worker has closed its own, nobody is left to wait for an answer
+
     def handle_hup(self) -> None:
         if self._had_terminal and not sys.stdin.isatty():  # it was closed
             self.should_exit.set()

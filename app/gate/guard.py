@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Mapping
 
 from mcp.server.auth.middleware.auth_context import auth_context_var
@@ -14,6 +15,7 @@ from app.gate import noted
 from app.gate.answers import Counted, Filtered
 from app.gate.headers import Sorted, sorted_headers, uncoded
 from app.gate.known import Acquaintances, Known
+from app.gate.open_streams import OpenStream
 from app.gate.refusals import TurnedBack, agree, too_often, turned_away, unknown_tool, unreadable
 from app.gate.rules import RuleBook, Ruled, Unreadable
 from app.gate.stage import Stage
@@ -89,10 +91,14 @@ class Guard:
         scope["state"]["principal"] = known.principal
         auth_context_var.set(known.user)  # for the task of this request alone
         self.stage.busy += 1
+        stream = OpenStream(send, scope, self.stage.streams)
         try:
-            await self.stage.app(scope, receive, send)
+            await self.stage.app(scope, receive, stream)
+        except CancelledError:
+            stream.was_it_us()
         finally:
             self.stage.busy -= 1
+            stream.finish()
 
     async def _ruled(self, scope: Scope, receive: Receive, headers: Sorted, known: Known) -> Ruled:
         """The one message of the body, which this caller may send. Raises Unreadable, TurnedBack and the words of OAuth."""

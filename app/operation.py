@@ -1,0 +1,28 @@
+"""The settings that only an operator of several processes thinks of: stopping without a lost request, metrics, traces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings
+
+STOP_SECONDS = 25  # from SIGTERM to the end, whatever is still open
+
+
+class Operation(BaseSettings):
+    """Part of `Settings`."""
+
+    drain_notice: float = Field(
+        5, ge=0, le=15, description="Seconds that /readyz says no, after SIGTERM, before nothing more is accepted."
+    )
+    metrics_token: SecretStr | None = Field(
+        None, min_length=16, description="What /metrics asks for as a bearer token; without one there is no /metrics."
+    )
+    metrics_dir: Path | None = Field(None, description="Where the processes of one server add their numbers up.")
+    otel: bool = Field(False, description="Send traces by OpenTelemetry (gatehouse-mcp[otel], OTEL_EXPORTER_OTLP_…).")
+
+    @property
+    def drain_seconds(self) -> int:
+        """How long requests may go on once nothing more is accepted."""
+        return int(STOP_SECONDS - self.drain_notice - 2)
