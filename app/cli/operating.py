@@ -20,7 +20,7 @@ from app.db import embedded
 from app.db.binaries import EmbeddedError
 from app.db.directories import default_data_dir
 from app.db.engine import engine, is_unavailable
-from app.db.migrate import is_current, upgrade
+from app.db.migrate import is_current, schema, upgrade
 from app.resources.listed import FILE, listed, source_of
 from app.resources.read import ResourcesError
 from app.resources.served import Resources
@@ -175,9 +175,14 @@ async def _is_current(settings: Settings) -> bool:
     database = engine(settings.dsn, 1)
     try:
         async with database.connect() as db:
-            return await is_current(db)
+            found = await schema(db)
     finally:
         await database.dispose()
+    if found == "too new":
+        raise Refused(
+            "the database has been changed by a newer Gatehouse, which this one does not fit; install that one"
+        )
+    return found != "behind"
 
 
 def _is_refused_login(fault: Exception) -> bool:

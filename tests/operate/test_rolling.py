@@ -72,7 +72,7 @@ def test_not_one_flow_fails(start: Start, house: House, tmp_path: Path) -> None:
     (tmp_path / "gatehouse.toml").write_text(TOOLS)
     port, ports = free_port(), [free_port(), free_port()]
     url = f"http://localhost:{port}"
-    more = {"GATEHOUSE_DRAIN_NOTICE": "2", "GATEHOUSE_TRUSTED_PROXIES": "127.0.0.0/8"}
+    more = {"GATEHOUSE_DRAIN_NOTICE": "1", "GATEHOUSE_TRUSTED_PROXIES": "127.0.0.0/8"}
     replicas = [Replica(start, house, one, url, tmp_path / "gatehouse.toml", **more) for one in ports]
     for replica in replicas:
         replica.until_ready()
