@@ -18,6 +18,7 @@ from app.mail import Post
 from app.outside.fetch import Outside
 from app.outside.issuers import Issuers
 from app.outside.key_sets import KeySets
+from app.replay import BEGINNING, epoch
 from app.resources.listed import Listed
 from app.resources.served import Resources
 from app.settings import Settings
@@ -47,6 +48,7 @@ class World:
     hashing: Hashing
     now: Callable[[], datetime]
     listed: Listed
+    epoch: datetime  # nothing older that is good once is good: the last restore from a backup
     leaving: asyncio.Event  # set when this process is about to stop: balancers are told so first
 
     @property
@@ -63,10 +65,12 @@ class World:
 async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIterator[World]:
     """The connections of a process, opened and closed. Raises the database's errors Unsealable and ResourcesError."""
     listed = Listed(settings)
-    secrets = Secrets.of(tuple(key.get_secret_value() for key in settings.secret_key))
     db = engine(settings.dsn, settings.pool_size)
     try:
         hot = await pool(settings.dsn, settings.pool_size)
+        since = await epoch(hot)
+        texts = tuple(key.get_secret_value() for key in settings.secret_key)
+        secrets = Secrets.of(texts, "" if since == BEGINNING else since.isoformat())
         live = Live(db, hot, secrets.signing_keys, now)
         hashing = Hashing(slots())
         outside = Outside(loopback=settings.is_loopback, ca_file=settings.ca_file)
@@ -75,8 +79,8 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
         traces = Traces(hot, secrets.traces.mac, on=settings.trace_days > 0)
         last_used, tally, bodies, post = LastUsed(hot), Tally(hot), Bodies(), Post(settings, now)
         outward = (outside, key_sets, issuers, post)
-        rest = (hashing, now, listed, asyncio.Event())
-        yield World(settings, secrets, db, hot, live, last_used, tally, traces, bodies, *outward, *rest)
+        kept = (secrets, db, hot, live, last_used, tally, traces, bodies)
+        yield World(settings, *kept, *outward, hashing, now, listed, epoch=since, leaving=asyncio.Event())
         outside.close()
         hashing.close()
         await asyncio.wait_for(hot.close(), 5)

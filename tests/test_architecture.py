@@ -65,6 +65,7 @@ FLOORS = {
     "static": 8,
     "health": 8,
     "sweep": 8,
+    "backups": 8,
     "checkup": 9,
     "bridge": 9,
     "urls": 9,

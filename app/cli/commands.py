@@ -7,6 +7,7 @@ import typer
 from app.cli import (
     api_key,
     audit,
+    backup,
     client,
     config,
     connect,
@@ -40,6 +41,8 @@ app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("token")(token.token)
 app.command("migrate")(migrate.migrate)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("trace")(trace.trace)
 app.command("doctor")(doctor.doctor)
 app.add_typer(config.commands)

@@ -142,9 +142,7 @@ async def operating(settings: Settings) -> AsyncIterator[World]:
     except ResourcesError as fault:
         raise _faulty(fault) from None
     except Exception as fault:
-        if is_unavailable(fault) or _is_refused_login(fault):
-            raise Refused(f"the database cannot be reached: {_words(fault)}") from None
-        raise
+        raise told(fault) or fault from None
 
 
 def _operator() -> str | None:
@@ -166,9 +164,7 @@ def migrate_if_needed(settings: Settings, *, allowed: bool) -> bool:
             upgrade(settings.dsn)
         return not current
     except Exception as fault:
-        if is_unavailable(fault) or _is_refused_login(fault):
-            raise Refused(f"the database cannot be reached: {_words(fault)}") from None
-        raise
+        raise told(fault) or fault from None
 
 
 async def _is_current(settings: Settings) -> bool:
@@ -183,6 +179,13 @@ async def _is_current(settings: Settings) -> bool:
             "the database has been changed by a newer Gatehouse, which this one does not fit; install that one"
         )
     return found != "behind"
+
+
+def told(fault: Exception) -> Refused | None:
+    """What the operator is told of a database that does not answer; None for other faults."""
+    if is_unavailable(fault) or _is_refused_login(fault):
+        return Refused(f"the database cannot be reached: {_words(fault)}")
+    return None
 
 
 def _is_refused_login(fault: Exception) -> bool:

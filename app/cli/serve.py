@@ -13,7 +13,7 @@ import typer
 from app import logs
 from app.cli.console import Refused
 from app.cli.operating import configured, data_dir, migrate_if_needed, operating, secret_key, setting
-from app.cli.running import OPTIONS, claimed, serve_here
+from app.cli.running import claimed, serve_here
 from app.cli.supervisor import supervised
 from app.settings import Settings
 from app.tokens.rotate import ensure_key
@@ -51,15 +51,7 @@ def serve(
     os.environ["GATEHOUSE_SECRET_KEY"] = ",".join(key.get_secret_value() for key in settings.secret_key)
     os.environ["GATEHOUSE_DATA_DIR"] = str(place)
     ready()
-    supervised(
-        settings,
-        host=host,
-        port=port,
-        workers=workers,
-        loop="uvloop",
-        timeout_graceful_shutdown=settings.drain_seconds,
-        **OPTIONS,
-    )
+    supervised(settings, host=host, port=port, workers=workers)
 
 
 async def _ensure_key(settings: Settings) -> None:

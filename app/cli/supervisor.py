@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,7 @@ import structlog
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from app.cli.running import OPTIONS
 from app.resources.listed import KEPT, listed, source_of
 from app.resources.read import ResourcesError
 from app.settings import Settings
@@ -23,8 +25,11 @@ log = structlog.get_logger("gatehouse.resources")
 
 def supervised(settings: Settings, **options: Any) -> None:
     """Serves until it is told to end; `options` are uvicorn's."""
+    options |= {"loop": "uvloop", "timeout_graceful_shutdown": settings.drain_seconds, **OPTIONS}
     config = uvicorn.Config("app.cli.worker:worker_app", factory=True, **options)
-    Supervisor(config, settings).run()
+    with tempfile.TemporaryDirectory(prefix="gatehouse-measures-") as place:
+        os.environ.setdefault("GATEHOUSE_METRICS_DIR", place)  # where the workers' numbers are added up
+        Supervisor(config, settings).run()
 
 
 class Supervisor(Multiprocess):

@@ -90,6 +90,9 @@ class Guard:
         scope["user"] = known.user
         scope["state"]["principal"] = known.principal
         auth_context_var.set(known.user)  # for the task of this request alone
+        await self._staged(scope, receive, send)
+
+    async def _staged(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.stage.busy += 1
         stream = OpenStream(send, scope, self.stage.streams)
         try:
