@@ -37,6 +37,7 @@ class House:
         self._stages = Stages(world, callers, built_in, tools)
         self._edge: Edge | None = None
         self._changing = asyncio.Lock()
+        world.measures.watch(lambda: (level for guard in self._stages.guards.values() for level in guard.levels()))
 
     @asynccontextmanager
     async def open(self, app: ASGIApp) -> AsyncIterator[Edge]:

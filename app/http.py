@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from app.asking import refused
 from app.asking import request_id as request_id
 from app.db.engine import is_unavailable
 from app.language import chosen, speak
@@ -117,6 +118,7 @@ def json_refusal(refusal: OAuthError, request: Request, world: World) -> Respons
 def traced(refusal: OAuthError) -> dict[str, str]:
     """The body of a refusal, with the id under which `gatehouse trace` and the log know this request."""
     note(error=refusal.error, description=refusal.description)
+    refused.set(refusal.error)
     return {**refusal.document(), "request_id": request_id.get()}
 
 

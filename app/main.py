@@ -26,6 +26,7 @@ from app.gate.tool import load_tools
 from app.house import House, on_hangup, on_leaving
 from app.http import as_refusal, json_refusal
 from app.language import N_, chosen, speak
+from app.metrics import keep_measuring
 from app.pages import page_refusal
 from app.protocol.errors import NotFound, OAuthError
 from app.settings import Settings, load
@@ -141,6 +142,7 @@ class Gatehouse:
             world.traces.keep_flushing(),
             keep_sweeping(world),
             world.bodies.keep_looking(),
+            keep_measuring(world),
         ]
 
 

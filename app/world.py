@@ -15,6 +15,7 @@ from app.db.engine import HotPool, engine, pool
 from app.hashing import Hashing, slots
 from app.last_used import LastUsed
 from app.mail import Post
+from app.measures import Measures
 from app.outside.fetch import Outside
 from app.outside.issuers import Issuers
 from app.outside.key_sets import KeySets
@@ -50,6 +51,7 @@ class World:
     listed: Listed
     epoch: datetime  # nothing older that is good once is good: the last restore from a backup
     leaving: asyncio.Event  # set when this process is about to stop: balancers are told so first
+    measures: Measures
 
     @property
     def resources(self) -> Resources:
@@ -71,7 +73,8 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
         since = await epoch(hot)
         texts = tuple(key.get_secret_value() for key in settings.secret_key)
         secrets = Secrets.of(texts, "" if since == BEGINNING else since.isoformat())
-        live = Live(db, hot, secrets.signing_keys, now)
+        measures = Measures()
+        live = Live(db, hot, secrets.signing_keys, now, measures)
         hashing = Hashing(slots())
         outside = Outside(loopback=settings.is_loopback, ca_file=settings.ca_file)
         key_sets = KeySets(outside)
@@ -80,7 +83,9 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
         last_used, tally, bodies, post = LastUsed(hot), Tally(hot), Bodies(), Post(settings, now)
         outward = (outside, key_sets, issuers, post)
         kept = (secrets, db, hot, live, last_used, tally, traces, bodies)
-        yield World(settings, *kept, *outward, hashing, now, listed, epoch=since, leaving=asyncio.Event())
+        yield World(
+            settings, *kept, *outward, hashing, now, listed, epoch=since, leaving=asyncio.Event(), measures=measures
+        )
         outside.close()
         hashing.close()
         await asyncio.wait_for(hot.close(), 5)

@@ -21,6 +21,7 @@ FLOORS = {
     "settings": 0,
     "shown_settings": 0,
     "paths": 0,
+    "metrics": 8,
     "operation": 0,
     "measures": 0,
     "tracing": 0,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from time import perf_counter
 
 from mcp.server.auth.middleware.auth_context import auth_context_var
 from starlette.requests import Request
@@ -21,6 +22,7 @@ from app.gate.rules import RuleBook, Ruled, Unreadable
 from app.gate.stage import Stage
 from app.http import OPEN_CORS, as_refusal, preflight, traced
 from app.limits import Rate, hit
+from app.measures import Key
 from app.protocol.challenge import challenge, needed_scope
 from app.protocol.errors import InsufficientScope, OAuthError, TooManyRequests
 from app.protocol.types import Principal
@@ -93,6 +95,7 @@ class Guard:
         await self._staged(scope, receive, send)
 
     async def _staged(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = perf_counter()
         self.stage.busy += 1
         stream = OpenStream(send, scope, self.stage.streams)
         try:
@@ -102,6 +105,14 @@ class Guard:
         finally:
             self.stage.busy -= 1
             stream.finish()
+            if stream.answered_at is not None:
+                self._world.measures.time(stream.answered_at - began, "gatehouse_backend_seconds", self.resource.name)
+
+    def levels(self) -> Iterator[tuple[Key, float]]:
+        """Of this resource, for whoever measures."""
+        yield ("gatehouse_backend_busy", self.resource.name), self.stage.busy
+        yield ("gatehouse_backend_streams", self.resource.name), len(self.stage.streams)
+        yield ("gatehouse_callers_remembered", self.resource.name), len(self._acquaintances)
 
     async def _ruled(self, scope: Scope, receive: Receive, headers: Sorted, known: Known) -> Ruled:
         """The one message of the body, which this caller may send. Raises Unreadable, TurnedBack and the words of OAuth."""

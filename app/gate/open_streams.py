@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from time import perf_counter
 
 from starlette.types import Message, Scope, Send
 
@@ -17,7 +18,7 @@ LASTING = "subscriptions/listen"  # and GET: made to stay open
 class OpenStream:
     """The `send` of one request behind the guard; of an answer that is no stream it takes no further notice."""
 
-    __slots__ = ("_ended_here", "_open", "_send", "_tail", "_task", "_waiting", "is_lasting")
+    __slots__ = ("_ended_here", "_open", "_send", "_tail", "_task", "_waiting", "answered_at", "is_lasting")
 
     def __init__(self, send: Send, scope: Scope, open_ones: set[OpenStream]) -> None:
         self._send = send
@@ -26,14 +27,17 @@ class OpenStream:
         self._task: asyncio.Task[None] | None = None
         self._waiting: asyncio.TimerHandle | None = None
         self._ended_here = False
+        self.answered_at: float | None = None  # by perf_counter
         message = scope["state"].get("message")
         self.is_lasting = scope["method"] == "GET" or (isinstance(message, dict) and message.get("method") == LASTING)
 
     async def __call__(self, message: Message) -> None:
         if self._tail is None:
-            if message["type"] == "http.response.start" and _is_stream(message):
-                self._tail, self._task = b"\n\n", asyncio.current_task()
-                self._open.add(self)
+            if message["type"] == "http.response.start":
+                self.answered_at = perf_counter()
+                if _is_stream(message):
+                    self._tail, self._task = b"\n\n", asyncio.current_task()
+                    self._open.add(self)
             await self._send(message)
         elif not self._ended_here:
             await self._passed(message)

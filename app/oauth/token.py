@@ -53,6 +53,7 @@ async def token(request: Request, world: World) -> Response:
         await refused(world, params.get("subject_token") or "", now, guess=True)
         raise
     await _record(world, authorization, now)
+    world.measures.count("gatehouse_tokens_total", authorization.via)
     if client is not SCRIPT:
         world.last_used.saw("clients", client.client_id, now)
     _note(world, authorization, grant_type, now)

@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.db.engine import CONNECT_SECONDS, HotPool, plain_url
+from app.measures import Measures
 from app.protocol.types import Principal
 from app.tokens import store
 from app.tokens.keyring import KeyRing
@@ -29,8 +30,10 @@ log = structlog.get_logger("gatehouse.live")
 class Live:
     """The ring and the revocations of this process."""
 
-    def __init__(self, db: AsyncEngine, pool: HotPool, purpose: Purpose, now: Callable[[], datetime]) -> None:
-        self._db, self._pool, self._purpose, self._now = db, pool, purpose, now
+    def __init__(
+        self, db: AsyncEngine, pool: HotPool, purpose: Purpose, now: Callable[[], datetime], measures: Measures
+    ) -> None:
+        self._db, self._pool, self._purpose, self._now, self._measures = db, pool, purpose, now, measures
         self._asked_at = datetime.fromtimestamp(0, UTC)
         self._keys_at = datetime.fromtimestamp(0, UTC)
         self._wake = asyncio.Event()
@@ -60,8 +63,10 @@ class Live:
         """Learns every revocation since the last look. Raises the database's errors."""
         started = self._now()
         asked_at = await store.clock(self._pool)
-        for handle, revoked_at, expires_at in await store.revoked_since(self._pool, self._asked_at - OVERLAP):
-            self.revocations.add(handle, revoked_at, expires_at)
+        is_first = not self.revocations.as_of
+        for handle, revoked_at, expires_at, ago in await store.revoked_since(self._pool, self._asked_at - OVERLAP):
+            if self.revocations.add(handle, revoked_at, expires_at) and not is_first:
+                self._measures.time(ago, "gatehouse_revocation_lag_seconds")
         self._asked_at = asked_at
         self.revocations.as_of = started.timestamp()
 

@@ -33,10 +33,12 @@ python = "tests.operate.news:news"
 class Replica:
     """One `gatehouse serve`."""
 
-    def __init__(self, start: Start, house: House, port: int, url: str, file: Path, **environment: str) -> None:
+    def __init__(
+        self, start: Start, house: House, port: int, url: str, file: Path, *options: str, **environment: str
+    ) -> None:
         self.port = port
         self.own = f"http://127.0.0.1:{port}"
-        self._start = start
+        self._start, self._options = start, options
         self.environment = {
             "GATEHOUSE_DATABASE_URL": house.dsn,
             "GATEHOUSE_PUBLIC_URL": url,
@@ -50,7 +52,7 @@ class Replica:
         self.process: Running = self._begun()
 
     def _begun(self) -> Running:
-        return self._start("serve", "--port", str(self.port), **self.environment)
+        return self._start("serve", "--port", str(self.port), *self._options, **self.environment)
 
     def begin_again(self) -> None:
         self.process = self._begun()

@@ -48,10 +48,8 @@ def test_readiness_first_then_accept_then_streams(start: Start, house: House, tm
     (tmp_path / "gatehouse.toml").write_text(TOOLS)
     port = free_port()
     more = {"GATEHOUSE_DRAIN_NOTICE": "2"}
-    replica = Replica(start, house, port, f"http://localhost:{port}", tmp_path / "gatehouse.toml", **more)
-    if workers == 2:
-        replica.process.end(signal.SIGKILL)
-        replica.process = start("serve", "--port", str(port), "--workers", "2", **replica.environment)
+    url, options = f"http://localhost:{port}", ("--workers", str(workers))
+    replica = Replica(start, house, port, url, tmp_path / "gatehouse.toml", *options, **more)
     replica.until_ready()
     app, browser = App(f"http://localhost:{port}", path="/news/mcp"), Browser(f"http://localhost:{port}")
     app.register()
