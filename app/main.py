@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -117,8 +117,8 @@ class Gatehouse:
         callers, tools = Callers(world), load_tools()
         scopes = {declared.name: declared.scope for declared in tools.values()}
         house = House(world, callers, lambda resource, world: server.running(self._build, world, tools), scopes)
-        async with house.open(api_app(world, callers)) as edge:
-            self._edge, self.house = edge, house
+        async with house.open(api_app(world, callers)) as edge, _traced(edge, world) as outermost:
+            self._edge, self.house = outermost, house
             background = [asyncio.create_task(work) for work in (*self._background(world), house.keep_reloading(heard))]
             # What is there now stays: the collector need not walk it again for every few hundred calls.
             gc.collect()
@@ -144,6 +144,15 @@ class Gatehouse:
             world.bodies.keep_looking(),
             keep_measuring(world),
         ]
+
+
+def _traced(app: ASGIApp, world: World) -> AbstractAsyncContextManager[ASGIApp]:
+    """Only where it is switched on is anything of it imported."""
+    if not world.settings.otel:
+        return nullcontext(app)
+    from app.tracing import traced
+
+    return traced(app, world)
 
 
 def create_app(

@@ -30,8 +30,9 @@ async def metrics(request: Request, world: World) -> Response:
     if not _is_operator(request, world):
         raise NotFound(NOTHING)
     folder = world.settings.metrics_dir
-    if folder is not None:  # whoever is asked next may be another process, and no number is to fall
-        world.measures.leave_in(folder)
+    if folder is not None:
+        with suppress(OSError):  # whoever is asked next may be another process, and no number is to fall
+            world.measures.leave_in(folder)
     others = [] if folder is None else await asyncio.to_thread(world.measures.left_by_others, folder)
     text = exposition([world.measures.snapshot(), *others])
     return Response(text, 200, {"Cache-Control": "no-store"}, media_type=TYPE)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
 STOP_SECONDS = 25  # from SIGTERM to the end, whatever is still open
@@ -21,6 +22,13 @@ class Operation(BaseSettings):
     )
     metrics_dir: Path | None = Field(None, description="Where the processes of one server add their numbers up.")
     otel: bool = Field(False, description="Send traces by OpenTelemetry (gatehouse-mcp[otel], OTEL_EXPORTER_OTLP_…).")
+
+    @field_validator("otel")
+    @classmethod
+    def _is_installed(cls, otel: bool) -> bool:
+        if otel and not all(find_spec(name) for name in ("opentelemetry.sdk", "opentelemetry.exporter")):
+            raise ValueError("needs more packages: pip install 'gatehouse-mcp[otel]'")
+        return otel
 
     @property
     def drain_seconds(self) -> int:
