@@ -69,6 +69,8 @@ async def void(db: AsyncConnection, now: datetime, backup_at: datetime | None) -
     step = int(now.timestamp()) // TOTP_SECONDS + 1  # a phone may be one step ahead
     ended = 0
     for table, statement in VOIDED.items():
+        if (await db.execute(text("SELECT to_regclass(:table)"), {"table": table})).scalar() is None:
+            continue  # the backup is of an earlier release
         done = await db.execute(text(statement), {"now": now, "step": step} if ":" in statement else {})
         if table == "connections":
             ended = done.rowcount

@@ -54,6 +54,8 @@ def restore(
 
     def work(settings: Settings) -> None:
         now = datetime.now(UTC)
+        if file is None:
+            migrate_if_needed(settings, allowed=True)
         back = _done(mark(settings, now) if file is None else bring_back(settings, file, now, replace=replace))
         migrate_if_needed(settings, allowed=True)
         _tell(back)
