@@ -14,6 +14,8 @@ KINDS = frozenset({USER, CLIENT, OPERATOR, NOBODY, SYSTEM})
 
 TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})")
 
+PROCESS = f"{random.getrandbits(63) + 1:016x}"
+
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 refused: ContextVar[str | None] = ContextVar("refused", default=None)  # the word of the refusal, for whoever counts
 trace: ContextVar[Trace | None] = ContextVar("trace", default=None)
@@ -37,12 +39,12 @@ class Trace(NamedTuple):
     given: bool
 
 
-def trace_of(headers: Iterable[tuple[bytes, bytes]]) -> Trace:
-    """The one that the caller is in, or a new one: an id to be found in logs, not to be kept secret."""
+def trace_of(headers: Iterable[tuple[bytes, bytes]], identifier: str) -> Trace:
+    """The one that the caller is in, or a new one, named after the request: to be found in logs, not to be kept secret."""
     for name, value in headers:
         if name == b"traceparent" and (found := TRACEPARENT.fullmatch(value)):
             return Trace(found[1].decode(), found[2].decode(), given=True)
-    return Trace(f"{random.getrandbits(128):032x}", "00", given=False)
+    return Trace(PROCESS + identifier, "00", False)
 
 
 def traceparent() -> bytes:

@@ -50,7 +50,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        identifier, trace = state.get("span") or (new_request_id(), asking.trace_of(scope["headers"]))
+        identifier, trace = state.get("span") or (found := new_request_id(), asking.trace_of(scope["headers"], found))
         asking.begins(identifier, trace, lambda: client_address(Request(scope), self._world.settings.trusted_proxies))
         branding.shown.set(self._brand)
         state["request_id"] = identifier

@@ -1,4 +1,4 @@
-"""What stands in deploy/ fits the program: metrics and settings that exist, manifests that their readers accept, an answer to every alert."""
+"""What stands in deploy/ fits the program: metrics and settings exist, manifests are accepted by their readers, alerts have answers."""
 
 from __future__ import annotations
 
