@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import structlog
@@ -27,8 +27,12 @@ def supervised(settings: Settings, **options: Any) -> None:
     """Serves until it is told to end; `options` are uvicorn's."""
     options |= {"loop": "uvloop", "timeout_graceful_shutdown": settings.drain_seconds, **OPTIONS}
     config = uvicorn.Config("app.cli.worker:worker_app", factory=True, **options)
-    with tempfile.TemporaryDirectory(prefix="gatehouse-measures-") as place:
-        os.environ.setdefault("GATEHOUSE_METRICS_DIR", place)  # where the workers' numbers are added up
+    with ExitStack() as stack:
+        if (
+            settings.metrics_token is not None and settings.metrics_dir is None
+        ):  # where the workers' numbers are added up
+            place = stack.enter_context(tempfile.TemporaryDirectory(prefix="gatehouse-measures-"))
+            os.environ["GATEHOUSE_METRICS_DIR"] = place
         Supervisor(config, settings).run()
 
 
