@@ -1,15 +1,24 @@
-"""Who is asking at this moment, for what is recorded deep below: the request's id, the caller's address, in whose name they act."""
+"""Who is asking at this moment, for what is recorded deep below: the ids of request and trace, the address, in whose name they act."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+import re
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import NamedTuple
 
 USER, CLIENT, OPERATOR, NOBODY, SYSTEM = "user", "client", "operator", "nobody", "system"
 KINDS = frozenset({USER, CLIENT, OPERATOR, NOBODY, SYSTEM})
 
+TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})")
+
+PROCESS = f"{random.getrandbits(63) + 1:016x}"
+
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
+refused: ContextVar[str | None] = ContextVar("refused", default=None)  # the word of the refusal, for whoever counts
+trace: ContextVar[Trace | None] = ContextVar("trace", default=None)
 _address: ContextVar[Callable[[], str] | None] = ContextVar("address", default=None)
 _actor: ContextVar[Actor | None] = ContextVar("actor", default=None)
 
@@ -22,12 +31,36 @@ class Actor:
     id: str | None = None
 
 
-def begins(identifier: str, tell: Callable[[], str]) -> None:
+class Trace(NamedTuple):
+    """What this request is a part of (W3C Trace Context). `given`: it came with the request."""
+
+    id: str
+    flags: str
+    given: bool
+
+
+def trace_of(headers: Iterable[tuple[bytes, bytes]], identifier: str) -> Trace:
+    """The one that the caller is in, or a new one, named after the request: to be found in logs, not to be kept secret."""
+    for name, value in headers:
+        if name == b"traceparent" and (found := TRACEPARENT.fullmatch(value)):
+            return Trace(found[1].decode(), found[2].decode(), given=True)
+    return Trace(PROCESS + identifier, "00", False)
+
+
+def traceparent() -> bytes:
+    """For whoever is asked on this request's behalf: its id is the parent's."""
+    part = trace.get()
+    return b"" if part is None else f"00-{part.id}-{request_id.get()}-{part.flags}".encode()
+
+
+def begins(identifier: str, part: Trace, tell: Callable[[], str]) -> None:
     """A request, of nobody yet, from the address that `tell` finds out when somebody wants to know.
 
     Everything is set anew: of requests that are sent without waiting for answers, each begins in the context of the last.
     """
     request_id.set(identifier)
+    trace.set(part)
+    refused.set(None)
     _address.set(tell)
     _actor.set(None)
 

@@ -39,7 +39,8 @@ async def holder(
         raise InvalidDpopProof(f"the DPoP proof {fault}", status) from fault
     if world.settings.dpop_nonces and not _is_nonce(proof.nonce, world, now):
         raise UseDpopNonce("the DPoP proof needs the nonce that this answer brings", status, nonce(world, now))
-    if not await first_use(world.pool, "dpop", proof.jkt, proof.jti, now, now + 2 * WINDOW):
+    once = {"made_at": proof.made_at, "epoch": world.epoch}
+    if not await first_use(world.pool, "dpop", proof.jkt, proof.jti, now, now + 2 * WINDOW, **once):
         raise InvalidDpopProof("the DPoP proof was used before", status)
     return proof.jkt
 

@@ -17,7 +17,7 @@ from app.traces.recording import Draft, drafted, note
 from app.traces.step import BROWSER, Step, what_is
 from app.world import World
 
-QUIET = frozenset({"/healthz", "/readyz"})
+QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 ANY_HOST = QUIET | {"/forward-auth"}  # asked by load balancers by address, and by proxies in the name of other hosts
 FORWARD_AUTH = "/forward-auth"  # its answers become those of other hosts, of which we promise nothing
 
@@ -29,6 +29,7 @@ class Edge:
         self._app = app
         self._world = world
         self._traced = world.traces.on
+        self._measures = world.measures
         self._brand = world.settings.brand
         self._hosts = frozenset(host.encode() for host in world.settings.accepted_hosts())
         self._log = structlog.get_logger("gatehouse.request").bind()
@@ -52,33 +53,33 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        identifier = new_request_id()
-        asking.begins(identifier, lambda: client_address(Request(scope), self._world.settings.trusted_proxies))
-        branding.shown.set(self._brand)
         state = scope.setdefault("state", {})
+        identifier, trace = state.get("span") or (found := new_request_id(), asking.trace_of(scope["headers"], found))
+        asking.begins(identifier, trace, lambda: client_address(Request(scope), self._world.settings.trusted_proxies))
+        branding.shown.set(self._brand)
         state["request_id"] = identifier
         path = scope["path"]
         always = self._headers if path != FORWARD_AUTH else self._headers_elsewhere
         extra = [*always, (b"x-request-id", identifier.encode())]
         started = time.perf_counter()
-        status = 0
+        status, answered = 0, started
 
         async def labelled(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answered = message["status"], time.perf_counter()
                 message["headers"] = [*message["headers"], *extra]
             await send(message)
 
         if self._traced and path not in self._hot:
             state["trace"] = Draft()
             drafted.set(state["trace"])
+        door = self._doors.get(path)
         try:
-            door = self._doors.get(path, self._app)
-            if path not in self._any_host and not self._is_ours(scope["headers"]):
-                door = self._turn_away
-            await door(scope, receive, labelled)
+            ours = path in self._any_host or self._is_ours(scope["headers"])
+            await ((door or self._app) if ours else self._turn_away)(scope, receive, labelled)
         finally:
+            self._measure(scope, path if door else None, status, answered - started)
             if self._traced and ("trace" in state or status >= 400):
                 self._trace(scope, path, status, identifier, state.get("trace") or Draft())
             if path not in QUIET and (self._log_calls or path not in self._calls or status >= 400):
@@ -99,6 +100,17 @@ class Edge:
             "this Host is not served here; GATEHOUSE_PUBLIC_URL and GATEHOUSE_ALLOWED_HOSTS name those that are"
         )
         await json_refusal(refusal, Request(scope), self._world)(scope, receive, send)
+
+    def _measure(self, scope: Scope, path: str | None, status: int, seconds: float) -> None:
+        """By the address as it is written in the table: what strangers make up must not fill the memory."""
+        if path is None:
+            path = getattr(scope.get("route"), "path", "other")
+        scope["state"]["route"] = path
+        self._measures.counts["gatehouse_requests_total", path, status] += 1
+        self._measures.time(seconds, "gatehouse_request_seconds", path)
+        word = asking.refused.get()
+        if word is not None:
+            self._measures.counts["gatehouse_refusals_total", path, word] += 1
 
     def _trace(self, scope: Scope, path: str, status: int, identifier: str, draft: Draft) -> None:
         """Hands the step over to be written later; an answer that went well only where it belongs to connecting."""

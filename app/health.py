@@ -23,7 +23,7 @@ async def healthz(request: Request, world: World) -> Response:
 
 
 async def readyz(request: Request, world: World) -> Response:
-    """200 when every check holds, else 503 with the ones that do not."""
+    """200 when every check holds, else 503 with the ones that do not; 503 too from a process that is about to stop."""
     checks = {"database": False, "migrations": False, "keys": bool(world.live.ring.keys)}
     try:
         async with asyncio.timeout(SECONDS):
@@ -33,6 +33,7 @@ async def readyz(request: Request, world: World) -> Response:
     except Exception as fault:
         if not is_unavailable(fault):
             log.error("readiness not known", exc_info=fault)
-    ready = all(checks.values())
+    ready = all(checks.values()) and not world.leaving.is_set()
     words = {name: "ok" if held else "failing" for name, held in checks.items()}
-    return no_store({"status": "ready" if ready else "not ready", "checks": words}, 200 if ready else 503)
+    status = "leaving" if world.leaving.is_set() else "ready" if ready else "not ready"
+    return no_store({"status": status, "checks": words}, 200 if ready else 503)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from types import FrameType
 from typing import Any
@@ -24,6 +24,7 @@ from app.settings import SettingsError
 from app.urls import resource_table, url_table
 from app.world import World
 
+SETTLE_SECONDS = 0.3  # in which the server has closed its listeners
 log = structlog.get_logger("gatehouse.resources")
 
 
@@ -36,6 +37,7 @@ class House:
         self._stages = Stages(world, callers, built_in, tools)
         self._edge: Edge | None = None
         self._changing = asyncio.Lock()
+        world.measures.watch(lambda: (level for guard in self._stages.guards.values() for level in guard.levels()))
 
     @asynccontextmanager
     async def open(self, app: ASGIApp) -> AsyncIterator[Edge]:
@@ -69,11 +71,23 @@ class House:
             await self._stages.serve(guards)
             return True
 
+    def leave(self) -> None:
+        """The first word of a stop: whoever asks whether this process is ready hears no, and all else goes on."""
+        self._world.leaving.set()
+
+    @property
+    def is_leaving(self) -> bool:
+        return self._world.leaving.is_set()
+
     def drain(self) -> None:
-        """Nobody need listen any longer: the server is about to wait for every request to end."""
+        """Nothing more is accepted: streams that would not end by themselves are let go, so that the server need not wait."""
         for guard in self._stages.guards.values():
-            if hasattr(guard.stage.app, "drain"):
-                guard.stage.app.drain()
+            guard.stage.drain(lasting=True)
+
+    def hurry(self) -> None:
+        """The time is nearly over: streams that are still open end too, each with a hint when to come again."""
+        for guard in self._stages.guards.values():
+            guard.stage.drain(lasting=False)
 
     async def keep_reloading(self, heard: asyncio.Event) -> None:
         """Whenever it is set. Runs until cancelled."""
@@ -116,15 +130,26 @@ def on_hangup() -> Iterator[asyncio.Event]:
 
 
 @contextmanager
-def on_leaving(told: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM and SIGINT are told of before the server acts on them. Outside of the main thread nothing is heard."""
+def on_leaving(house: House, notice: float, patience: float) -> Iterator[None]:
+    """SIGTERM first turns readiness off, for `notice` seconds, and only then reaches the server, which stops to accept; a
+    second one reaches it at once, as SIGINT does. Streams end then, and `patience` seconds later all of them. Outside of
+    the main thread nothing is heard."""
     loop, before = asyncio.get_running_loop(), dict[int, Any]()
 
-    def heard(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(told)
+    def stop(number: int, frame: FrameType | None) -> None:
         handler = before.get(number)
         if callable(handler):
             handler(number, frame)
+        loop.call_later(SETTLE_SECONDS, house.drain)
+        loop.call_later(max(patience - 1, SETTLE_SECONDS), house.hurry)
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        waits = number == signal.SIGTERM and notice > 0 and not house.is_leaving
+        house.leave()
+        if waits:
+            loop.call_soon_threadsafe(loop.call_later, notice, stop, number, frame)
+        else:
+            loop.call_soon_threadsafe(stop, number, frame)
 
     with suppress(ValueError):
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.addresses import client_address as client_address
 from app.addresses import is_from as is_from
+from app.asking import refused
 from app.asking import request_id as request_id
 from app.db.engine import is_unavailable
 from app.language import chosen, speak
@@ -116,6 +117,7 @@ def json_refusal(refusal: OAuthError, request: Request, world: World) -> Respons
 def traced(refusal: OAuthError) -> dict[str, object]:
     """The body of a refusal, with the id under which `gatehouse trace` and the log know this request."""
     note(error=refusal.error, description=refusal.description)
+    refused.set(refusal.error)
     return {**refusal.document(), "request_id": request_id.get()}
 
 

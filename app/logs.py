@@ -16,7 +16,7 @@ import structlog
 from pydantic_core import to_json
 from structlog.tracebacks import ExceptionDictTransformer
 
-from app.http import request_id
+from app.asking import request_id, trace
 
 # Where it happened, never with what: the variables of a frame are tokens, arguments of tools, and kilobytes.
 TRACES = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
@@ -92,6 +92,9 @@ def _with_request_id(logger: Any, method: str, event: MutableMapping[str, Any]) 
     identifier = request_id.get()
     if identifier != "-":
         event["request_id"] = identifier
+        part = trace.get()
+        if part is not None:
+            event["trace_id"] = part.id
     return event
 
 

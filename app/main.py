@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +29,7 @@ from app.gate.tool import load_tools
 from app.house import House, on_hangup, on_leaving
 from app.http import as_refusal, json_refusal
 from app.language import N_, chosen, speak
+from app.metrics import keep_measuring
 from app.pages import page_refusal
 from app.payments.quotes import keep_looking
 from app.protocol.errors import NotFound, OAuthError
@@ -122,14 +123,14 @@ class Gatehouse:
         callers, tools = Callers(world), load_tools()
         scopes = {declared.name: declared.scope for declared in tools.values()}
         house = House(world, callers, lambda resource, world: server.running(self._build, world, tools), scopes)
-        async with house.open(api_app(world, callers)) as edge:
-            self._edge, self.house = edge, house
+        async with house.open(api_app(world, callers)) as edge, _traced(edge, world) as outermost:
+            self._edge, self.house = outermost, house
             background = [asyncio.create_task(work) for work in (*self._background(world), house.keep_reloading(heard))]
             # What is there now stays: the collector need not walk it again for every few hundred calls.
             gc.collect()
             gc.freeze()
             try:
-                with on_leaving(house.drain):
+                with on_leaving(house, self._settings.drain_notice, self._settings.drain_seconds):
                     yield
             finally:
                 await _ended(background)
@@ -148,6 +149,7 @@ class Gatehouse:
             keep_sweeping(world),
             world.bodies.keep_looking(),
             keep_looking(world),
+            keep_measuring(world),
         ]
 
 
@@ -158,6 +160,15 @@ async def _ended(tasks: Iterable[asyncio.Task[None]]) -> None:
         for task in running:
             task.cancel()
         _, running = await asyncio.wait(running, timeout=1)
+
+
+def _traced(app: ASGIApp, world: World) -> AbstractAsyncContextManager[ASGIApp]:
+    """Only where it is switched on is anything of it imported."""
+    if not world.settings.otel:
+        return nullcontext(app)
+    from app.tracing import traced
+
+    return traced(app, world)
 
 
 def create_app(

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from app import __version__, branding
+from app.asking import refused
 from app.http import request_id
 from app.language import N_, _, gettext, ngettext, spoken
 from app.paths import TEMPLATES
@@ -89,6 +90,7 @@ def error_page(
 def page_refusal(refusal: OAuthError, request: Request, world: World) -> Response:
     """The renderer of refusals for people."""
     note(error=refusal.error, description=refusal.description)
+    refused.set(refusal.error)
     heading = _(refusal.heading or WORDS.get(refusal.status, UNANSWERABLE))
     link, link_text = refusal.way_back or (("/", _("To the front page")) if refusal.status == 404 else (None, None))
     page = error_page(

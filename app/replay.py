@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from app.db.engine import HotPool
 
@@ -17,7 +17,30 @@ RETURNING true
 LATE = timedelta(minutes=2)  # clocks may differ, and what expired is accepted for another minute
 
 
-async def first_use(pool: HotPool, kind: str, issuer: str, jti: str, now: datetime, expires_at: datetime) -> bool:
-    """True for the one caller, of however many, that uses this `jti` of this issuer first, until it expires."""
+BEGINNING = datetime.fromtimestamp(0, UTC)
+
+
+async def epoch(pool: HotPool) -> datetime:
+    """When this database was last restored from a backup, which may have forgotten the uses of whatever is older."""
+    if await pool.fetchval("SELECT to_regclass('restores') IS NULL"):  # not migrated yet
+        return BEGINNING
+    return await pool.fetchval("SELECT max(at) FROM restores") or BEGINNING
+
+
+async def first_use(
+    pool: HotPool,
+    kind: str,
+    issuer: str,
+    jti: str,
+    now: datetime,
+    expires_at: datetime,
+    *,
+    made_at: datetime,
+    epoch: datetime,
+) -> bool:
+    """True for the one caller, of however many, that uses this `jti` of this issuer first, until it expires; for nobody when
+    it was made before the epoch."""
+    if made_at < epoch:
+        return False
     fingerprint = hashlib.sha256("\0".join((kind, issuer, jti)).encode("utf-8", "surrogatepass")).digest()
     return await pool.fetchrow(FIRST_USE, fingerprint, expires_at + LATE, now) is not None

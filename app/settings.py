@@ -14,6 +14,7 @@ from app import branding
 from app.lightning_url import check_node
 from app.loopback import is_loopback, loopback_names
 from app.mail_settings import MailSettings
+from app.operation import Operation
 from app.paid_settings import PaidSettings
 from app.provider_settings import ProviderSettings
 
@@ -24,7 +25,7 @@ class SettingsError(Exception):
     """Every fault of the configuration, a line each."""
 
 
-class Settings(MailSettings, PaidSettings, ProviderSettings):
+class Settings(MailSettings, PaidSettings, ProviderSettings, Operation):
     """The configuration of one process. Lifetimes are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(

@@ -30,6 +30,7 @@ from app.clients.registration import manage
 from app.clients.registration.register import register
 from app.gate.forward_auth import forward_auth
 from app.http import Door
+from app.metrics import metrics
 from app.oauth import well_known
 from app.oauth.authorize import authorize, authorize_by_form, resume
 from app.oauth.consent import decide, show_consent
@@ -142,6 +143,7 @@ def url_table(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
         "/account/email": Door(world, page, GET=new_email.show_email, POST=new_email.ask_for_email),
         "/account/email/verify": Door(world, page, GET=new_email.show_verify, POST=new_email.verify),
         "/": Door(world, page, GET=landing.landing),
+        "/metrics": Door(world, GET=metrics),
         **admin_table(world),
         **agents.addresses(world, callers),
         "/static/follow.js": Door(world, GET=static("follow.js", "text/javascript")),

@@ -17,11 +17,13 @@ from app.last_used import LastUsed
 from app.lightning.node import Node
 from app.lightning.opened import node_of
 from app.mail import Post
+from app.measures import Measures
 from app.outside.fetch import Outside
 from app.outside.issuers import Issuers
 from app.outside.key_sets import KeySets
 from app.providers.live import Providers
 from app.remembered import Remembered
+from app.replay import BEGINNING, epoch
 from app.resources.listed import Listed
 from app.resources.served import Resources
 from app.settings import Settings
@@ -55,6 +57,9 @@ class World:
     hashing: Hashing
     now: Callable[[], datetime]
     listed: Listed
+    epoch: datetime  # nothing older that is good once is good: the last restore from a backup
+    leaving: asyncio.Event  # set when this process is about to stop: balancers are told so first
+    measures: Measures
     clients: Remembered = field(default_factory=Remembered)
 
     @property
@@ -71,12 +76,15 @@ class World:
 async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIterator[World]:
     """The connections of a process, opened and closed. Raises the database's errors Unsealable and ResourcesError."""
     listed = Listed(settings)
-    secrets = Secrets.of(tuple(key.get_secret_value() for key in settings.secret_key))
     pooled = settings.direct_database_url is not None
     db = engine(settings.dsn, settings.pool_size, pooled=pooled)
     try:
         hot = await pool(settings.dsn, settings.pool_size, pooled=pooled)
-        live = Live(db, hot, secrets.signing_keys, now)
+        since = await epoch(hot)
+        texts = tuple(key.get_secret_value() for key in settings.secret_key)
+        secrets = Secrets.of(texts, "" if since == BEGINNING else since.isoformat())
+        measures = Measures()
+        live = Live(db, hot, secrets.signing_keys, now, measures)
         await live.time()  # before anything is dated
         hashing = Hashing(slots())
         outside = Outside(loopback=settings.is_loopback, ca_file=settings.ca_file)
@@ -88,7 +96,10 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
         lightning = node_of(url, hot, now)
         providers = Providers(settings.given_providers, db, secrets.provider_secrets, outside)
         outward = (outside, key_sets, issuers, post, lightning, providers)
-        yield World(settings, secrets, db, hot, live, last_used, tally, traces, bodies, *outward, hashing, now, listed)
+        kept = (secrets, db, hot, live, last_used, tally, traces, bodies)
+        yield World(
+            settings, *kept, *outward, hashing, now, listed, epoch=since, leaving=asyncio.Event(), measures=measures
+        )
         outside.close()
         if lightning is not None:
             await lightning.close()

@@ -41,6 +41,7 @@ async def exchange(request: Request, world: World) -> Response:
     if expires_at is not None:  # a token never outlives its key
         lifetime = min(lifetime, max(1, int((expires_at - now).total_seconds())))
     token = access_token(authorization, world.live.ring, world.settings.issuer, now=now, lifetime=lifetime)
+    world.measures.count("gatehouse_tokens_total", "api_key")
     world.last_used.saw("api_keys", authorization.client_id, now)
     return no_store({"token": token, "expiresIn": lifetime})
 

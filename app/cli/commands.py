@@ -8,6 +8,7 @@ from app.cli import (
     agent,
     api_key,
     audit,
+    backup,
     budget,
     client,
     config,
@@ -44,6 +45,8 @@ app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("token")(token.token)
 app.command("migrate")(migrate.migrate)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("trace")(trace.trace)
 app.command("doctor")(doctor.doctor)
 app.command("agent")(agent.agent)

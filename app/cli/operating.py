@@ -20,7 +20,7 @@ from app.db import embedded
 from app.db.binaries import EmbeddedError
 from app.db.directories import default_data_dir
 from app.db.engine import engine, is_unavailable
-from app.db.migrate import is_current, upgrade
+from app.db.migrate import is_current, schema, upgrade
 from app.resources.listed import FILE, listed, source_of
 from app.resources.read import ResourcesError
 from app.resources.served import Resources
@@ -142,9 +142,7 @@ async def operating(settings: Settings) -> AsyncIterator[World]:
     except ResourcesError as fault:
         raise _faulty(fault) from None
     except Exception as fault:
-        if is_unavailable(fault) or _is_refused_login(fault):
-            raise Refused(f"the database cannot be reached: {_words(fault)}") from None
-        raise
+        raise told(fault) or fault from None
 
 
 def _operator() -> str | None:
@@ -166,18 +164,28 @@ def migrate_if_needed(settings: Settings, *, allowed: bool) -> bool:
             upgrade(settings.direct_dsn)
         return not current
     except Exception as fault:
-        if is_unavailable(fault) or _is_refused_login(fault):
-            raise Refused(f"the database cannot be reached: {_words(fault)}") from None
-        raise
+        raise told(fault) or fault from None
 
 
 async def _is_current(settings: Settings) -> bool:
     database = engine(settings.direct_dsn, 1)
     try:
         async with database.connect() as db:
-            return await is_current(db)
+            found = await schema(db)
     finally:
         await database.dispose()
+    if found == "too new":
+        raise Refused(
+            "the database has been changed by a newer Gatehouse, which this one does not fit; install that one"
+        )
+    return found != "behind"
+
+
+def told(fault: Exception) -> Refused | None:
+    """What the operator is told of a database that does not answer; None for other faults."""
+    if is_unavailable(fault) or _is_refused_login(fault):
+        return Refused(f"the database cannot be reached: {_words(fault)}")
+    return None
 
 
 def _is_refused_login(fault: Exception) -> bool:

@@ -12,13 +12,11 @@ import typer
 from app import logs
 from app.cli.console import Refused
 from app.cli.operating import configured, data_dir, migrate_if_needed, operating, secret_key, setting
-from app.cli.running import OPTIONS, claimed, serve_here
+from app.cli.running import claimed, serve_here
 from app.cli.supervisor import supervised
 from app.clock import Clock
 from app.settings import Settings
 from app.tokens.rotate import ensure_key
-
-DRAIN_SECONDS = 25
 
 
 def serve(
@@ -44,22 +42,14 @@ def serve(
         log.info("open", issuer=settings.issuer, host=host, port=listener_port, workers=workers)
 
     if workers == 1:
-        serve_here(create_app(settings, Clock()), listener, ready, drain_seconds=DRAIN_SECONDS)
+        serve_here(create_app(settings, Clock()), listener, ready, drain_seconds=settings.drain_seconds)
         return
     listener.close()
     # The workers read the settings from the environment, as this process did; what was generated goes with them.
     os.environ["GATEHOUSE_SECRET_KEY"] = ",".join(key.get_secret_value() for key in settings.secret_key)
     os.environ["GATEHOUSE_DATA_DIR"] = str(place)
     ready()
-    supervised(
-        settings,
-        host=host,
-        port=port,
-        workers=workers,
-        loop="uvloop",
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-        **OPTIONS,
-    )
+    supervised(settings, host=host, port=port, workers=workers)
 
 
 async def _ensure_key(settings: Settings) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import structlog
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from app.cli.running import OPTIONS
 from app.resources.listed import KEPT, listed, source_of
 from app.resources.read import ResourcesError
 from app.settings import Settings
@@ -23,8 +25,15 @@ log = structlog.get_logger("gatehouse.resources")
 
 def supervised(settings: Settings, **options: Any) -> None:
     """Serves until it is told to end; `options` are uvicorn's."""
+    options |= {"loop": "uvloop", "timeout_graceful_shutdown": settings.drain_seconds, **OPTIONS}
     config = uvicorn.Config("app.cli.worker:worker_app", factory=True, **options)
-    Supervisor(config, settings).run()
+    with ExitStack() as stack:
+        if (
+            settings.metrics_token is not None and settings.metrics_dir is None
+        ):  # where the workers' numbers are added up
+            place = stack.enter_context(tempfile.TemporaryDirectory(prefix="gatehouse-measures-"))
+            os.environ["GATEHOUSE_METRICS_DIR"] = place
+        Supervisor(config, settings).run()
 
 
 class Supervisor(Multiprocess):
@@ -43,6 +52,11 @@ class Supervisor(Multiprocess):
     def keep_subprocess_alive(self) -> None:
         with _born_deaf():
             super().keep_subprocess_alive()
+
+    def terminate_all(self) -> None:
+        super().terminate_all()
+        for listener in self.sockets:
+            listener.close()  # when the last worker has closed its own, nobody is left to wait for an answer
 
     def handle_hup(self) -> None:
         if self._had_terminal and not sys.stdin.isatty():  # it was closed

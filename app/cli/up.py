@@ -50,6 +50,7 @@ def up(
                 port=port,
                 auto_migrate=True,
                 data_dir=place,
+                drain_notice=0,
             )
             _run(settings, listener, place, database)
     except EmbeddedError as fault:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from multiprocessing.process import BaseProcess
 
 from app.main import Gatehouse, create_app
@@ -22,3 +23,5 @@ def worker_app() -> Gatehouse:
 def _follow(supervisor: BaseProcess) -> None:
     supervisor.join()  # a signal that nobody can catch leaves no other trace of itself
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGTERM)  # the second ends it without notice: the next start needs the port

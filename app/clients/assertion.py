@@ -48,7 +48,10 @@ async def prove(client: Client, assertion: str, endpoint: str, world: World, now
     if claims.get("iss") != client.client_id or claims.get("sub") != client.client_id:
         raise InvalidClient("client_assertion must name the client in iss and in sub")
     expires_at = datetime.fromtimestamp(claims["exp"], now.tzinfo)
-    if not await first_use(world.pool, "client assertion", client.client_id, claims["jti"], now, expires_at):
+    issued_at = claims.get("iat", claims["exp"] - LONGEST.total_seconds())  # at the earliest
+    made_at = datetime.fromtimestamp(max(issued_at, 0), now.tzinfo)
+    once = {"made_at": made_at, "epoch": world.epoch}
+    if not await first_use(world.pool, "client assertion", client.client_id, claims["jti"], now, expires_at, **once):
         raise InvalidClient("client_assertion was used before")
 
 

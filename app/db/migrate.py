@@ -28,7 +28,7 @@ def upgrade(database_url: str) -> None:
 
 @cache
 def head() -> str:
-    """The newest revision that this code knows."""
+    """The newest revision that this code knows. Revisions are numbers of four digits, so they sort."""
     newest = ScriptDirectory.from_config(config()).get_current_head()
     assert newest is not None
     return newest
@@ -42,5 +42,20 @@ async def revision(db: AsyncConnection) -> str | None:
     return at
 
 
+async def schema(db: AsyncConnection) -> str:
+    """What the schema is to this code: `current`; `behind`; `newer`, made by a later release which keeps what this one needs
+    (docs/operate.md, "Migrations"); or `too new`, since that release has taken something away."""
+    at = await revision(db)
+    if at == head():
+        return "current"
+    if at is None or at < head():
+        return "behind"
+    needs: str | None = (
+        await db.execute(text("SELECT obj_description('alembic_version'::regclass, 'pg_class')"))
+    ).scalar()
+    return "too new" if needs is not None and needs > head() else "newer"
+
+
 async def is_current(db: AsyncConnection) -> bool:
-    return await revision(db) == head()
+    """Whether this code can work with it."""
+    return await schema(db) in ("current", "newer")

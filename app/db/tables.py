@@ -458,6 +458,11 @@ used_once = Table(
     Column("expires_at", DateTime(timezone=True), nullable=False, index=True),
 )
 
+# Each time the database came back from a backup. Nothing that is good once and was made before `at` is good (app/backups).
+restores = Table(
+    "restores", metadata, Column("at", DateTime(timezone=True), primary_key=True), moment("backup_at", nullable=True)
+)
+
 rate_counters = Table(
     "rate_counters",
     metadata,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
+from app.asking import refused
 from app.http import request_id
 
 INTERNAL_ERROR = -32603
@@ -12,6 +13,7 @@ INTERNAL_ERROR = -32603
 
 def failed(scope: Scope, why: str, status: int) -> Response:
     """`why` is told; what the backend said of it is not."""
+    refused.set("backend_failed")
     message = scope["state"].get("message")
     error = {"code": INTERNAL_ERROR, "message": why, "data": {"request_id": request_id.get()}}
     identifier = message.get("id") if isinstance(message, dict) else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from asyncio import CancelledError
+from collections.abc import Iterator, Mapping
+from time import perf_counter
 from typing import NamedTuple
 
 from mcp.server.auth.middleware.auth_context import auth_context_var
@@ -16,16 +18,17 @@ from app.gate.answers import Counted, Filtered
 from app.gate.channels import replay, unless_away, with_cors
 from app.gate.headers import Sorted, sorted_headers, uncoded
 from app.gate.known import Acquaintances, Known
+from app.gate.open_streams import OpenStream
 from app.gate.passage import Passage
 from app.gate.receipted import Receipted
-from app.gate.refusals import TurnedBack, agree, too_often, turned_away, unknown_tool, unreadable
+from app.gate.refusals import TurnedBack, agree, challenged, too_often, turned_away, unknown_tool, unreadable
 from app.gate.rules import RuleBook, Ruled, Unreadable
 from app.gate.stage import Stage
 from app.gate.toll import Toll
-from app.http import Json, as_refusal, client_address, preflight, traced
+from app.http import as_refusal, client_address, preflight
 from app.limits import Rate, hit
-from app.protocol.challenge import challenge, needed_scope
-from app.protocol.errors import InsufficientScope, NoToken, OAuthError, TooManyRequests
+from app.measures import Key
+from app.protocol.errors import InsufficientScope, NoToken, TooManyRequests
 from app.protocol.types import Principal
 from app.resources.model import CallRate, PythonBackend, Resource
 from app.world import World
@@ -120,17 +123,29 @@ class Guard:
         scope["user"] = call.known.user
         scope["state"]["principal"] = call.known.principal
         auth_context_var.set(call.known.user)  # for the task of this request alone
+        began = perf_counter()
         self.stage.busy += 1
+        send = unless_away(scope["state"], call.send) if self._is_python else call.send
+        stream = OpenStream(send, scope, self.stage.streams)
         try:
-            await self.stage.app(
-                scope, call.receive, unless_away(scope["state"], call.send) if self._is_python else call.send
-            )
+            await self.stage.app(scope, call.receive, stream)
+        except CancelledError:
+            stream.was_it_us()
         except Exception:
             if call.paid is not None:
                 await call.paid.failed()
             raise
         finally:
             self.stage.busy -= 1
+            stream.finish()
+            if stream.answered_at is not None:
+                self._world.measures.time(stream.answered_at - began, "gatehouse_backend_seconds", self.resource.name)
+
+    def levels(self) -> Iterator[tuple[Key, float]]:
+        """Of this resource, for whoever measures."""
+        yield ("gatehouse_backend_busy", self.resource.name), self.stage.busy
+        yield ("gatehouse_backend_streams", self.resource.name), len(self.stage.streams)
+        yield ("gatehouse_callers_remembered", self.resource.name), len(self._acquaintances)
 
     async def _caller(self, scope: Scope, wanted: Mapping[bytes, list[bytes]]) -> Known | None:
         """None for a guest, who may have paid for this call. Raises what `Acquaintances.caller` raises."""
@@ -212,7 +227,7 @@ class Guard:
             return unreadable(fault)
         refusal = as_refusal(fault)
         noted.refused(scope, headers, refusal, principal)
-        return self._refusal(refusal, principal, headers.wanted)
+        return challenged(refusal, self._metadata, self.resource.default, principal, headers.wanted)
 
     def _stranger(self, scope: Scope, headers: Sorted) -> Response | None:
         """DNS rebinding: a browser page of elsewhere names its own Host or Origin (MCP transport, "Security Warning")."""
@@ -226,16 +241,3 @@ class Guard:
             noted.stranger(scope, headers)
             return turned_away("forbidden", "this Origin is not allowed", 403)
         return None
-
-    def _refusal(
-        self, refusal: OAuthError, principal: Principal | None, wanted: Mapping[bytes, list[bytes]]
-    ) -> Response:
-        """401 and 403 with the challenge; other faults as they are."""
-        response = Json(traced(refusal), refusal.status, {"Cache-Control": "no-store"})
-        if refusal.status in (401, 403):
-            held = principal.scope if principal else frozenset()
-            scope = needed_scope(refusal, held, self.resource.default)
-            credentials = b"".join(wanted.get(b"authorization", []))
-            response.headers["WWW-Authenticate"] = challenge(refusal, self._metadata, scope, credentials)
-        response.headers.update(refusal.headers)
-        return response

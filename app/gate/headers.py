@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from starlette.types import Scope
 
+from app.asking import traceparent
+
 Header = tuple[bytes, bytes]
 STOPPED = frozenset(
     {
@@ -18,6 +20,7 @@ STOPPED = frozenset(
         b"content-length",
         b"transfer-encoding",
         b"mcp-protocol-version",
+        b"traceparent",  # theirs; ours goes on
     }
 )
 WANTED = STOPPED | {b"host", b"origin", b"accept-payment", b"idempotency-key"}
@@ -38,6 +41,7 @@ class Sorted(NamedTuple):
         `2025-11-25, 2025-11-25`."""
         # The length in front: what is asked for most is found soonest.
         first = [(b"content-length", b"%d" % length)] if length is not None else []
+        first.append((b"traceparent", traceparent()))
         versions = self.wanted.get(b"mcp-protocol-version")
         if versions:
             version = versions[0]

@@ -18,6 +18,7 @@ from app.resources.model import Resource
 from app.world import World
 
 REMEMBERED = 10_000  # tokens; some 10 MB
+REMEMBERED_CALLER, CHECKED_CALLER = (("gatehouse_verifications_total", how) for how in ("remembered", "checked"))
 NOTED_EVERY = 1.0  # seconds between two notes of a caller's last use
 
 
@@ -42,6 +43,10 @@ class Acquaintances:
         self._revocations = world.live.revocations
         self._staleness = world.settings.revocation_staleness
         self._met: dict[bytes, Known] = {}
+        self._counts = world.measures.counts
+
+    def __len__(self) -> int:
+        return len(self._met)
 
     async def caller(self, scope: Scope, wanted: Mapping[bytes, list[bytes]], now: datetime) -> Known:
         """Who sends this request. `wanted` are its headers. Raises what `Callers.principal` raises."""
@@ -62,12 +67,15 @@ class Acquaintances:
             raise NoToken("a bearer token is needed here")
         digest, moment = blake2b(credentials[0], digest_size=32).digest(), now.timestamp()
         known = self._met.get(digest)
+        how = REMEMBERED_CALLER
         if known is None or not self._revocations.clear(known.principal, moment, self._staleness):
             self._met.pop(digest, None)
+            how = CHECKED_CALLER
             known = self.introduced(await self._callers.recognised(credentials, self.resource, now))
             while len(self._met) >= REMEMBERED:
                 del self._met[next(iter(self._met))]  # the one that has been here longest
             self._met[digest] = known
+        self._counts[how] += 1
         return known
 
     def let_in(self, known: Known, now: datetime) -> None:

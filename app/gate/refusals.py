@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mcp.shared.inbound import decode_header_value
@@ -9,8 +10,10 @@ from starlette.responses import JSONResponse, Response
 
 from app.gate.headers import Sorted
 from app.gate.rules import INVALID_PARAMS, Ruled, Unreadable
-from app.http import request_id
-from app.protocol.errors import TooManyRequests
+from app.http import Json, request_id, traced
+from app.protocol.challenge import challenge, needed_scope
+from app.protocol.errors import OAuthError, TooManyRequests
+from app.protocol.types import Principal
 
 TOO_OFTEN = -32029  # of the server's own range; named after the HTTP status
 HEADER_MISMATCH = -32020  # MCP 2026-07-28 "Standard request headers"
@@ -67,3 +70,21 @@ def agree(ruled: Ruled, headers: Sorted) -> None:
 def _error(identifier: object, code: int, message: str, status: int, **data: Any) -> Response:
     error = {"code": code, "message": message, "data": {**data, "request_id": request_id.get()}}
     return JSONResponse({"jsonrpc": "2.0", "id": identifier, "error": error}, status)
+
+
+def challenged(
+    refusal: OAuthError,
+    metadata: str,
+    default: tuple[str, ...],
+    principal: Principal | None,
+    wanted: Mapping[bytes, list[bytes]],
+) -> Response:
+    """401 and 403 with the challenge (RFC 6750 §3, RFC 9728 §5.1), which names the resource's `metadata`; other faults as they are."""
+    response = Json(traced(refusal), refusal.status, {"Cache-Control": "no-store"})
+    if refusal.status in (401, 403):
+        held = principal.scope if principal else frozenset()
+        credentials = b"".join(wanted.get(b"authorization", []))
+        scope = needed_scope(refusal, held, default)
+        response.headers["WWW-Authenticate"] = challenge(refusal, metadata, scope, credentials)
+    response.headers.update(refusal.headers)
+    return response

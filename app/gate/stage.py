@@ -11,6 +11,7 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.gate.failed import failed
+from app.gate.open_streams import OpenStream
 from app.resources.model import Backend, CommandBackend, PythonBackend, Resource, UrlBackend
 from app.world import World
 
@@ -36,6 +37,7 @@ class Stage:
         self.app: ASGIApp = closed
         self.methods: tuple[str, ...] = ("POST",)
         self.busy = 0
+        self.streams: set[OpenStream] = set()
         self._world = world
         self._built_in = built_in
         self._over = asyncio.Event()
@@ -59,8 +61,7 @@ class Stage:
 
     async def close(self, patience: float) -> None:
         """Ends it when nobody is on it any more, or after `patience` seconds."""
-        if hasattr(self.app, "drain"):
-            self.app.drain()  # who listens would stay until then
+        self.drain(lasting=True)  # who listens would stay until then
         left = patience
         while self.busy and left > 0:
             await asyncio.sleep(LOOK_SECONDS)
@@ -68,6 +69,15 @@ class Stage:
         self._over.set()
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
+
+    def drain(self, *, lasting: bool) -> None:
+        """Streams are let go: those that were made to last, or all of them. A backend that can ends its own, in its own words;
+        the others a moment later."""
+        if lasting and hasattr(self.app, "drain"):
+            self.app.drain()
+        for stream in tuple(self.streams):
+            if stream.is_lasting or not lasting:
+                stream.let_go()
 
     async def _run(self, opened: asyncio.Future[None]) -> None:
         try:

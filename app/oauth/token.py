@@ -44,6 +44,7 @@ async def token(request: Request, world: World) -> Response:
         raise UnsupportedGrantType(f"grant_type must be one of {', '.join(grants)}")
     client, authorization = await _redeemed(request, params, world, redeem, now)
     await _record(world, authorization, now)
+    world.measures.count("gatehouse_tokens_total", authorization.via)
     if client not in (SCRIPT, payment.BUYER):
         world.last_used.saw("clients", client.client_id, now)
     _note(world, authorization, grant_type, now)

@@ -27,6 +27,7 @@ class Proof:
     jkt: str
     jti: str
     nonce: str | None
+    made_at: datetime
 
 
 def checked(proof: str, method: str, urls: frozenset[str], now: datetime, access_token: str | None = None) -> Proof:
@@ -51,7 +52,8 @@ def checked(proof: str, method: str, urls: frozenset[str], now: datetime, access
         raise BadAssertion("has no jti")
     if access_token is not None and claims.get("ath") != hash_of(access_token):
         raise BadAssertion("is for another access token (ath)")
-    return Proof(thumbprint(jwk), jti, nonce if isinstance(nonce, str) else None)
+    made_at = datetime.fromtimestamp(claims["iat"], now.tzinfo)
+    return Proof(thumbprint(jwk), jti, nonce if isinstance(nonce, str) else None, made_at)
 
 
 def normal(url: object) -> str | None:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.clock import Clock
 from app.db.engine import CONNECT_SECONDS, HotPool, is_unavailable, plain_url
+from app.measures import Measures
 from app.protocol.types import Principal
 from app.tokens import store
 from app.tokens.keyring import KeyRing
@@ -32,8 +33,10 @@ log = structlog.get_logger("gatehouse.live")
 class Live:
     """The ring and the revocations of this process."""
 
-    def __init__(self, db: AsyncEngine, pool: HotPool, purpose: Purpose, now: Callable[[], datetime]) -> None:
-        self._db, self._pool, self._purpose, self._now = db, pool, purpose, now
+    def __init__(
+        self, db: AsyncEngine, pool: HotPool, purpose: Purpose, now: Callable[[], datetime], measures: Measures
+    ) -> None:
+        self._db, self._pool, self._purpose, self._now, self._measures = db, pool, purpose, now, measures
         self._asked_at = datetime.fromtimestamp(0, UTC)
         self._keys_at = datetime.fromtimestamp(0, UTC)
         self._wake = asyncio.Event()
@@ -66,8 +69,10 @@ class Live:
 
     async def _catch_up(self, asked: HotPool | asyncpg.Connection) -> None:
         started, asked_at = await self.time(asked)
-        for handle, revoked_at, expires_at in await store.revoked_since(asked, self._asked_at - OVERLAP):
-            self.revocations.add(handle, revoked_at, expires_at)
+        is_first = not self.revocations.as_of
+        for handle, revoked_at, expires_at, ago in await store.revoked_since(asked, self._asked_at - OVERLAP):
+            if self.revocations.add(handle, revoked_at, expires_at) and not is_first:
+                self._measures.time(ago, "gatehouse_revocation_lag_seconds")
         self._asked_at = asked_at
         self.revocations.as_of = started.timestamp()
 

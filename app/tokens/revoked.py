@@ -14,8 +14,15 @@ class Revocations:
         self._until: dict[str, tuple[float, float]] = {}
         self.as_of = 0.0
 
-    def add(self, handle: str, revoked_at: datetime, expires_at: datetime) -> None:
-        self._until[handle] = (revoked_at.timestamp(), expires_at.timestamp())
+    def __len__(self) -> int:
+        return len(self._until)
+
+    def add(self, handle: str, revoked_at: datetime, expires_at: datetime) -> bool:
+        """True when it is news."""
+        entry = (revoked_at.timestamp(), expires_at.timestamp())
+        is_news = self._until.get(handle) != entry
+        self._until[handle] = entry
+        return is_news
 
     def clear(self, principal: Principal, moment: float, staleness: float) -> bool:
         """True when its token has not expired, and word is fresh that none of its handles was revoked. `moment` in seconds since 1970."""

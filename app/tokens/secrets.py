@@ -33,6 +33,8 @@ PURPOSES = (
     "upstream tokens",
     "provider secrets",
 )
+PASSING = frozenset({"pending", "forms", "mcp request state", "dpop nonce", "sign-in", "mcp sessions"})
+PASSING |= {"work", "payments", "upstream flow"}
 API_KEY, CODE, CLIENT_SECRET, REFRESH, LINK = "gh_key_", "gh_code_", "gh_cs_", "gh_rt_", "gh_link_"
 REGISTRATION, DEVICE = "gh_rat_", "gh_dc_"  # RFC 7592 registration_access_token, RFC 8628 device_code
 
@@ -148,6 +150,7 @@ class Secrets:
     provider_secrets: Purpose  # the context is the provider's name
 
     @staticmethod
-    def of(texts: tuple[str, ...]) -> Secrets:
+    def of(texts: tuple[str, ...], epoch: str = "") -> Secrets:
+        """`epoch` is of the last restore from a backup, if there was one: what passes by was sealed for another one before."""
         master = MasterKeys.of(texts)
-        return Secrets(*(master.for_purpose(name) for name in PURPOSES))
+        return Secrets(*(master.for_purpose(name + (epoch if name in PASSING else "")) for name in PURPOSES))

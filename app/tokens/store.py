@@ -79,15 +79,17 @@ async def notify(db: AsyncConnection, what: str) -> None:
 
 
 REVOKED_SINCE = """
-SELECT handle, revoked_at, expires_at, clock_timestamp() AS asked_at
+SELECT handle, revoked_at, expires_at, extract(epoch FROM clock_timestamp() - recorded_at)::float8 AS ago
 FROM revocations WHERE recorded_at > $1
 """
 
 
-async def revoked_since(asked: HotPool | asyncpg.Connection, since: datetime) -> list[tuple[str, datetime, datetime]]:
-    """What was recorded after `since` by the database's clock."""
+async def revoked_since(
+    asked: HotPool | asyncpg.Connection, since: datetime
+) -> list[tuple[str, datetime, datetime, float]]:
+    """What was recorded after `since` by the database's clock, and how many seconds ago."""
     rows = await asked.fetch(REVOKED_SINCE, since)
-    return [(row["handle"], row["revoked_at"], row["expires_at"]) for row in rows]
+    return [(row["handle"], row["revoked_at"], row["expires_at"], row["ago"]) for row in rows]
 
 
 async def clock(asked: HotPool | asyncpg.Connection) -> datetime:

@@ -290,6 +290,7 @@ def two_workers(start: Start, house: House, port: int) -> Running:
         "--port",
         str(port),
         GATEHOUSE_DATABASE_URL=house.dsn,
+        GATEHOUSE_DRAIN_NOTICE="0",
         GATEHOUSE_PUBLIC_URL=url,
         GATEHOUSE_SECRET_KEY=house.settings.secret_key[0].get_secret_value(),
     )

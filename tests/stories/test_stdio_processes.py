@@ -257,6 +257,7 @@ def test_listeners_do_not_keep_a_server_from_stopping(
             "serve",
             GATEHOUSE_PORT=str(port),
             GATEHOUSE_DATABASE_URL=dsn,
+            GATEHOUSE_DRAIN_NOTICE="0",
             GATEHOUSE_PUBLIC_URL=f"http://localhost:{port}",
             GATEHOUSE_SECRET_KEY=house.settings.secret_key[0].get_secret_value(),
             GATEHOUSE_RESOURCES_FILE=str(house.settings.resources_file),

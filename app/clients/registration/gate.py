@@ -6,13 +6,13 @@ Who comes without a solution is told the challenge with the refusal, and sends t
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.protocol.agent_errors import InvalidWork, WorkNeeded
 from app.replay import first_use
 from app.work import brought
-from app.work.challenge import Wanted, check, new_challenge
+from app.work.challenge import SECONDS, Wanted, check, new_challenge
 from app.world import World
 
 MEMBER = "proof_of_work"
@@ -32,7 +32,8 @@ async def passed(metadata: object, world: World, now: datetime) -> object:
         try:
             check(solution, wanted, world.secrets.work, now)
             ends = datetime.fromtimestamp(solution.challenge.expires_at, UTC)
-            if await first_use(world.pool, "work", "register", solution.challenge.quote_id, now, ends):
+            once = {"made_at": ends - timedelta(seconds=SECONDS), "epoch": world.epoch}
+            if await first_use(world.pool, "work", "register", solution.challenge.quote_id, now, ends, **once):
                 assert isinstance(metadata, dict)
                 return {name: value for name, value in metadata.items() if name != MEMBER}
             why = "this work was used before"

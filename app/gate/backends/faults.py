@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from pydantic_core import to_json
 from starlette.types import Send
 
+from app.asking import refused
 from app.http import request_id
 
 BACKEND_FAULT = -32000  # of the range that JSON-RPC leaves to servers, and MCP 2026-07-28 to implementations
@@ -114,6 +115,7 @@ class Gone(BackendFault):
 
 def message_of(fault: BackendFault, identifier: object) -> bytes:
     """The JSON-RPC error, with the id under which the log knows this request."""
+    refused.set(fault.error)
     error: dict[str, Any] = {
         "code": fault.code,
         "message": fault.said,

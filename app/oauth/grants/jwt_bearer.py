@@ -49,7 +49,8 @@ async def redeem(world: World, client: Client, params: Params, jkt: str | None, 
         raise InvalidScope("scope names nothing that the assertion allows this client")
     user_id = await _user(world, claims, client, now)
     expires_at = datetime.fromtimestamp(claims["exp"], now.tzinfo)
-    if not await first_use(world.pool, "id-jag", claims["iss"], claims["jti"], now, expires_at):
+    once = {"made_at": datetime.fromtimestamp(claims["iat"], now.tzinfo), "epoch": world.epoch}
+    if not await first_use(world.pool, "id-jag", claims["iss"], claims["jti"], now, expires_at, **once):
         raise InvalidGrant("assertion was used before")
     return Authorization(user_id, client.client_id, scope, resource.audience, via="jwt-bearer")
 

@@ -25,7 +25,8 @@ async def used(world: World, challenge: str, use: str, cookie: str, whose: str, 
     except (Unsealable, ValueError):
         return None
     expires_at = datetime.fromtimestamp(ends, UTC)
-    if now >= expires_at or not await first_use(world.pool, "passkey", use, challenge, now, expires_at):
+    once = {"made_at": expires_at - LIFETIME[use], "epoch": world.epoch}
+    if now >= expires_at or not await first_use(world.pool, "passkey", use, challenge, now, expires_at, **once):
         return None
     return raw
 

@@ -16,6 +16,7 @@ from mcp_types.methods import CACHEABLE_METHODS
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
 
 from app import __version__
+from app.asking import trace, traceparent
 from app.gate.backends.stdio.faults import INVALID_PARAMS, NOT_FOUND_BEFORE_2026
 
 Json = dict[str, Any]
@@ -110,6 +111,9 @@ def to_server(message: Json, number: int, learned: Learned, *, modern: bool) -> 
         meta = {name: value for name, value in meta.items() if name != "progressToken"}
     if token is not None:
         meta = {**meta, "progressToken": number}
+    part = trace.get()
+    if part is not None and part.given and "traceparent" not in meta:
+        meta = {**meta, "traceparent": traceparent().decode()}  # MCP 2026-07-28 "Trace context"
     if isinstance(params, dict) and not learned.modern:
         # A receiver without tasks takes the request as if it were none (MCP 2025-11-25, tasks).
         params = {name: value for name, value in params.items() if name not in ("_meta", "task")}

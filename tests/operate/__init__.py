@@ -1,0 +1,1 @@
+"""What operators do to it: stop it, replace it, back it up, watch it."""
