@@ -126,8 +126,8 @@ def remote_targets(found: Remote | None) -> list[Target]:
     return [
         *(
             Target(
-                f"processors that the way to a remote backend adds to a call, {era}",
-                found.added_percent(era),
+                f"server CPU that the proxy adds to a call of a remote backend, {era}",
+                found.proxy_percent(era),
                 CPU_PERCENT,
                 "%",
             )
