@@ -130,6 +130,7 @@ AWAY = "does not answer properly"
         (as_json({"error": "invalid_grant"}, 400), "Acme refused", "invalid_grant", 400),
         (as_json({"error": "invalid_client"}, 401), "Acme refused", "invalid_client", 400),
         (as_json({"error": ["a", "list"]}, 400), "Acme refused", "a", 400),
+        (as_json({"error": "a\0b", "error_description": "\0"}, 400), "Acme refused", "ab", 400),
         (HTML, AWAY, "cannot be understood", 503),
         ((502, {"Content-Type": "text/html"}, b"<h1>Bad gateway</h1>"), AWAY, "status 502", 503),
         ((302, {"Location": "http://127.0.0.1:1/"}, b""), AWAY, "it", 503),

@@ -335,6 +335,36 @@ def test_a_revoked_grant_marks_the_connection(house: House, app: App, browser: B
     assert said(call(app))["said"]["name"] == "Ada Lovelace"
 
 
+@pytest.mark.parametrize(
+    ("more", "kept"),
+    [
+        ({"scope": "email \0"}, ["email"]),
+        ({"scope": ["email", "\0", 7, None]}, ["email"]),
+        ({"scope": "x" * 5000}, ["x" * 200]),
+        ({"id": "\0"}, []),
+        ({"expires_in": 1e15}, []),
+    ],
+)
+def test_signs_that_no_database_has(
+    house: House, app: App, browser: Browser, acme: Upstream, more: dict[str, Any], kept: list[str]
+) -> None:
+    """What a service writes beside its token is taken as far as it makes sense."""
+    acme.replies["/token"] = as_json({"access_token": "a", "token_type": "Bearer", **more})
+    acme.replies["/userinfo"] = as_json({}, 404)
+    assert "Connected" in connect(browser, "/connect/plain").text
+    assert house.sql("SELECT scope FROM upstream_accounts") == [(kept,)]
+
+
+def test_a_refusal_with_such_signs_ends_it_all_the_same(
+    house: House, app: App, browser: Browser, acme: Upstream
+) -> None:
+    connect(browser)
+    acme.replies["/token"] = as_json({"error": "invalid_grant", "error_description": "a\0b"}, 400)
+    house.turn_clock(minutes=56)
+    assert "has ended" in text(call(app))
+    assert events(house, "upstream.broken") == [{"provider": "acme", "because": "invalid_grant: ab"}]
+
+
 def test_its_api_says_no(house: House, app: App, browser: Browser, acme: Upstream) -> None:
     """A token that was revoked before its time: one refresh, then the user is asked."""
     connect(browser)
