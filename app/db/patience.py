@@ -34,6 +34,11 @@ class HotPool(asyncpg.Pool):  # type: ignore[misc]  # the library leaves it unty
     def acquire(self, *, timeout: float | None = None) -> Lent:
         return Lent(self, asyncpg.Pool.acquire(self))
 
+    async def executemany(self, command: str, args: Any, *, timeout: float | None = None) -> None:
+        """However long it takes: it is for tools that fill tables, not for requests."""
+        async with asyncpg.Pool.acquire(self) as connection:
+            await connection.executemany(command, args, timeout=timeout)
+
     async def close(self) -> None:
         """Says goodbye to the database, if that hears it."""
         with suppress(TimeoutError):
