@@ -66,7 +66,7 @@ def behind(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     _, authority = certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(authority))
     port = free_port()
-    house = House(dsn, public_url=f"https://localhost:{port}").start()
+    house = House(dsn, public_url=f"https://localhost:{port}", allowed_hosts=()).start()
     yield house, port
     house.stop()
 
