@@ -151,6 +151,7 @@ TYPES = {"AsyncConnection", "AsyncEngine", "DBAPIError"}
 EXCEPTIONS = {
     "app/http.py",  # says what the driver's faults mean
     "app/tokens/live.py",  # LISTEN needs a connection of its own
+    "app/tracing.py",  # hears of SQLAlchemy's statements
     "app/cli/doctor.py",  # asks Postgres for its version
 }
 
