@@ -14,6 +14,7 @@ STOP_SECONDS = 25  # from SIGTERM to the end, whatever is still open
 class Operation(BaseSettings):
     """Part of `Settings`."""
 
+    auto_migrate: bool = Field(False, description="Apply migrations at start instead of refusing to start.")
     drain_notice: float = Field(
         5, ge=0, le=15, description="Seconds that /readyz says no, after SIGTERM, before nothing more is accepted."
     )

@@ -80,7 +80,6 @@ class Settings(MailSettings, PaidSettings, ProviderSettings, Operation):
     brand_logo: Path | None = Field(None, description="An SVG or PNG file, at most 100 KB, in place of the gate.")
     brand_accent: str | None = Field(None, description="The colour of buttons and links, such as #1f5c4d.")
     pool_size: int = Field(10, ge=1, le=200, description="Database connections of each of the two pools, per process.")
-    auto_migrate: bool = Field(False, description="Apply migrations at start instead of refusing to start.")
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)] = Field(
         "info", description="debug, info, warning or error."
     )

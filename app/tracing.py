@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from sqlalchemy import event
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.asking import Trace
@@ -119,7 +120,6 @@ def _statement(query: str) -> AbstractContextManager[Any]:
 
 def _watch_engine(db: Any, tracer: Tracer) -> None:
     """The statements of SQLAlchemy, by its events."""
-    from sqlalchemy import event
 
     def before(_c: Any, _cursor: Any, query: str, _values: Any, context: Any, _many: bool) -> None:
         if trace.get_current_span().is_recording():
