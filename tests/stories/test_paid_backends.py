@@ -18,6 +18,7 @@ from app.metering.model import API_KEY
 from app.paid_settings import Facilitator
 from tests import servers
 from tests.actors import http
+from tests.agents import Agent
 from tests.backends import Backend, Received, Wire, answer
 from tests.conftest import PRICED, House, emptied, left
 from tests.facilitators import Chain
@@ -292,6 +293,33 @@ def test_where_nothing_can_be_paid_a_price_is_no_gift(dsn: str) -> None:
         answer = member.post(call("whoami"))
         assert (answer.status_code, answer.json()["error"]["code"], answer.json()["id"]) == (402, -32007, 7)
         assert Payer(house).ask(sats="5").status_code == 501
+    finally:
+        house.stop()
+
+
+def test_agents_are_given_the_scopes_of_the_resource_that_there_is(dsn: str, tmp_path: Path) -> None:
+    """Where it has words of its own, a project and the demo have them too."""
+    file = tmp_path / "gatehouse.toml"
+    file.write_text(
+        '[resources.books]\npath = "/books"\ntitle = "Books"\npython = "tests.servers:echo"\n'
+        'scopes = { "books:read" = "Look", "books:lend" = "Lend" }\ntools = { look = "books:read", lend = "books:lend" }\n'
+    )
+    house = emptied(House(dsn, resources_file=file, lightning_url=SecretStr("pretend:")).start())
+    try:
+        key = house.operator("project", "add", "Readers", "--bits", "4", "--quiet").strip()
+        lenders = house.operator("project", "add", "L", "--bits", "4", "--scope", "books:lend books:read", "--quiet")
+        assert "books:lend books:read" in house.operator("project", "add", "X", "--scope", "read", code=2)
+        reader, lender, demo = Agent(house, key), Agent(house, lenders.strip()), Agent(house, "")
+        reader.work()
+        lender.work()
+        started = demo.post("/api/public/demo/start").json()
+        demo.pay(started["invoice"])
+        house.turn_clock(seconds=2)
+        demo.jwt = demo.post("/api/public/demo/confirm", {"sessionId": started["sessionId"]}).json()["token"]
+        for robot, lends in ((reader, 403), (lender, 200), (demo, 403)):
+            member = Payer(house, robot.jwt, "/books")
+            assert member.post(call("look")).status_code == 200
+            assert member.post(call("lend")).status_code == lends
     finally:
         house.stop()
 
