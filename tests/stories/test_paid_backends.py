@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +238,22 @@ def test_what_was_settled_on_a_chain_is_good_once_more_when_the_tool_fails(price
     assert claims_of(priced, given.headers["gatehouse-receipt"])["transaction"].startswith("0x")
     assert guest.post(call("go"), headers).status_code == 402
     assert [what for what, _ in chain.asked] == ["verify", "settle"]
+
+
+def test_what_was_settled_buys_once_whoever_is_quickest(priced: House) -> None:
+    """Sixteen at once with one payment that is on its chain, and that nothing was given for yet."""
+    guest = Payer(priced, path="/mcp")
+    coins = unb64json(guest.post(call("go")).headers["payment-required"])["accepts"][1]
+    headers = {"PAYMENT-SIGNATURE": b64json({"x402Version": 2, "accepted": coins, "payload": {"nonce": "race"}})}
+    assert guest.post(call("go", how="badly"), headers).json()["result"]["isError"] is True
+    gate = threading.Barrier(16)
+
+    def run(_: int) -> int:
+        gate.wait()
+        return guest.post(call("go"), headers).status_code
+
+    with ThreadPoolExecutor(16) as threads:
+        assert sorted(threads.map(run, range(16))) == [200] + [402] * 15
 
 
 @STREAMING
