@@ -49,7 +49,9 @@ async def confirm(request: Request, world: World) -> Response:
     quote = await quotes.by_id(world, brought.quote_id(body.get("sessionId")))
     if quote is None or quote.purpose != DEMO:
         raise UnknownQuote("there is no demo of this sessionId")
-    session = Session(quote.id, None, "paid", ("read",), world.resources.default.audience, None, now, now + LIFE)
+    resource = world.resources.default
+    scope = tuple(sorted(resource.rules.baseline))
+    session = Session(quote.id, None, "paid", scope, resource.audience, None, now, now + LIFE)
     claimed = None
     if await quotes.settled(world, quote.payment_hash, now):
         async with world.db.begin() as db:

@@ -14,7 +14,8 @@ from app.agents.store import Project
 from app.metering.budgets import end
 from app.metering.model import MOST_SATS
 from app.protocol.errors import InvalidRequest
-from app.protocol.scope import words_of
+from app.protocol.scope import ADMIN, API_KEYS, DEFAULT, words_of
+from app.resources.model import Resource
 from app.tokens.store import revoke
 from app.work.challenge import LEAST_BITS, MOST_BITS
 
@@ -22,7 +23,12 @@ PREFIX = "la_pk_"  # the seed's
 # With 24 more the key, a colon and the challenge before the nonce are 64 bytes: exactly what SHA-256 takes at a time.
 KEY_CHARACTERS = 24
 MOST_NAME, MOST_CALLS = 100, 1_000_000
-MAY_HAVE = frozenset({"read", "write"})  # an agent has no account to make keys for, or to administer
+MAY_HAVE = frozenset(DEFAULT)
+
+
+def may_have(resource: Resource) -> frozenset[str]:
+    """What a project's agents may be given there: they have no account to make keys for, or to administer."""
+    return frozenset(resource.scopes) - {API_KEYS, ADMIN}
 
 
 def new_project(
@@ -35,12 +41,13 @@ def new_project(
     max_calls_per_minute: int = 60,
     bits_floor: int = 18,
     bits_ceiling: int = 20,
+    scopes: frozenset[str] = MAY_HAVE,
 ) -> Project:
-    """Raises InvalidRequest for what cannot be."""
+    """`scope` is made of `scopes`, as `may_have` says. Raises InvalidRequest for what cannot be."""
     title, wanted = name.strip(), words_of(scope)
     faults = {
         f"a name has 1 to {MOST_NAME} characters": not 0 < len(title) <= MOST_NAME or not title.isprintable(),
-        f"the scope may be made of {' '.join(sorted(MAY_HAVE))}": not wanted or not MAY_HAVE.issuperset(wanted),
+        f"the scope may be made of {' '.join(sorted(scopes))}": not wanted or not scopes.issuperset(wanted),
         "the allowance must be a number of sats": not 0 <= allowance_sats <= MOST_SATS,
         "the price must be a number of sats": not 0 < session_sats <= MOST_SATS,
         f"calls a minute must be 1 to {MOST_CALLS}": not 0 < max_calls_per_minute <= MOST_CALLS,
