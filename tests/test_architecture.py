@@ -182,7 +182,6 @@ def test_sql_stays_in_its_rooms(path: Path) -> None:
 
 TYPES = {"AsyncConnection", "AsyncEngine", "DBAPIError"}
 EXCEPTIONS = {
-    "app/tracing.py",  # makes spans of statements
     "app/http.py",  # says what the driver's faults mean
     "app/tokens/live.py",  # LISTEN needs a connection of its own
     "app/tracing.py",  # hears of SQLAlchemy's statements
