@@ -214,6 +214,13 @@ def test_login_whoami_logout(house: House, browser: Browser, tmp_path: Path) -> 
     assert ran(tmp_path, "whoami", url).returncode == 1
 
 
+def seconds_of_help(tmp_path: Path) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert ran(tmp_path, "connect", "--help").returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 def test_it_starts_in_a_moment_and_without_the_server(tmp_path: Path) -> None:
     """Hosts start one for every window."""
     program = (
@@ -222,10 +229,7 @@ def test_it_starts_in_a_moment_and_without_the_server(tmp_path: Path) -> None:
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     allowed = ("app.bridge", "app.checkup", "app.protocol", "app.cli")
     assert not [name for name in loaded if not name.startswith(allowed)]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert ran(tmp_path, "connect", "--help").returncode == 0
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5, "seconds of a processor"
+    assert min(seconds_of_help(tmp_path) for _ in range(3)) < 0.5, "seconds of a processor"  # others may be on it, too
 
 
 def test_what_is_no_message_is_said_so(start: Start, browser: Browser) -> None:
