@@ -18,7 +18,7 @@ from app.gate.rules import Ruled
 from app.http import request_id
 from app.metering.budgets import budget_of
 from app.metering.charging import charge, release, request_hash
-from app.metering.model import KEY_REUSED, MOST_KEY, RATE_LIMITED, Denied
+from app.metering.model import KEY_REUSED, MOST_KEY, NO_BUDGET, RATE_LIMITED, Denied
 from app.protocol import mpp, x402
 from app.protocol.errors import NoToken
 from app.protocol.offer import NoPayment, Offer, Proof
@@ -131,6 +131,8 @@ class Toll:
         request = request_hash(call.tool, arguments, call.sats)
         outcome = await charge(world.pool, budget_id, call.sats, key, request, now, tool=call.tool)
         if isinstance(outcome, Denied):
+            if outcome.reason != NO_BUDGET:
+                world.tally.deny(budget_id, call.tool, outcome.reason, now)
             _refuse(call, outcome)
             return None
         if outcome.replayed:
