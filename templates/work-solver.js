@@ -24,9 +24,9 @@ function compress(state, bytes, at) {
   for (let i = 0; i < 64; i++) {
     const s = ((e >>> 6) | (e << 26)) ^ ((e >>> 11) | (e << 21)) ^ ((e >>> 25) | (e << 7));
     const t = (h + s + ((e & f) ^ (~e & g)) + K[i] + w[i]) | 0;
-    const u = ((a >>> 2) | (a << 30)) ^ ((a >>> 13) | (a << 19)) ^ ((a >>> 22) | (a << 10));
+    const u = (((a >>> 2) | (a << 30)) ^ ((a >>> 13) | (a << 19)) ^ ((a >>> 22) | (a << 10))) + ((a & b) ^ (a & c) ^ (b & c));
     h = g; g = f; f = e; e = (d + t) | 0;
-    d = c; c = b; b = a; a = (t + u + ((a & b) ^ (a & c) ^ (b & c))) | 0;
+    d = c; c = b; b = a; a = (t + u) | 0;
   }
   state[0] += a; state[1] += b; state[2] += c; state[3] += d; state[4] += e; state[5] += f; state[6] += g; state[7] += h;
 }
