@@ -77,7 +77,7 @@ def changed_badly(person: Person) -> None:
 
 def removed(person: Person) -> None:
     one_project(person)
-    person.page.locator("details", has_text="I am sure").locator("summary").click()
+    person.page.locator("details:has([name=sure]) summary").click()
     person.page.locator("[name=sure]").check()
     person.sends(f"{here(person)}/remove")
     person.opens(f"{PROJECTS}?ended=yes").presses(person.page.get_by_role("link", name="Robots"))
