@@ -28,12 +28,12 @@ bench: .venv/ready-dev ## CPU microseconds per request, start-up, memory
 conformance: node ## the MCP project's conformance suite against real servers, each scenario with its result
 	.venv/bin/python -m tests.referees.conformance
 
-referees: node lnbits ## other people's clients drive a real server: the MCP SDKs in Python and TypeScript, mcp-remote, Authlib, LNbits
-	.venv/bin/python -m pytest -v tests/referees
+referees: node lnbits ## other people's clients drive a real server: the MCP SDKs in Python and TypeScript, mcp-remote, Authlib, LNbits, payers
+	.venv/bin/python -m pytest -v -rs tests/referees
 
 node: .venv/ready-dev ## Node.js 22 and what runs on it, by hashes, for the two above; needs npm
 	@.venv/bin/python -m tests.referees.nodejs
-	@.venv/bin/python -m tests.referees.paying.installed
+	-@.venv/bin/python -m tests.referees.paying.installed
 	@.venv/bin/python -m tests.referees.python
 
 lnbits: .venv/ready-dev ## LNbits in a virtual environment of its own, a Lightning node for the referees

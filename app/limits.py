@@ -98,6 +98,7 @@ async def hit(pool: HotPool, rate: Rate, who: str, now: datetime) -> None:
         raise TooManyRequests("too many attempts; wait before trying again", retry_after=wait)
 
 
-async def forgive(pool: HotPool, rate: Rate, who: str) -> None:
+async def forgive(pool: HotPool, *counters: tuple[Rate, str]) -> None:
     """After a success, what was counted for it is forgotten."""
-    await pool.execute("DELETE FROM rate_counters WHERE key = $1", f"{rate.name}:{who}")
+    keys = [f"{rate.name}:{who}" for rate, who in counters]
+    await pool.execute("DELETE FROM rate_counters WHERE key = ANY($1)", keys)

@@ -6,13 +6,12 @@ import hmac
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from sqlalchemy import delete, insert
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app import asking, audit
-from app.db.tables import browser_sessions
 from app.flow import after
 from app.http import client_address
 from app.language import N_, _, speak
@@ -34,6 +33,12 @@ FROM browser_sessions s JOIN users u ON u.id = s.user_id
 WHERE s.fingerprint = $1 AND s.expires_at > $2 AND s.last_seen_at > $3 AND u.disabled_at IS NULL
 """
 SEEN = "UPDATE browser_sessions SET last_seen_at = $2 WHERE fingerprint = $1"
+START = text("""
+INSERT INTO browser_sessions
+  (fingerprint, id, user_id, created_at, authenticated_at, last_seen_at, expires_at, user_agent, address, method)
+VALUES (:fingerprint, :id, :user_id, :now, :now, :now, :expires_at, :user_agent, :address, :method)
+""")
+END = text("DELETE FROM browser_sessions WHERE fingerprint = :fingerprint RETURNING user_id, id")
 
 
 def cookie_name(settings: Settings) -> str:
@@ -92,18 +97,17 @@ async def start(
     asking.acting(asking.USER, user_id)
     secret = new_cookie()
     await db.execute(
-        insert(browser_sessions).values(
-            fingerprint=fingerprint(secret),
-            id=new_id("ses"),
-            user_id=user_id,
-            created_at=now,
-            authenticated_at=now,
-            last_seen_at=now,
-            expires_at=now + timedelta(seconds=world.settings.session_absolute),
-            user_agent=request.headers.get("user-agent", "")[:300],
-            address=client_address(request, world.settings.trusted_proxies),
-            method=method,
-        )
+        START,
+        {
+            "fingerprint": fingerprint(secret),
+            "id": new_id("ses"),
+            "user_id": user_id,
+            "now": now,
+            "expires_at": now + timedelta(seconds=world.settings.session_absolute),
+            "user_agent": request.headers.get("user-agent", "")[:300],
+            "address": client_address(request, world.settings.trusted_proxies),
+            "method": method,
+        },
     )
     return secret
 
@@ -111,9 +115,7 @@ async def start(
 async def end(db: AsyncConnection, request: Request, world: World) -> None:
     secret = cookie(request, world)
     if secret is not None:
-        c = browser_sessions.c
-        ended = delete(browser_sessions).where(c.fingerprint == fingerprint(secret)).returning(c.user_id, c.id)
-        row = (await db.execute(ended)).one_or_none()
+        row = (await db.execute(END, {"fingerprint": fingerprint(secret)})).one_or_none()
         if row is not None:
             asking.acting(asking.USER, row.user_id)
             await audit.record(db, "session.ended", world.now(), user_id=row.user_id, session=row.id)

@@ -43,6 +43,7 @@ EXPIRED = {
     "budgets": f"kind = 'agent' AND expires_at < {NOW} - interval '7 days' AND (expires_at < {NOW} - interval '400 days' "
     "OR NOT EXISTS (SELECT FROM charges c WHERE c.budget_id = budgets.id))",
     "payments": f"closed_at < {NOW} - interval '1 day' OR created_at < {NOW} - interval '400 days'",
+    "settlements": f"created_at < {NOW} - interval '400 days'",
     "pretend_invoices": f"expires_at < {NOW} - interval '7 days'",
     "signing_keys": f"verifies_until < {NOW} - interval '1 day'",
     "clients": "kind <> 'static' AND blocked_at IS NULL AND ("

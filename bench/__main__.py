@@ -11,17 +11,12 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import uvloop
 
-from app.db import embedded
-from app.db.migrate import upgrade
-from app.world import world_of
 from bench import agents, cores, logins, proc, remote, roundtrips, scene, startup
 from bench.agents import CHARGE, agent_jobs
 from bench.jobs import GUARDED, UNGUARDED, Job, all_jobs, tokens
@@ -30,10 +25,10 @@ from bench.logins import WORDS, Logins
 from bench.pages import page_jobs, weight
 from bench.remote import Remote
 from bench.report import Line, Report, agent_targets, as_json, people_targets, remote_targets, show, targets
-from bench.servers import Child, DidNotStart, child, free_port
+from bench.running import gatehouse, postgres, prepared
+from bench.servers import Child, DidNotStart
 
 MOST = 60_000  # requests a round
-ALONE = {UNGUARDED: "bench.unguarded", "streams": "bench.streams"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,40 +46,6 @@ QUICK = Plan(rounds=3, seconds=0.6, warm_seconds=0.2, starts=1)
 
 def say(words: str) -> None:
     print(f"bench: {words}", file=sys.stderr, flush=True)
-
-
-@contextmanager
-def postgres(place: Path, chosen: cores.Cores) -> Iterator[tuple[str, int]]:
-    """A migrated database of its own: its DSN and the pid of its postmaster."""
-    folder = place / "postgres"
-    with embedded.hold(folder):
-        try:
-            dsn = embedded.start(folder).dsn
-            upgrade(dsn)
-            postmaster = int((folder / "pg" / "postmaster.pid").read_text().split("\n")[0])
-            cores.pin([postmaster, *proc.children(postmaster)], chosen.postgres)
-            yield dsn, postmaster
-        finally:
-            embedded.stop(folder)
-
-
-@contextmanager
-def gatehouse(place: Path, name: str, dsn: str, chosen: cores.Cores, **settings: str) -> Iterator[Child]:
-    """`serve` with one worker, or what ALONE names: the tools alone, or streams alone."""
-    port = free_port()
-    module = [ALONE[name], str(port)] if name in ALONE else ["app", "serve", "--port", str(port)]
-    server = child(place, name, port, *module, cores=chosen.server, **scene.settings(dsn, port), **settings)
-    try:
-        server.wait_until("/readyz", None if name in ALONE else 200)
-        yield server
-    finally:
-        server.stop()
-
-
-@asynccontextmanager
-async def prepared(dsn: str, port: int) -> AsyncIterator[scene.Scene]:
-    async with world_of(scene.own_settings(dsn, port), lambda: datetime.now(UTC)) as world:
-        yield await scene.set_up(world, port)
 
 
 async def measure_round(job: Job, line: Line, server: Child, postmaster: int, seconds: float) -> None:
@@ -151,27 +112,34 @@ def measure_remote(place: Path, plan: Plan, dsn: str, chosen: cores.Cores) -> Re
     if plan.only not in remote.WORDS or not proc.HAVE_PROC:
         return None
     say("calling a remote backend")
-    found, file = Remote(), place / "remote.toml"
+    found = Remote()
     apart = replace(chosen, server=chosen.postgres)  # which has nothing to do: calls ask it for nothing
+    files = {"raw": remote.file_of(python="bench.raw:app")}
     for name in (UNGUARDED, "streams"):
-        with gatehouse(place, name, dsn, apart) as backend:
-            file.write_text(remote.file_of(f"http://127.0.0.1:{backend.port}/mcp"))
-            with (
-                gatehouse(place, "remote", dsn, chosen, resources_file=str(file)) as front,
-                asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-            ):
-
-                async def run(front: Child = front, backend: Child = backend, name: str = name) -> None:
-                    async with prepared(dsn, front.port) as stage:
-                        token = (await tokens(stage, 1))[0]["access_token"]
-                        if name == UNGUARDED:
-                            await remote.calls(found, front, backend, token, plan.rounds, plan.seconds)
-                        else:
-                            await remote.quick(found, front, token, plan.rounds, plan.seconds)
-                            await remote.streams(found, front, backend, token)
-
-                runner.run(run())
+        with gatehouse(place, name, dsn, apart) as backend, ExitStack() as stack:
+            files["remote"] = remote.file_of(url=f"http://127.0.0.1:{backend.port}/mcp")
+            fronts = {}
+            for front, words in files.items():
+                (place / f"{front}.toml").write_text(words)
+                settings = {"resources_file": str(place / f"{front}.toml")}
+                fronts[front] = stack.enter_context(gatehouse(place, front, dsn, chosen, **settings))
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_call(found, fronts, backend, dsn, plan, is_quick=name != UNGUARDED))
     return found
+
+
+async def _call(
+    found: Remote, fronts: dict[str, Child], backend: Child, dsn: str, plan: Plan, *, is_quick: bool
+) -> None:
+    front, raw = fronts["remote"], fronts["raw"]
+    async with prepared(dsn, front.port) as stage, prepared(dsn, raw.port) as other:
+        (token,), (raw_token,) = await tokens(stage, 1), await tokens(other, 1)
+        pair = token["access_token"], raw_token["access_token"]
+        if is_quick:
+            await remote.quick(found, front, raw, pair, plan.rounds, plan.seconds)
+            await remote.streams(found, front, backend, pair[0])
+        else:
+            await remote.calls(found, front, backend, pair[0], plan.rounds, plan.seconds)
 
 
 async def count_round_trips(place: Path, dsn: str, chosen: cores.Cores, lines: list[Line], plan: Plan) -> None:
@@ -195,6 +163,7 @@ def measure(place: Path, plan: Plan) -> Report:
         say("starting `gatehouse up` from nothing and from an existing directory")
     from_nothing, from_existing = startup.measure(place, plan.starts)
     with ExitStack() as stack:
+        (place / "gatehouse.toml").write_text(agents.FILE)  # where every server of this place finds it
         dsn, postmaster = stack.enter_context(postgres(place, chosen))
         cores.pin([0], chosen.load)
         servers = {name: stack.enter_context(gatehouse(place, name, dsn, chosen)) for name in (GUARDED, UNGUARDED)}

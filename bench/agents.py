@@ -5,25 +5,41 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+import uuid
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 
 from app.agents import projects
+from app.agents.sessions import PAID_LIFE, begin, jwt_of
 from app.agents.start import wanted
+from app.agents.store import Session
 from app.db.engine import HotPool, pool
 from app.metering.charging import charge
 from app.metering.model import AGENT, MOST_SATS, Charge
+from app.metering.till import Till
 from app.work.challenge import Challenge, new_challenge, work_hash
 from app.work.solve import solve
-from bench.jobs import Job, request, same
+from bench.jobs import LEGACY, Job, call, request, same
 from bench.load import Script, Task, drive
 from bench.scene import Scene
 
 CONFIRM, CHARGE, CHARGE_HOT = "agent: confirm of solved work", "agent: charge", "agent: charge, one hot session"
+PRICED_CALL, PRICED = "agent: priced tools/call", "/priced/mcp"
+FILE = """
+[resources.mcp]
+path = "/mcp"
+title = "The tools"
+builtin = true
+[resources.priced]
+path = "/priced/mcp"
+title = "The same, for sats"
+builtin = true
+tools = { whoami = { price = 1 } }
+"""
 SOLVED_PER_SECOND = 4000
-CONNECTIONS, SESSIONS, CHARGES = 32, 2000, 6000
+CONNECTIONS, CALLERS, SESSIONS, CHARGES = 4, 128, 2000, 20_000
 
 
 async def agent_jobs(scene: Scene, connections: int) -> list[Job]:
@@ -54,6 +70,7 @@ async def agent_jobs(scene: Scene, connections: int) -> list[Job]:
         Job(CONFIRM, Task(confirming, 200, b'"refreshToken"'), prepare=solved),
         Job(CHARGE, Task(charging, 200, b'"ok"')),
         Job(CHARGE_HOT, same(hot, 200, b'"ok"')),
+        Job(PRICED_CALL, same(call(port, await _buyer(scene), LEGACY, path=PRICED), 200, b"gatehouse/receipt")),
     ]
 
 
@@ -98,6 +115,17 @@ def _post(path: str, port: int, body: object, token: str = "", key: str = "") ->
     return request("POST", path, port, json.dumps(body).encode(), **headers, **({"x_lw_public": key} if key else {}))
 
 
+async def _buyer(scene: Scene) -> str:
+    """A token of a session with a budget, for the tools that cost sats."""
+    world, now = scene.world, datetime.now(UTC)
+    audience = f"{world.settings.issuer}{PRICED}"
+    session = Session(str(uuid.uuid4()), None, "paid", ("read",), audience, None, now, now + PAID_LIFE)
+    async with world.db.begin() as db:
+        await begin(db, session, now, allowance_sats=MOST_SATS, funded_sats=0, max_calls_per_minute=None)
+    await world.live.load_keys()
+    return jwt_of(session, world, now)[0]
+
+
 async def _tokens(scene: Scene, key: str, how_many: int) -> list[str]:
     tokens: list[str] = []
 
@@ -118,7 +146,7 @@ class Charges:
 
 
 async def measure(dsn: str, rounds: int) -> Charges:
-    """One process that does nothing else, over 32 connections."""
+    """One process that does nothing else, for 128 callers at a time."""
     found, now, connections = Charges(), datetime.now(UTC), await pool(dsn, CONNECTIONS)
     try:
         for number in range(rounds):
@@ -140,13 +168,13 @@ VALUES ($1, $2, $3, $4, $5, $6, '-infinity', 0, 0, 0, 0, '-infinity', 0, $7, $8)
 
 
 async def _each(connections: HotPool, names: list[str], now: datetime) -> float:
-    began, numbers = time.perf_counter(), count()
+    began, numbers, till = time.perf_counter(), count(), Till(connections)
 
     async def work() -> None:
         while (number := next(numbers)) < CHARGES:
             name = names[number * 7919 % len(names)]
-            taken = await charge(connections, name, 1, f"{number} of {len(names)}", b"the same", now)
+            taken = await charge(till, name, 1, f"{number} of {len(names)}", b"the same", now)
             assert isinstance(taken, Charge)
 
-    await asyncio.gather(*(work() for _ in range(CONNECTIONS)))
+    await asyncio.gather(*(work() for _ in range(CALLERS)))
     return (time.perf_counter() - began) / CHARGES * 1e6

@@ -62,7 +62,7 @@ def same(sent: bytes, status: int, marker: bytes) -> Task:
     return Task(script, status, marker)
 
 
-def call(port: int, token: str | None, version: str, scheme: str = "Bearer") -> bytes:
+def call(port: int, token: str | None, version: str, scheme: str = "Bearer", path: str = "/mcp") -> bytes:
     """tools/call of `whoami`: as the handshake era sends it, or with 2026-07-28's metadata and mirrored headers."""
     params: dict[str, object] = {"name": "whoami", "arguments": {}}
     headers = {"accept": "application/json, text/event-stream", "content_type": "application/json"}
@@ -74,7 +74,7 @@ def call(port: int, token: str | None, version: str, scheme: str = "Bearer") -> 
     if token is not None:
         headers["authorization"] = f"{scheme} {token}"
     message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-    return request("POST", "/mcp", port, json.dumps(message).encode(), **headers)
+    return request("POST", path, port, json.dumps(message).encode(), **headers)
 
 
 def registration(port: int) -> Task:

@@ -33,18 +33,25 @@ class Remote:
     direct_us: dict[str, list[float]] = field(default_factory=dict)  # the backend's, by wire era
     backend_us: dict[str, list[float]] = field(default_factory=dict)  # the same, reached through Gatehouse
     gatehouse_us: dict[str, list[float]] = field(default_factory=dict)
-    saturated_us: list[float] = field(default_factory=list)  # Gatehouse's, where the backend answers at once
+    full_us: dict[str, list[float]] = field(
+        default_factory=dict
+    )  # Gatehouse's, its core full: the backend answers at once
+    raw_us: dict[str, list[float]] = field(
+        default_factory=dict
+    )  # the same, where the answer is Gatehouse's own: nothing is passed on
     direct_late_ms: list[float] = field(default_factory=list)
     late_ms: list[float] = field(default_factory=list)
     before_mib: float | None = None
     idle_mib: float | None = None  # resident, with IDLE_STREAMS
     long_mib: float | None = None  # what one stream of LONG_BYTES has added
 
-    def added_percent(self, era: str) -> float | None:
-        """The median of the rounds' own ratios."""
-        rounds = zip(self.direct_us[era], self.backend_us[era], self.gatehouse_us[era], strict=True)
-        found = [((backend + gatehouse) / direct - 1) * 100 for direct, backend, gatehouse in rounds]
-        return statistics.median(found) if found else None
+    def proxy_percent(self, era: str) -> float | None:
+        """What passing a call on adds to it, beside what the backend takes for it when it is reached directly. At a full core,
+        since a process that sleeps between two requests takes up to twice as long for each."""
+        if not self.direct_us.get(era) or not self.full_us.get(era):
+            return None
+        passing = statistics.median(full - raw for full, raw in zip(self.full_us[era], self.raw_us[era], strict=True))
+        return passing / statistics.median(self.direct_us[era]) * 100
 
     @property
     def lateness_ms(self) -> float:
@@ -58,10 +65,16 @@ class Remote:
             for era in self.direct_us
             if self.direct_us[era]
         )
+        full = "; ".join(
+            f"{era}: {statistics.median(self.full_us[era]):.0f} in Gatehouse, {statistics.median(self.raw_us[era]):.0f} of them "
+            f"for HTTP and the guard"
+            for era in self.full_us
+            if self.full_us[era]
+        )
         late = sorted(self.late_ms)
         return (
-            f"Remote backend, processors a small call with connections kept: {calls}. Where the backend takes "
-            f"no time, so that Gatehouse's core is full: {statistics.median(self.saturated_us):.0f} in Gatehouse. An event arrives "
+            f"Remote backend, processors a small call with connections kept: {calls}. Where the backend takes no time, so "
+            f"that Gatehouse's core is full: {full}. An event arrives "
             f"{statistics.median(late):.2f} ms after the backend sent it (p99 {late[int(len(late) * 0.99)]:.2f}), "
             f"directly {statistics.median(self.direct_late_ms):.2f}. Resident: {self.before_mib or 0:.0f} MiB, "
             f"with {IDLE_STREAMS} idle streams {self.idle_mib or 0:.0f}; a stream of {LONG_BYTES // 1_000_000} MB adds "
@@ -69,10 +82,11 @@ class Remote:
         )
 
 
-def file_of(url: str) -> str:
-    """gatehouse.toml with this backend, at the address where the built-in tools are otherwise."""
+def file_of(**backend: str) -> str:
+    """gatehouse.toml with this backend (`url` or `python`), at the address where the built-in tools are otherwise."""
     scopes = 'scopes = { read = "Read", write = "Write" }\ndefault = ["read", "write"]\nneeds = ["read"]'
-    return f'[resources.remote]\npath = "/mcp"\ntitle = "Remote"\nurl = "{url}"\n{scopes}\n'
+    (kind, value), *_ = backend.items()
+    return f'[resources.remote]\npath = "/mcp"\ntitle = "Remote"\n{kind} = "{value}"\n{scopes}\n'
 
 
 async def calls(found: Remote, gatehouse: Child, backend: Child, token: str, rounds: int, seconds: float) -> None:
@@ -99,14 +113,19 @@ async def calls(found: Remote, gatehouse: Child, backend: Child, token: str, rou
             found.gatehouse_us[era].append((g3 - g2) / both.count * 1e6)
 
 
-async def quick(found: Remote, gatehouse: Child, token: str, rounds: int, seconds: float) -> None:
-    """Small calls of a backend that takes no time: then it is Gatehouse whose core is full. Raises BadAnswer."""
-    through = same(call(gatehouse.port, token, LEGACY), 200, MARKER)
-    for number in range(-1, rounds):
-        before = proc.server_seconds(gatehouse.pid) or 0.0
-        measured = await drive(through, gatehouse.port, seconds=seconds, most=MOST)
-        if number >= 0:
-            found.saturated_us.append(((proc.server_seconds(gatehouse.pid) or 0.0) - before) / measured.count * 1e6)
+async def quick(found: Remote, proxy: Child, raw: Child, tokens: tuple[str, str], rounds: int, seconds: float) -> None:
+    """Small calls that are answered at once, by a backend and by `raw` itself: it is Gatehouse whose core is full. Raises BadAnswer."""
+    for era in (LEGACY, MODERN):
+        for server, token, figures in ((proxy, tokens[0], found.full_us), (raw, tokens[1], found.raw_us)):
+            figures[era] = []
+            await drive(same(call(server.port, token, era), 200, MARKER), server.port, seconds=seconds, most=MOST)
+    for _ in range(rounds):
+        for era in (LEGACY, MODERN):
+            for server, token, figures in ((proxy, tokens[0], found.full_us), (raw, tokens[1], found.raw_us)):
+                before = proc.server_seconds(server.pid) or 0.0
+                task = same(call(server.port, token, era), 200, MARKER)
+                measured = await drive(task, server.port, seconds=seconds, most=MOST)
+                figures[era].append(((proc.server_seconds(server.pid) or 0.0) - before) / measured.count * 1e6)
 
 
 async def streams(found: Remote, gatehouse: Child, backend: Child, token: str) -> None:

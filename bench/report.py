@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from rich.console import Console
 from rich.table import Table
 
-from bench.agents import CHARGE, CHARGE_HOT, CONFIRM, Charges
+from bench.agents import CHARGE, CHARGE_HOT, CONFIRM, PRICED_CALL, Charges
 from bench.jobs import (
     AUTHORIZE,
     AUTHORIZE_DOCUMENT,
@@ -126,7 +126,7 @@ def agent_targets(lines: list[Line], charges: Charges) -> list[Target]:
     return [
         *(
             Target(f"SQL round trips, {name}", trips.get(name), 1, "", inclusive=True)
-            for name in (CONFIRM, CHARGE, CHARGE_HOT)
+            for name in (CONFIRM, CHARGE, CHARGE_HOT, PRICED_CALL)
         ),
         Target("a charge of one hot session, no HTTP", _median(charges.hot), 1e6 / 3000, "µs", inclusive=True),
         Target("a charge, 2,000 sessions, no HTTP", _median(charges.across), 1e6 / 10_000, "µs", inclusive=True),
@@ -140,8 +140,8 @@ def remote_targets(found: Remote | None) -> list[Target]:
     return [
         *(
             Target(
-                f"processors that the way to a remote backend adds to a call, {era}",
-                found.added_percent(era),
+                f"server CPU that the proxy adds to a call of a remote backend, {era}",
+                found.proxy_percent(era),
                 CPU_PERCENT,
                 "%",
             )

@@ -50,7 +50,10 @@ async def serve(port: int) -> None:
             scope["state"]["principal"] = principal
             await manager.handle_request(scope, receive, send)
 
-        options = OPTIONS | {"lifespan": "off"}
+        options = OPTIONS | {
+            "lifespan": "off",
+            "http": "httptools",
+        }  # uvicorn as it is: what is there without Gatehouse
         gc.collect()
         gc.freeze()  # as Gatehouse does once it is put together
         async with manager.run():

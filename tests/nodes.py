@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from app.lightning.pretend import written
 
@@ -43,6 +43,8 @@ class Ledger:
     invoices: dict[str, Invoice] = field(default_factory=dict)
     labels: set[str] = field(default_factory=set)
     asked: int = 0
+    bodies: list[str] = field(default_factory=list)
+    awake: threading.Event = field(default_factory=threading.Event)  # until then it is slow
     lies: str = ""  # amount, expiry, hash, network, garbage, preimage, away, slow
 
     def invoice(self, sats: int, memo: str, seconds: int, preimage: bytes | None = None) -> Invoice:
@@ -64,14 +66,17 @@ class Node:
     """A server on this computer; `url` is what GATEHOUSE_LIGHTNING_URL would be."""
 
     def __init__(self, kind: str) -> None:
-        self.ledger, ledger = Ledger(), Ledger()
-        self.ledger = ledger
+        self.kind = kind
+        self.ledger = ledger = Ledger()
         answer = {"lnd": lnd, "clnrest": clnrest, "phoenixd": phoenixd, "lnbits": lnbits}[kind]
 
         class Handler(BaseHTTPRequestHandler):
             def _go(self) -> None:
                 ledger.asked += 1
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                ledger.bodies.append(unquote(body.decode()))
+                if ledger.lies == "slow":
+                    ledger.awake.wait(30)
                 status, said = answer(ledger, self.command, self.path, dict(self.headers.items()), body)
                 if ledger.lies == "away":
                     status, said = 500, {"error": "away"}

@@ -94,10 +94,11 @@ class Payer:
 
     house: House
     token: str | None = None
+    path: str = "/mcp"
 
     def post(self, message: dict[str, Any], headers: dict[str, str] | None = None) -> httpx2.Response:
         mine = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        return http().post(f"{self.house.url}/mcp", json=message, headers={**HEADERS, **mine, **(headers or {})})
+        return http().post(f"{self.house.url}{self.path}", json=message, headers={**HEADERS, **mine, **(headers or {})})
 
     def ask(self, headers: dict[str, str] | None = None, /, **fields: str) -> httpx2.Response:
         """At /token, for a token."""

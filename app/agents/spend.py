@@ -14,6 +14,7 @@ from app.http import Endpoint, no_store
 from app.metering.budgets import budget_of, usage
 from app.metering.charging import charge, request_hash
 from app.metering.model import KEY_REUSED, MOST_KEY, MOST_SATS, NO_BUDGET, Denied
+from app.metering.till import Till
 from app.protocol.agent_errors import NoBudget
 from app.protocol.errors import InvalidRequest
 from app.tokens.secrets import new_id
@@ -23,7 +24,7 @@ from app.world import World
 NONE = "nobody gave this caller a budget; start a session with /api/mcp/start"
 
 
-def charging(callers: Callers) -> Endpoint:
+def charging(callers: Callers, till: Till) -> Endpoint:
     """`callers` knows revoked tokens from good ones, as it does for the guard."""
 
     async def spend(request: Request, world: World) -> Response:
@@ -35,7 +36,7 @@ def charging(callers: Callers) -> Endpoint:
         key = brought.words(body, "idempotencyKey", MOST_KEY - 4)
         what = request_hash(tool, _arguments(body), sats)
         # Keys of callers and keys of ours never meet: a charge without a key is not to be found under one.
-        found = await charge(world.pool, budget_id, sats, f"own:{key}" if key else new_id("chg"), what, now, tool=tool)
+        found = await charge(till, budget_id, sats, f"own:{key}" if key else new_id("chg"), what, now, tool=tool)
         if isinstance(found, Denied):
             if found.reason != NO_BUDGET:
                 world.tally.deny(budget_id, tool, found.reason, now)

@@ -9,10 +9,12 @@ from starlette.types import ASGIApp
 
 from app.agents import demo, pages, start
 from app.agents.confirm import confirm
+from app.agents.hint import hint
 from app.agents.refresh import refresh
 from app.agents.spend import charging, telling
 from app.api_keys.callers import Callers
 from app.http import Door
+from app.metering.till import Till
 from app.pages import page_refusal
 from app.work.pressure import Pressure
 from app.world import World
@@ -20,9 +22,9 @@ from app.world import World
 
 def addresses(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
     return {
-        "/api/mcp/start": Door(world, cors=True, POST=start.starting(Pressure())),
+        "/api/mcp/start": Door(world, cors=True, POST=start.starting(Pressure(world.pool))),
         "/api/mcp/confirm": Door(world, cors=True, POST=confirm),
-        "/api/mcp/charge": Door(world, cors=True, POST=charging(callers)),
+        "/api/mcp/charge": Door(world, cors=True, POST=charging(callers, Till(world.pool))),
         "/api/mcp/usage": Door(world, cors=True, GET=telling(callers)),
         "/api/mcp/refresh": Door(world, cors=True, POST=refresh),
         "/api/public/demo/start": Door(world, cors=True, POST=demo.start),
@@ -32,6 +34,7 @@ def addresses(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
         "/work/pay": Door(world, page_refusal, GET=pages.pay, POST=pages.offer),
         "/work/pay/look": Door(world, page_refusal, POST=pages.look),
         "/work/pay/pretend": Door(world, page_refusal, POST=pages.pretend),
+        "/api/public/lightning/hint": Door(world, POST=hint),
     }
 
 

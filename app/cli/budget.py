@@ -6,7 +6,7 @@ import csv
 import json
 import sys
 from datetime import UTC
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -96,16 +96,15 @@ def ledger(
         raise Refused(refusal.description, 2) from None
 
     async def work(world: World) -> None:
-        writer: Any = None
+        writer = csv.DictWriter(sys.stdout, store.LEDGER_COLUMNS, lineterminator="\n")
+        if as_csv:
+            writer.writeheader()
         async with world.db.connect() as db:
             async for row in store.ledger(db, world.now() - back, budget or None):
                 plain = {**row, "at": row["at"].astimezone(UTC).isoformat().replace("+00:00", "Z")}
-                if not as_csv:
+                if as_csv:
+                    writer.writerow({n: f"'{v}" if str(v).startswith(FORMULA) else v for n, v in plain.items()})
+                else:
                     print(json.dumps(plain))
-                    continue
-                if writer is None:
-                    writer = csv.DictWriter(sys.stdout, list(plain), lineterminator="\n")
-                    writer.writeheader()
-                writer.writerow({n: f"'{v}" if str(v).startswith(FORMULA) else v for n, v in plain.items()})
 
     operate(work)

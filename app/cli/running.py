@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from app.cli.console import Refused
+from app.cli.http1 import Http1
 
 if TYPE_CHECKING:  # half a second that the other commands need not wait
     from app.main import Gatehouse
 
 OPTIONS: dict[str, Any] = {
-    "http": "httptools",  # refuses Content-Length with Transfer-Encoding; h11 serves the smuggled request
+    "http": Http1,  # on httptools, which refuses Content-Length with Transfer-Encoding; h11 serves the smuggled request
     "ws": "none",
     "lifespan": "on",
     "log_config": None,

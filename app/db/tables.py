@@ -558,6 +558,20 @@ payments = Table(
     Index("ix_payments_settled_at", "settled_at", postgresql_where=text("settled_at IS NOT NULL")),
 )
 
+# Payments that a facilitator settled on a chain. What was settled and given nothing for is good once more.
+settlements = Table(
+    "settlements",
+    metadata,
+    Column("fingerprint", LargeBinary, primary_key=True),  # of what the payer sent
+    Column("network", Text, nullable=False),
+    Column("transaction", Text, nullable=False),
+    Column("payer", Text),
+    Column("subject", Text, nullable=False),  # for what, as in `payments`
+    Column("claimed_by", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False, index=True),
+    UniqueConstraint("network", "transaction"),
+)
+
 # What the pretend node knows of its invoices (app/lightning/pretend.py).
 pretend_invoices = Table(
     "pretend_invoices",

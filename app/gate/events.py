@@ -54,6 +54,12 @@ class Events:
         if len(self._kept) > self._longest:
             raise TooLong
 
+    def rest(self) -> bytes:
+        """What came and is no whole event; kept no longer."""
+        kept, self._searched = bytes(self._kept), 0
+        self._kept.clear()
+        return kept
+
 
 def _event(raw: bytes) -> Event:
     lines = [line for line in LINE.split(raw.removeprefix(b"\xef\xbb\xbf")) if _is_data(line)]

@@ -16,11 +16,12 @@ from app.gate.answers import Counted, Filtered
 from app.gate.channels import replay, unless_away, with_cors
 from app.gate.headers import Sorted, sorted_headers, uncoded
 from app.gate.known import Acquaintances, Known
+from app.gate.passage import Passage
 from app.gate.receipted import Receipted
 from app.gate.refusals import TurnedBack, agree, too_often, turned_away, unknown_tool, unreadable
 from app.gate.rules import RuleBook, Ruled, Unreadable
 from app.gate.stage import Stage
-from app.gate.toll import Passage, Toll
+from app.gate.toll import Toll
 from app.http import as_refusal, client_address, preflight, traced
 from app.limits import Rate, hit
 from app.protocol.challenge import challenge, needed_scope

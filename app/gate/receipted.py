@@ -8,84 +8,108 @@ import structlog
 from pydantic_core import from_json, to_json
 from starlette.types import Message, Send
 
-from app.gate.toll import Passage
+from app.gate.answers import JSON, SSE, is_coded, kind_of
+from app.gate.events import Events, TooLong
+from app.gate.passage import Passage
 
-MOST_BYTES = 4 * 1024 * 1024  # of an answer that is read as a whole; a longer one is no error message
-LOOK_BYTES = 256 * 1024  # of a stream
-JSON = b"application/json"
+MOST_BYTES = 4 * 1024 * 1024  # of an answer, or an event, that is read as a whole; a longer one is no error message
 log = structlog.get_logger("gatehouse.selling")
 
 
 class Receipted:
-    """Whole answers are kept back until they can be judged; a stream is passed on as it comes, and judged at its end."""
+    """Whole answers are kept back until they can be judged. Of a stream every event is passed on as it comes; the receipt is in
+    the one that brings the result, since before it nobody knows whether there will be one."""
 
     def __init__(self, send: Send, passage: Passage) -> None:
         self._send = send
         self._passage = passage
         self._start: Message | None = None
+        self._events: Events | None = None
         self._body = bytearray()
-        self._is_stream = False
-        self._is_over = False
+        self._is_judged = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._is_stream = not any(
-                name.lower() == b"content-type" and value.split(b";")[0].strip().lower() == JSON
-                for name, value in message["headers"]
-            )
-            if self._is_stream:
-                message = {**message, "headers": [*message["headers"], *_raw(self._passage.receipt().headers)]}
-                await self._send(message)
-            self._start = message
-        elif message["type"] != "http.response.body" or self._is_over:
+            await self._begin(message)
+        elif message["type"] != "http.response.body":
             await self._send(message)
-        elif self._is_stream:
-            await self._streamed(message)
+        elif self._events is not None:
+            await self._streamed(self._events, message)
+        elif self._start is not None:
+            await self._whole(self._start, message)
         else:
-            await self._whole(message)
+            await self._send(message)
 
     async def failed(self) -> None:
         """No answer came, or an error: the payment is good once more. Once."""
-        if not self._is_over:
-            self._is_over = True
+        if not self._is_judged:
+            self._is_judged = True
             try:
                 await self._passage.undo()
             except Exception as fault:  # the caller is answered all the same
                 log.error("payment not given back", error=type(fault).__name__)
 
-    async def _streamed(self, message: Message) -> None:
-        if len(self._body) < LOOK_BYTES:
-            self._body += message.get("body", b"")
-        if not message.get("more_body", False):
-            assert self._start is not None
-            answer = _last_answer(bytes(self._body))
-            if self._start["status"] >= 400 or (answer is not None and not _worked(answer)):
-                await self.failed()
-            self._is_over = True
-        await self._send(message)
+    async def _begin(self, start: Message) -> None:
+        kind = kind_of(start)
+        if start["status"] >= 400:
+            await self.failed()
+        elif kind == SSE and not is_coded(start):
+            self._events = Events(MOST_BYTES)
+            start = {**start, "headers": _without_length(start)}
+        elif kind == JSON and not is_coded(start):
+            self._start = start
+            return
+        else:  # nothing that can be looked into
+            self._is_judged = True
+            receipt = await self._passage.worked({})
+            start = {**start, "headers": [*start["headers"], *_raw(receipt.headers)]}
+        await self._send(start)
 
-    async def _whole(self, message: Message) -> None:
-        assert self._start is not None
+    async def _streamed(self, events: Events, message: Message) -> None:
+        more, passed = message.get("more_body", False), bytearray()
+        try:
+            for event in events.feed(message.get("body", b"")):
+                data = await self._seen(event.data) if not self._is_judged else event.data
+                passed += event.raw if data is event.data else event.saying(data)
+        except TooLong:
+            passed += events.rest()
+            if not self._is_judged:
+                self._is_judged = True
+                await self._passage.worked({})
+        if not more:
+            passed += events.rest()
+            await self.failed()
+        await self._send({**message, "body": bytes(passed)})
+
+    async def _seen(self, data: bytes) -> bytes:
+        """The event's data; the same object where it brings no result."""
+        answer = _read(data) if b'"result"' in data or b'"error"' in data else None
+        if answer is None:
+            return data
+        if not _worked(answer):
+            await self.failed()
+            return data
+        self._is_judged = True
+        return _with(answer, (await self._passage.worked(_meta(answer))).meta)
+
+    async def _whole(self, start: Message, message: Message) -> None:
         self._body += message.get("body", b"")
         more = message.get("more_body", False)
         if more and len(self._body) <= MOST_BYTES:
             return
-        start, body = self._start, bytes(self._body)
-        answer = _read(body) if not more else None
-        headers = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
-        if start["status"] >= 400 or (answer is not None and not _worked(answer)):
+        body, headers = bytes(self._body), _without_length(start)
+        answer = None if more else _read(body)
+        if answer is not None and not _worked(answer):
             await self.failed()
         else:
-            receipt = self._passage.receipt()
+            self._is_judged = True
+            receipt = await self._passage.worked(_meta(answer) if answer else {})
             headers += _raw(receipt.headers)
             if answer is not None:
-                result = answer["result"]
-                meta = result.get("_meta")
-                result["_meta"] = {**(meta if isinstance(meta, dict) else {}), **receipt.meta}
-                body = to_json(answer)
-        self._is_over = True
+                body = _with(answer, receipt.meta)
         if not more:
             headers.append((b"content-length", b"%d" % len(body)))
+        self._start = None  # what still comes is passed on
         await self._send({**start, "headers": headers})
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
@@ -100,14 +124,23 @@ def _read(body: bytes) -> dict[str, Any] | None:
 
 
 def _worked(answer: dict[str, Any]) -> bool:
+    """Not when the tool wants to be called once more, with what it asks for (MCP 2026-07-28 `input_required`)."""
     result = answer.get("result")
-    return isinstance(result, dict) and not result.get("isError")
+    return isinstance(result, dict) and not result.get("isError") and result.get("resultType") != "input_required"
 
 
-def _last_answer(stream: bytes) -> dict[str, Any] | None:
-    """Of server-sent events."""
-    answers = [_read(line[5:]) for line in stream.splitlines() if line.startswith(b"data:")]
-    return next((answer for answer in reversed(answers) if answer is not None), None)
+def _meta(answer: dict[str, Any]) -> dict[str, Any]:
+    meta = answer["result"].get("_meta")
+    return meta if isinstance(meta, dict) else {}
+
+
+def _with(answer: dict[str, Any], meta: dict[str, Any]) -> bytes:
+    answer["result"]["_meta"] = {**_meta(answer), **meta}
+    return to_json(answer)
+
+
+def _without_length(start: Message) -> list[tuple[bytes, bytes]]:
+    return [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
 
 
 def _raw(headers: tuple[tuple[str, str], ...]) -> list[tuple[bytes, bytes]]:

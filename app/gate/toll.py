@@ -3,7 +3,7 @@ caller is told how to pay, in a form that HTTP clients (402) or MCP clients (a t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,26 +13,28 @@ from starlette.responses import JSONResponse, Response
 
 from app.agents.sessions import NO_PROJECT
 from app.gate.headers import Sorted
+from app.gate.passage import Passage, by_budget, by_coins, by_proof
 from app.gate.refusals import TurnedBack
 from app.gate.rules import Ruled
 from app.http import request_id
 from app.metering.budgets import budget_of
 from app.metering.charging import charge, release, request_hash
 from app.metering.model import KEY_REUSED, MOST_KEY, NO_BUDGET, RATE_LIMITED, Denied
+from app.metering.charging import charge, request_hash, reserve
+from app.metering.till import Till
 from app.protocol import mpp, x402
 from app.protocol.errors import NoToken
 from app.protocol.offer import NoPayment, Offer, Proof
 from app.protocol.types import Principal
 from app.resources.model import Resource
-from app.selling import facilitator, receipts
-from app.selling.offers import counter, offered, token_id
-from app.selling.receipts import Receipt
-from app.selling.taking import give_back, take_call
+from app.selling import facilitator
+from app.selling.offers import counter, offered, subject_of, token_id
+from app.selling.taking import take_call
 from app.tokens.secrets import new_id
 from app.world import World
 
 IN_META = (mpp.CREDENTIAL, x402.PAYMENT)
-TOO_OFTEN, CONFLICT = -32008, -32009  # below what MCP keeps for itself
+UNPAID, TOO_OFTEN, CONFLICT = -32007, -32008, -32009  # below what MCP keeps for itself
 PAY_FIRST = "payment is needed first"
 MINUTE = timedelta(minutes=1)
 
@@ -43,24 +45,15 @@ class Unpaid(TurnedBack):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What is called, and what that costs; `meta` is what came beside the arguments, with the payment in it."""
+    """What is called, and what that costs, at most if it is `metered`; `meta` is what came beside the arguments, with the payment in it."""
 
     tool: str
     sats: int
+    metered: bool
     needs: frozenset[str]
     params: Mapping[str, Any]
     meta: Mapping[str, Any]
     identifier: object
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """It is paid: `receipt` for when the tool has worked, `undo` for when it has not. `payer` is who calls, also without an
-    account."""
-
-    receipt: Callable[[], Receipt]
-    undo: Callable[[], Awaitable[object]]
-    payer: Principal
 
 
 class Toll:
@@ -69,6 +62,7 @@ class Toll:
     def __init__(self, world: World, resource: Resource, guests_hold: frozenset[str]) -> None:
         """`guests_hold` is the scope of who pays and has no account."""
         self._world = world
+        self._till = Till(world.pool)
         self._resource = resource.audience
         self._service = resource.name
         self._guests_hold = guests_hold
@@ -108,28 +102,27 @@ class Toll:
         """Raises NoPayment, TemporarilyUnavailable."""
         world, by = self._world, new_id("call")
         if isinstance(given, x402.Chosen):
-            settled = await facilitator.settle(world, given, call.sats, now)
+            subject = subject_of(self._resource, call.tool)
+            settled = await facilitator.settle(world, given, call.sats, subject, now)
+            async with world.db.begin() as db:
+                taken = await facilitator.take(db, settled, by, now)
+            if not taken:
+                raise NoPayment("the payment was used before")
             payer = principal or self._guest(settled.transaction, now)
-            claims = self._claims(call, payer)
-            return Passage(lambda: receipts.for_settled(world, settled, claims, now), _nothing, payer)
+            return by_coins(world, payer, settled, by, self._claims(call, payer), now)
         bought = await take_call(world, given, self._resource, self._service, call.tool, by, now)
         payer = principal or self._guest(bought.payment_hash, now)
-        claims = self._claims(call, payer)
-        return Passage(
-            lambda: receipts.for_proof(world, given, bought.bolt11, claims, now),
-            lambda: give_back(world, bought.payment_hash, by),
-            payer,
-        )
+        return by_proof(world, payer, given, bought, by, self._claims(call, payer), now)
 
     async def _charged(self, call: Call, principal: Principal, key: str, now: datetime) -> Passage | None:
         """None when there is too little in the budget, or none. Raises Unpaid where paying would not help."""
-        world, budget_id = self._world, budget_of(principal)
+        budget_id = budget_of(principal)
         if budget_id is None:
             return None
-        key = key[:MOST_KEY] or new_id("call")
-        arguments = call.params.get("arguments")
-        request = request_hash(call.tool, arguments, call.sats)
-        outcome = await charge(world.pool, budget_id, call.sats, key, request, now, tool=call.tool)
+        key = f"call:{key}"[:MOST_KEY] if key else new_id("call")
+        request = request_hash(call.tool, call.params.get("arguments"), call.sats)
+        take = reserve if call.metered else charge
+        outcome = await take(self._till, budget_id, call.sats, key, request, now, tool=call.tool)
         if isinstance(outcome, Denied):
             if outcome.reason != NO_BUDGET:
                 world.tally.deny(budget_id, call.tool, outcome.reason, now)
@@ -137,17 +130,15 @@ class Toll:
             return None
         if outcome.replayed:
             raise _conflict(call, "this Idempotency-Key has had its call, which was charged")
-        claims = self._claims(call, principal) | {"remainingSats": outcome.remaining_sats}
-        return Passage(
-            lambda: receipts.for_charge(world, claims, now),
-            lambda: release(world.pool, budget_id, outcome.key),
-            principal,
-        )
+        return by_budget(self._world, principal, outcome, self._claims(call, principal), now)
 
     async def _unpaid(
         self, call: Call, principal: Principal | None, headers: Sorted, who: str, why: str, now: datetime
     ) -> Unpaid:
-        """With an offer. Raises what `offered` raises."""
+        """With an offer, where there is somewhere to pay to. Raises what `offered` raises."""
+        if self._world.lightning is None:
+            why = f"this call costs {call.sats} sats of a budget, and this server takes none from you"
+            return Unpaid(_error(call, UNPAID, why, 402), why)
         offer = await offered(self._world, call.sats, self._resource, self._service, call.tool, who, now)
         if principal is None or b"accept-payment" in headers.wanted:
             return Unpaid(payment_required(self._world, offer, why, now), why)
@@ -188,7 +179,7 @@ def _call(ruled: Ruled) -> tuple[Call, Ruled]:
         params = params | {"_meta": {key: value for key, value in meta.items() if key not in IN_META}}
         message = message | {"params": params}
         ruled = ruled._replace(message=message, body=to_json(message))
-    return Call(tool, ruled.rule.price, ruled.rule.needs, params, meta, message.get("id")), ruled
+    return Call(tool, ruled.rule.price, ruled.rule.metered, ruled.rule.needs, params, meta, message.get("id")), ruled
 
 
 def payment_required(world: World, offer: Offer, why: str, now: datetime) -> Response:
@@ -224,7 +215,3 @@ def _error(call: Call, code: int, message: str, status: int) -> Response:
 def _only(values: list[bytes] | None) -> str:
     """Two headers of a kind are none: nobody can say which was meant."""
     return values[0].decode("latin-1").strip() if values and len(values) == 1 else ""
-
-
-async def _nothing() -> None:
-    """What is settled on a chain cannot be given back."""

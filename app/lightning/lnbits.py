@@ -1,4 +1,4 @@
-"""LNbits: lnbits://INVOICE-KEY@host, lnbits+http://… on this computer. Its webhooks are unsigned, and not used."""
+"""LNbits: lnbits://INVOICE-KEY@host, lnbits+http://… on this computer. Its webhooks are unsigned: hints."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ class Lnbits:
 
     def __init__(self, url: NodeUrl) -> None:
         self.network = url.network
+        self._webhook = url.options.get("webhook")
         self._rest = Rest(url.address("https"), {"X-Api-Key": url.secret}, url.options.get("cert"))
 
     async def invoice(self, sats: int, memo: str, seconds: int, reference: str) -> str:
-        asked = {"out": False, "amount": sats, "unit": "sat", "memo": memo, "expiry": seconds, "external_id": reference}
+        asked: dict[str, object] = {
+            "out": False,
+            "amount": sats,
+            "unit": "sat",
+            "memo": memo,
+            "expiry": seconds,
+            "external_id": reference,
+        }
+        asked |= {"webhook": self._webhook} if self._webhook else {}
         answer = await self._rest.call("POST", "/api/v1/payments", json=asked)
         return text_of(answer, "bolt11" if "bolt11" in answer else "payment_request")
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from importlib import import_module
 
 from app.db.engine import HotPool
-from app.lightning.clnrest import Clnrest
-from app.lightning.lnbits import Lnbits
-from app.lightning.lnd import Lnd
 from app.lightning.node import Node, Open
-from app.lightning.nwc import NostrWallet
-from app.lightning.phoenixd import Phoenixd
-from app.lightning.pretend import Pretend
 from app.lightning_url import NWC, PRETEND, NodeUrl
 
-KINDS: dict[str, Open] = {"lnbits": Lnbits, "lnd": Lnd, "clnrest": Clnrest, "phoenixd": Phoenixd, NWC: NostrWallet}
+# Imported when there is such a node: no process needs the others.
+KINDS = {
+    "lnbits": ("app.lightning.lnbits", "Lnbits"),
+    "lnd": ("app.lightning.lnd", "Lnd"),
+    "clnrest": ("app.lightning.clnrest", "Clnrest"),
+    "phoenixd": ("app.lightning.phoenixd", "Phoenixd"),
+    NWC: ("app.lightning.nwc", "NostrWallet"),
+}
 
 
 def node_of(url: str | None, pool: HotPool, now: Callable[[], datetime]) -> Node | None:
@@ -23,4 +25,10 @@ def node_of(url: str | None, pool: HotPool, now: Callable[[], datetime]) -> Node
     if url is None:
         return None
     found = NodeUrl(url)
-    return Pretend(pool, now) if found.kind == PRETEND else KINDS[found.kind](found)
+    if found.kind == PRETEND:
+        from app.lightning.pretend import Pretend  # it signs its invoices, with curves of its own
+
+        return Pretend(pool, now)
+    module, name = KINDS[found.kind]
+    opened: Open = getattr(import_module(module), name)
+    return opened(found)

@@ -13,11 +13,13 @@ class Phoenixd:
 
     def __init__(self, url: NodeUrl) -> None:
         self.network = url.network
+        self._webhook = url.options.get("webhook")
         basic = base64.b64encode(f":{url.secret}".encode()).decode()
         self._rest = Rest(url.address("http"), {"Authorization": f"Basic {basic}"}, url.options.get("cert"))
 
     async def invoice(self, sats: int, memo: str, seconds: int, reference: str) -> str:
         asked = {"amountSat": str(sats), "description": memo, "expirySeconds": str(seconds), "externalId": reference}
+        asked |= {"webhookUrl": self._webhook} if self._webhook else {}
         return text_of(await self._rest.call("POST", "/createinvoice", data=asked), "serialized")
 
     async def settled(self, payment_hash: str) -> bytes | None:

@@ -17,11 +17,13 @@ from app.metering.model import (
     MOST_SATS,
     NO_BUDGET,
     RATE_LIMITED,
+    Asked,
     Budget,
     Charge,
     Denied,
     Reason,
 )
+from app.metering.till import Till
 
 RESERVED = timedelta(minutes=10)  # what is not settled by then is charged as estimated
 
@@ -33,18 +35,18 @@ def request_hash(tool: str | None, arguments: object, sats: int) -> bytes:
 
 
 async def charge(
-    pool: HotPool, budget_id: str, sats: int, key: str, request: bytes, now: datetime, *, tool: str | None = None
+    till: Till, budget_id: str, sats: int, key: str, request: bytes, now: datetime, *, tool: str | None = None
 ) -> Charge | Denied:
-    """Takes `sats` and counts a call, or takes nothing; one SQL statement.
+    """Takes `sats` and counts a call, or takes nothing; one SQL statement, or part of one.
 
     The same `key` again is not charged again: the same answer, `replayed`, for the same `request` (`request_hash`), and a
     denial for another. `sats` may be 0: then only the call counts.
     """
-    return await _charged(pool, budget_id, sats, key, request, tool, now, None)
+    return await _charged(till, budget_id, sats, key, request, tool, now, None)
 
 
 async def reserve(
-    pool: HotPool,
+    till: Till,
     budget_id: str,
     sats: int,
     key: str,
@@ -55,7 +57,7 @@ async def reserve(
     lasting: timedelta = RESERVED,
 ) -> Charge | Denied:
     """As `charge`, for the most that it may cost: to be settled or released, or charged in full when `lasting` is over."""
-    return await _charged(pool, budget_id, sats, key, request, tool, now, now + lasting)
+    return await _charged(till, budget_id, sats, key, request, tool, now, now + lasting)
 
 
 async def settle(pool: HotPool, budget_id: str, key: str, sats: int) -> Charge | None:
@@ -73,7 +75,7 @@ async def release(pool: HotPool, budget_id: str, key: str) -> bool:
 
 
 async def _charged(
-    pool: HotPool,
+    till: Till,
     budget_id: str,
     sats: int,
     key: str,
@@ -84,13 +86,13 @@ async def _charged(
 ) -> Charge | Denied:
     assert 0 <= sats <= MOST_SATS
     assert 0 < len(key) <= MOST_KEY
-    row = await store.charge(pool, budget_id, key, sats, request, tool, now, reserved_until)
+    row = await till.charge(Asked(budget_id, key, sats, request, tool, now, reserved_until))
     if row is not None:
         return _entry(row, replayed=False)
-    earlier = await store.entry(pool, budget_id, key)
+    earlier = await store.entry(till.pool, budget_id, key)
     if earlier is not None and earlier["request_hash"] == request:
         return _entry(earlier, replayed=True)
-    found = await budgets.usage(pool, budget_id, now)
+    found = await budgets.usage(till.pool, budget_id, now)
     return Denied(NO_BUDGET) if found is None else _denied(found, sats, now, key_reused=earlier is not None)
 
 

@@ -75,3 +75,16 @@ class Denied:
     sats_used: int = 0
     remaining_sats: int = 0
     retry_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One charge, as `app.metering.charging.charge` has it."""
+
+    budget_id: str
+    key: str
+    sats: int
+    request_hash: bytes
+    tool: str | None
+    now: datetime
+    reserved_until: datetime | None

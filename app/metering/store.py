@@ -11,40 +11,81 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.engine import HotPool
+from app.metering.model import Asked
 
-FREE_USED = "CASE WHEN b.day < t.day THEN 0 ELSE b.day_free_sats END"
-FREE = f"least($3::bigint, greatest(0, b.allowance_sats - {FREE_USED}))"
-# $1 budget, $2 key, $3 sats, $4 request hash, $5 tool, $6 now, $7 until when it is reserved, or null.
 # What the day still gives is taken first, then what was paid for. A replica whose clock is behind counts on in the window
-# that another has begun. That the key is new is asked twice: here, and by the index, which throws the whole statement away
+# that another has begun. That a key is new is asked twice: here, and by the index, which throws the whole statement away
 # when another transaction was quicker. It does not wait for the disk: a crash of Postgres may forget the charges of its
 # last half second, in the caller's favour, and one session is held up by no other's.
-CHARGE = f"""
-WITH t AS (
-SELECT ($6::timestamptz AT TIME ZONE 'UTC')::date AS day, date_trunc('minute', $6::timestamptz) AS minute,
-  set_config('synchronous_commit', 'off', true)
-),
-taken AS (
-UPDATE budgets b SET day = greatest(b.day, t.day), minute = greatest(b.minute, t.minute),
+FREE_USED = "CASE WHEN b.day < t.day THEN 0 ELSE b.day_free_sats END"
+FREE = f"least({{sats}}, greatest(0, b.allowance_sats - {FREE_USED}))"
+WINDOWS = """SELECT ({now}::timestamptz AT TIME ZONE 'UTC')::date AS day, date_trunc('minute', {now}::timestamptz) AS minute,
+  set_config('synchronous_commit', 'off', true)"""
+TAKEN = f"""UPDATE budgets b SET day = greatest(b.day, t.day), minute = greatest(b.minute, t.minute),
   day_free_sats = {FREE_USED} + {FREE},
   last_free_sats = {FREE},
-  funded_sats = b.funded_sats - ($3::bigint - {FREE}),
-  day_sats = CASE WHEN b.day < t.day THEN 0 ELSE b.day_sats END + $3::bigint,
-  day_calls = CASE WHEN b.day < t.day THEN 0 ELSE b.day_calls END + 1,
-  minute_calls = CASE WHEN b.minute < t.minute THEN 0 ELSE b.minute_calls END + 1
-FROM t
-WHERE b.id = $1 AND b.ended_at IS NULL AND (b.expires_at IS NULL OR b.expires_at > $6)
-  AND (b.max_calls_per_minute IS NULL OR b.minute < t.minute OR b.minute_calls < b.max_calls_per_minute)
-  AND $3::bigint <= {FREE} + b.funded_sats
+  funded_sats = b.funded_sats - ({{sats}} - {FREE}),
+  day_sats = CASE WHEN b.day < t.day THEN 0 ELSE b.day_sats END + {{sats}},
+  day_calls = CASE WHEN b.day < t.day THEN 0 ELSE b.day_calls END + {{calls}},
+  minute_calls = CASE WHEN b.minute < t.minute THEN 0 ELSE b.minute_calls END + {{calls}}
+FROM t{{others}}
+WHERE {{which}} AND b.ended_at IS NULL AND (b.expires_at IS NULL OR b.expires_at > {{now}})
+  AND (b.max_calls_per_minute IS NULL
+    OR CASE WHEN b.minute < t.minute THEN 0 ELSE b.minute_calls END + {{calls}} <= b.max_calls_per_minute)
+  AND {{sats}} <= {FREE} + b.funded_sats"""
+ENTRIES = """
+INSERT INTO charges (budget_id, key, request_hash, sats, free_sats, state, tool, calls_used, sats_used, remaining_sats,
+  at, reserved_until)
+"""
+TOLD = "RETURNING budget_id, key, sats, state, calls_used, sats_used, remaining_sats, at"
+
+# $1 budget, $2 key, $3 sats, $4 request hash, $5 tool, $6 until when it is reserved, or null, $7 now.
+ONE = {"sats": "$3::bigint", "calls": "1", "now": "$7", "others": "", "which": "b.id = $1"}
+CHARGE = f"""
+WITH t AS ({WINDOWS.format(now="$7")}),
+taken AS (
+{TAKEN.format(**ONE)}
   AND NOT EXISTS (SELECT FROM charges c WHERE c.budget_id = $1 AND c.key = $2 AND c.state <> 'released')
 RETURNING b.*
 )
-INSERT INTO charges (budget_id, key, request_hash, sats, free_sats, state, tool, calls_used, sats_used, remaining_sats,
-  at, reserved_until)
-SELECT id, $2, $4, $3, last_free_sats, CASE WHEN $7::timestamptz IS NULL THEN 'charged' ELSE 'reserved' END, $5,
-  day_calls, day_sats, greatest(0, allowance_sats - day_free_sats) + funded_sats, $6, $7
+{ENTRIES}
+SELECT id, $2, $4, $3, last_free_sats, CASE WHEN $6::timestamptz IS NULL THEN 'charged' ELSE 'reserved' END, $5,
+  day_calls, day_sats, greatest(0, allowance_sats - day_free_sats) + funded_sats, $7, $6
 FROM taken
-RETURNING *
+{TOLD}
+"""
+
+# The same in arrays, of charges whose (budget, key) differ, but one $7 for all. All charges of one budget are taken, or none.
+# Rows are locked in the order of their ids, so that no two such statements wait for each other. Whether a key is new is a
+# subquery, so that it is looked up in the index, whatever Postgres believes of the table.
+MANY = {"sats": "g.sats", "calls": "g.calls", "now": "$7", "others": ", held JOIN g ON g.budget_id = held.id"}
+CHARGES = f"""
+WITH t AS ({WINDOWS.format(now="$7")}),
+c AS MATERIALIZED (
+SELECT *, (sum(sats) OVER before)::bigint AS upto, row_number() OVER before AS number
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[], $5::text[], $6::timestamptz[])
+  WITH ORDINALITY AS c(budget_id, key, sats, request_hash, tool, reserved_until, place)
+WINDOW before AS (PARTITION BY budget_id ORDER BY place)
+),
+g AS MATERIALIZED (SELECT budget_id, sum(sats)::bigint AS sats, count(*) AS calls FROM c GROUP BY budget_id),
+used AS MATERIALIZED (
+SELECT budget_id FROM c WHERE (
+SELECT x.id FROM charges x WHERE x.budget_id = c.budget_id AND x.key = c.key AND x.state <> 'released') IS NOT NULL
+),
+held AS MATERIALIZED (
+SELECT id FROM budgets WHERE id = ANY($1) AND id NOT IN (SELECT budget_id FROM used) ORDER BY id FOR UPDATE
+),
+taken AS (
+{TAKEN.format(**MANY, which="b.id = held.id")}
+RETURNING b.id, b.last_free_sats, b.day_calls - g.calls AS calls_before, b.day_sats - g.sats AS sats_before,
+  greatest(0, b.allowance_sats - b.day_free_sats) + b.funded_sats + g.sats AS left_before
+)
+{ENTRIES}
+SELECT id, key, request_hash, sats, least(last_free_sats, upto) - least(last_free_sats, upto - sats),
+  CASE WHEN reserved_until IS NULL THEN 'charged' ELSE 'reserved' END, tool,
+  calls_before + number, sats_before + upto, left_before - upto, $7, reserved_until
+FROM taken JOIN c ON c.budget_id = taken.id
+{TOLD}
 """
 
 # $1 budget, $2 key, $3 what it really cost, $4 the new state, $5 the states it may have. The budget's row is locked before
@@ -96,29 +137,37 @@ SELECT 'api_key' AS kind, user_id FROM api_keys WHERE id = :id AND revoked_at IS
 UNION ALL SELECT 'connection', user_id FROM connections WHERE id = :id AND revoked_at IS NULL
 """
 ALL = "SELECT * FROM budgets WHERE kind = ANY(:kinds) ORDER BY created_at DESC, id LIMIT :most"
-LEDGER = """
-SELECT at, budget_id, tool, sats, free_sats, state, key FROM charges
+LEDGER_COLUMNS = ("at", "budget_id", "tool", "sats", "free_sats", "state", "key")
+LEDGER = f"""
+SELECT {", ".join(LEDGER_COLUMNS)} FROM charges
 WHERE at >= :since AND (CAST(:budget AS text) IS NULL OR budget_id = :budget) ORDER BY at, id
 """
 OF_USER = "SELECT id FROM budgets WHERE user_id = :user_id"
 FORGET = ("DELETE FROM charges WHERE budget_id = ANY(:ids)", "DELETE FROM charge_denials WHERE budget_id = ANY(:ids)")
 
 
-async def charge(
-    pool: HotPool,
-    budget_id: str,
-    key: str,
-    sats: int,
-    request_hash: bytes,
-    tool: str | None,
-    now: datetime,
-    reserved_until: datetime | None,
-) -> Any:
+async def charge(pool: HotPool, asked: Asked) -> Any:
     """The new entry; None when the key has one already, or nothing could be taken."""
     try:
-        return await pool.fetchrow(CHARGE, budget_id, key, sats, request_hash, tool, now, reserved_until)
+        return await pool.fetchrow(CHARGE, *_columns(asked), asked.now)
     except asyncpg.UniqueViolationError:  # the same key at the same moment, and another was quicker
         return None
+
+
+async def charge_many(pool: HotPool, asked: list[Asked]) -> list[Any]:
+    """The new entries. What is not among them was not taken: the budget has not enough for all of its charges here, or one of
+    their keys has an entry already; none, when somebody else was quicker with a key."""
+    try:
+        rows: list[Any] = await pool.fetch(
+            CHARGES, *zip(*map(_columns, asked), strict=True), max(one.now for one in asked)
+        )
+    except asyncpg.UniqueViolationError:
+        return []
+    return rows
+
+
+def _columns(one: Asked) -> tuple[Any, ...]:
+    return one.budget_id, one.key, one.sats, one.request_hash, one.tool, one.reserved_until
 
 
 async def give_back(pool: HotPool, budget_id: str, key: str, sats: int, state: str, states: list[str]) -> Any:

@@ -105,13 +105,15 @@ class CallRate:
 @dataclass(frozen=True, slots=True)
 class ToolRule:
     """What a call of one tool needs. `allowed`: by anybody at all; what is not is never listed.
-    `hidden`: nor is it to those whose scope does not suffice. `price` in credits."""
+    `hidden`: nor is it to those whose scope does not suffice. `price` in sats, 0: none; where it is `metered`, the most that a call may
+    cost, and the tool says afterwards what it did."""
 
     needs: frozenset[str] = frozenset()
     allowed: bool = True
     hidden: bool = False
     rate: CallRate | None = None
     price: int = 0
+    metered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

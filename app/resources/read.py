@@ -201,4 +201,4 @@ def _rule(keys: Keys, shape: ToolShape, scopes: Mapping[str, Scope], faults: lis
     faults += _unknown((*keys, "scope"), shape.scope, scopes)
     match = RATE.match(shape.rate) if shape.rate else None
     rate = CallRate(int(match[1]), WINDOWS[match[2]]) if match else None
-    return ToolRule(frozenset(shape.scope), shape.allow, shape.hidden, rate, shape.price)
+    return ToolRule(frozenset(shape.scope), shape.allow, shape.hidden, rate, shape.price, shape.metered)

@@ -49,7 +49,8 @@ class ToolShape(Shape):
     allow: bool = True
     hidden: bool = False
     rate: str | None = Field(default=None, pattern=RATE)
-    price: int = Field(default=0, ge=0, le=1_000_000_000)
+    price: int = Field(default=0, ge=0, le=1_000_000_000)  # sats
+    metered: bool = False
 
 
 class SecretShape(Shape):

@@ -72,8 +72,7 @@ async def second(request: Request, world: World) -> Response:
         return _page(request, world, fields, secret, _(wrong), 400)
     if by_recovery:
         notify(world, taken.user_id, "recovery_code.used")
-    await forgive(world.pool, SECOND_STEP, f"{taken.user_id}:{address}")
-    await forgive(world.pool, SECOND_STEP_ACCOUNT, taken.user_id)
+    await forgive(world.pool, (SECOND_STEP, f"{taken.user_id}:{address}"), (SECOND_STEP_ACCOUNT, taken.user_id))
     return welcome(world, entered, taken.user_id, fields.get("req"), now)
 
 

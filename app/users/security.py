@@ -63,7 +63,7 @@ async def change_password(request: Request, world: World) -> Response:
         await store.set_password(db, user_id, hashed, now)
         await store.end_links(db, user_id)
         await factors.changed(db, visitor.viewer, "password.changed", visitor.address, now)
-    await forgive(world.pool, OWN_PASSWORD, user_id)
+    await forgive(world.pool, (OWN_PASSWORD, user_id))
     notify(world, user_id, "password.changed")
     return see_other(f"{HERE}?changed=password#password-heading")
 

@@ -54,5 +54,4 @@ def gap(over: int) -> timedelta:
 
 
 async def was_right(world: World, attempt: Attempt) -> None:
-    for rate, who in attempt.counters:
-        await forgive(world.pool, rate, who)
+    await forgive(world.pool, *attempt.counters)

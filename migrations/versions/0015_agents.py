@@ -72,6 +72,18 @@ def upgrade() -> None:
     )
     op.create_index('ix_payments_created_at_id', 'payments', ['created_at', 'id'], unique=False)
     op.create_index('ix_payments_open', 'payments', ['asked_at'], unique=False, postgresql_where=sa.text('settled_at IS NULL AND closed_at IS NULL'))
+    op.create_table('settlements',
+    sa.Column('fingerprint', sa.LargeBinary(), nullable=False),
+    sa.Column('network', sa.Text(), nullable=False),
+    sa.Column('transaction', sa.Text(), nullable=False),
+    sa.Column('payer', sa.Text(), nullable=True),
+    sa.Column('subject', sa.Text(), nullable=False),
+    sa.Column('claimed_by', sa.Text(), nullable=True),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('fingerprint', name=op.f('pk_settlements')),
+    sa.UniqueConstraint('network', 'transaction', name=op.f('uq_settlements_network_transaction'))
+    )
+    op.create_index(op.f('ix_settlements_created_at'), 'settlements', ['created_at'], unique=False)
     op.create_table('pretend_invoices',
     sa.Column('payment_hash', sa.LargeBinary(), nullable=False),
     sa.Column('preimage', sa.LargeBinary(), nullable=False),
@@ -135,6 +147,8 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_agent_sessions_expires_at'), table_name='agent_sessions')
     op.drop_table('agent_sessions')
     op.drop_table('pretend_invoices')
+    op.drop_index(op.f('ix_settlements_created_at'), table_name='settlements')
+    op.drop_table('settlements')
     op.drop_index('ix_payments_open', table_name='payments', postgresql_where=sa.text('settled_at IS NULL AND closed_at IS NULL'))
     op.drop_index('ix_payments_created_at_id', table_name='payments')
     op.drop_table('payments')

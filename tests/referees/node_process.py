@@ -13,7 +13,7 @@ from typing import IO, Any
 from tests.actors import Browser, Page
 from tests.referees import nodejs
 
-SECONDS = 40
+SECONDS = 90  # a Node program that shares few cores with others starts slowly
 try:
     nodejs.program()
     WHY_NOT = ""
@@ -60,8 +60,8 @@ class Process:
         try:
             line = self.out.get(timeout=SECONDS)
         except queue.Empty:
-            line = ""
-        assert line, "it said nothing more:\n" + "".join(self.said)
+            raise AssertionError(f"nothing within {SECONDS} s:\n" + "".join(self.said)) from None
+        assert line, "it ended:\n" + "".join(self.said)
         answer: dict[str, Any] = json.loads(line)
         return answer
 

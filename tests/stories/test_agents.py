@@ -6,11 +6,16 @@ import base64
 import hashlib
 import json
 import secrets
+import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from app.work.challenge import target
+from app.agents.start import wanted
+from app.tokens.secrets import Secrets
+from app.work.challenge import new_challenge, target
+from app.work.pressure import Pressure
 from tests.actors import App, http
 from tests.agents import Agent, agent, project
 from tests.conftest import House
@@ -219,6 +224,33 @@ def test_flaw_8_other_projects_know_nothing_of_a_quote(house: House) -> None:
     assert other.confirm(one.solved(work)).json()["error"] == "invalid_proof_of_work"
 
 
+def test_quotes_cannot_be_guessed(house: House) -> None:
+    """One digit off is nobody's, at every call that takes one."""
+    robot = agent(house)
+    for started in (robot.start(), robot.start(forceLightning=True)):
+        name = started["quoteId"]
+        near = [name[:n] + ("0" if name[n] != "0" else "1") + name[n + 1 :] for n in (0, 12, 30, 35)]
+        for guess in (*near, str(uuid.uuid4()), name.upper().replace("-", "_")):
+            for path in ("status", "lnurl"):
+                assert robot.get(f"/api/mcp/{path}/{guess}").status_code in (400, 404), guess
+            assert robot.confirm({"quoteId": guess}).status_code in (400, 404), guess
+            demo = robot.post("/api/public/demo/confirm", {"sessionId": guess})
+            assert demo.status_code in (400, 404), guess
+        assert robot.post("/api/public/demo/confirm", {"sessionId": name}).status_code == 404, "another door's"
+    assert house.sql("SELECT count(*) FROM agent_sessions") == [(0,)]
+
+
+def test_another_servers_work_is_not_ours(dsn: str, house: House) -> None:
+    """The same database, project and audience; only the secret is another."""
+    robot = agent(house)
+    solved = robot.solved(robot.start())
+    keys = Secrets.of(("a secret of somebody else, which is long enough",)).work
+    theirs = new_challenge(wanted(robot.key, "", house.world), 4, keys, house.world.now())
+    document = {"quoteId": theirs.quote_id, "powChallenge": theirs.document("x", robot.key)}
+    assert robot.confirm(robot.solved(document)).json()["error"] == "invalid_proof_of_work"
+    assert robot.confirm(solved).status_code == 200
+
+
 def test_flaw_10_nonce_0_is_a_nonce(house: House) -> None:
     robot = agent(house, bits_floor=1, bits_ceiling=1)
     for _ in range(40):
@@ -329,6 +361,31 @@ def test_work_grows_with_the_rate_and_not_beyond_the_ceiling(house: House) -> No
     assert bits == sorted(bits)
     house.turn_clock(minutes=5)
     assert robot.start()["powChallenge"]["difficultyBits"] == 4
+
+
+def test_a_flood_over_many_workers_is_as_hard_as_over_one(house: House) -> None:
+    """Four processes give out 50 a minute each, of a project for which 60 are too many; none wrote a row for any challenge."""
+    workers, now = [Pressure(house.world.pool) for _ in range(4)], house.world.now().replace(second=30)
+
+    async def run() -> list[int]:
+        alone = Pressure(house.world.pool)
+        assert [alone.bits("other", f"{n}", 10, 20, now) for n in range(50)][-1] == 10
+        for second in range(25):
+            for number, worker in enumerate(workers):
+                for visitor in range(2):
+                    worker.bits("project", f"10.0.{number}.{visitor}", 10, 20, now + timedelta(seconds=second))
+        for moment in (25, 28):  # each has told the others, and then heard of all
+            for worker in workers:
+                for _ in range(3):
+                    worker.bits("project", "10.0.9.9", 10, 20, now + timedelta(seconds=moment))
+            for worker in workers:
+                assert worker.sharing is not None
+                await worker.sharing
+        return [worker.bits("project", "10.0.8.8", 10, 20, now + timedelta(seconds=29)) for worker in workers]
+
+    assert house.wait_for(run()) == [12, 12, 12, 12]
+    [(rows,)] = house.sql("SELECT count(*) FROM rate_counters WHERE key LIKE 'work %'")
+    assert int(str(rows)) <= 2 * 10, "a row a minute for the project and for each address, and not for each challenge"
 
 
 def test_a_revoked_project_ends_its_agents(house: House) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -96,6 +97,60 @@ def test_flaw_9_a_node_is_asked_once_a_second_however_many_poll(house: House) ->
             robot.get(f"/api/mcp/status/{started['quoteId']}")
         assert node.ledger.asked - before <= 4
     node.close()
+
+
+def test_a_webhook_is_only_a_hint(house: House, node: Node) -> None:
+    """A forged one changes nothing; a true one, which LNbits sends as a text of JSON inside JSON, and twice, saves the wait."""
+    robot = agent(house)
+    with Swapped(house, f"{node.url}{'&' if '?' in node.url else '?'}webhook=https://gate.example/hint"):
+        started = robot.start(forceLightning=True)
+        payment_hash = started["invoice"]["paymentHash"]
+        says = json.dumps(
+            {"payment_hash": payment_hash, "paymentHash": payment_hash, "paid": True, "preimage": "00" * 32}
+        )
+        hints: list[Any] = [
+            says,
+            json.dumps(says),
+            f"type=payment_received&paymentHash={payment_hash}",
+            "{",
+            "\0",
+            "f" * 5000,
+        ]
+        for forged in hints:
+            house.turn_clock(seconds=2)
+            assert robot.http.post(f"{house.url}/api/public/lightning/hint", content=forged).status_code == 204
+        assert house.sql("SELECT settled_at FROM payments") == [(None,)]
+        before = node.ledger.asked
+        for _ in range(5):
+            robot.http.post(f"{house.url}/api/public/lightning/hint", content="ab" * 32)
+        assert node.ledger.asked == before, "what is not ours is not asked about"
+        node.pay(payment_hash)
+        house.turn_clock(seconds=2)
+        for _ in range(2):
+            assert (
+                robot.http.post(f"{house.url}/api/public/lightning/hint", content=json.dumps(says)).status_code == 204
+            )
+        assert house.sql("SELECT settled_at IS NOT NULL, claimed_at FROM payments") == [(True, None)]
+        if node.kind in ("lnbits", "phoenixd"):
+            assert "https://gate.example/hint" in node.ledger.bodies[0]
+
+
+def test_a_slow_node_is_given_up(house: House, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for it longer than a moment, and it loses nobody a payment."""
+    robot = agent(house)
+    with Swapped(house, node.url):
+        started = robot.start(forceLightning=True)
+        node.pay(started["invoice"]["paymentHash"])
+        monkeypatch.setattr(quotes, "ASK_SECONDS", 0.2)
+        node.ledger.lies = "slow"
+        house.turn_clock(seconds=2)
+        assert robot.post("/api/mcp/start", {"forceLightning": True}).status_code == 503
+        assert robot.confirm({"quoteId": started["quoteId"]}).json()["paymentStatus"] == "pending"
+        node.ledger.lies = ""
+        node.ledger.awake.set()
+        monkeypatch.setattr(quotes, "ASK_SECONDS", 8.0)
+        house.turn_clock(seconds=2)
+        assert robot.confirm({"quoteId": started["quoteId"]}).json()["paymentStatus"] == "paid"
 
 
 def test_a_node_that_repeats_itself_sells_nothing_twice(house: House) -> None:

@@ -79,7 +79,7 @@ def test_it_is_verified_settled_and_then_given(guest: Payer, chain: Chain) -> No
     said = unb64json(answer.headers["payment-response"])
     assert (said["success"], said["network"], said["payer"]) == (True, NETWORK, "0xpayer")
     again = guest.post(call("whoami"), headers)
-    assert (again.status_code, again.json()["error_description"]) == (402, "the facilitator says no: spent")
+    assert (again.status_code, again.json()["error_description"]) == (402, "the payment was used before")
 
 
 @pytest.mark.parametrize("refuses", ["verify", "settle"])

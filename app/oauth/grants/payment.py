@@ -28,7 +28,7 @@ from app.protocol.types import Authorization, Client
 from app.protocol.x402 import PAID_HEADER, Chosen
 from app.resources.model import Resource
 from app.selling import facilitator, store
-from app.selling.offers import MOST_SATS, counter, offered, token_id
+from app.selling.offers import MOST_SATS, counter, offered, subject_of, token_id
 from app.selling.taking import checked
 from app.world import World
 
@@ -148,10 +148,14 @@ async def _settled(
     """Raises NoPayment, TemporarilyUnavailable, InvalidRequest."""
     if sats is None:
         raise InvalidRequest("sats is missing")
-    await facilitator.settle(world, given, sats, now)
+    settled = await facilitator.settle(world, given, sats, subject_of(resource.audience, None), now)
     session = _session(scope, resource, jkt, now)
     async with world.db.begin() as db:
-        await begin(db, session, now, allowance_sats=0, funded_sats=sats, max_calls_per_minute=None)
+        taken = await facilitator.take(db, settled, f"session {session.id}", now)
+        if taken:
+            await begin(db, session, now, allowance_sats=0, funded_sats=sats, max_calls_per_minute=None)
+    if not taken:
+        raise NoPayment("the payment was used before")
     return session
 
 

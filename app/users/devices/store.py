@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.engine import HotPool
@@ -22,6 +21,16 @@ SELECT true FROM remembered_devices d JOIN users u ON u.id = d.user_id
 WHERE d.fingerprint = $1 AND d.expires_at > $3 AND u.email = $2
 """
 IS_TRUSTED = "SELECT true FROM remembered_devices WHERE fingerprint = $1 AND user_id = $2 AND trusted_until > $3"
+
+RENAME = text("UPDATE remembered_devices SET fingerprint = :new WHERE fingerprint = :old")
+REMEMBER = text("""
+INSERT INTO remembered_devices AS d
+  (fingerprint, user_id, id, created_at, last_used_at, expires_at, trusted_until, user_agent)
+VALUES (:fingerprint, :user_id, :id, :now, :now, :until, :trusted, :user_agent)
+ON CONFLICT (fingerprint, user_id) DO UPDATE SET
+  last_used_at = excluded.last_used_at, expires_at = excluded.expires_at, user_agent = excluded.user_agent,
+  trusted_until = coalesce(excluded.trusted_until, d.trusted_until)
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +65,10 @@ async def remember(
     trusted_until: datetime | None,
 ) -> None:
     """This device is known by its new secret from now on, for everybody who signs in on it; the old one is worth nothing."""
-    c = remembered_devices.c
     if old is not None:
-        await db.execute(update(remembered_devices).where(c.fingerprint == old).values(fingerprint=new))
-    row = upsert(remembered_devices).values(
-        fingerprint=new,
-        user_id=user_id,
-        id=new_id("dev"),
-        created_at=now,
-        last_used_at=now,
-        expires_at=now + KNOWN_FOR,
-        trusted_until=trusted_until,
-        user_agent=user_agent[:300],
-    )
-    changed = {name: row.excluded[name] for name in ("last_used_at", "expires_at", "user_agent")}
-    if trusted_until is not None:
-        changed["trusted_until"] = row.excluded.trusted_until
-    await db.execute(row.on_conflict_do_update(index_elements=["fingerprint", "user_id"], set_=changed))
+        await db.execute(RENAME, {"old": old, "new": new})
+    values = {"id": new_id("dev"), "fingerprint": new, "user_id": user_id, "user_agent": user_agent[:300]}
+    await db.execute(REMEMBER, values | {"now": now, "until": now + KNOWN_FOR, "trusted": trusted_until})
 
 
 async def trusted(db: AsyncConnection, user_id: str, this: bytes | None, now: datetime) -> list[Device]:
