@@ -18,9 +18,8 @@ from app.gate.refusals import TurnedBack
 from app.gate.rules import Ruled
 from app.http import request_id
 from app.metering.budgets import budget_of
-from app.metering.charging import charge, release, request_hash
-from app.metering.model import KEY_REUSED, MOST_KEY, NO_BUDGET, RATE_LIMITED, Denied
 from app.metering.charging import charge, request_hash, reserve
+from app.metering.model import KEY_REUSED, MOST_KEY, NO_BUDGET, RATE_LIMITED, Denied
 from app.metering.till import Till
 from app.protocol import mpp, x402
 from app.protocol.errors import NoToken
@@ -125,7 +124,7 @@ class Toll:
         outcome = await take(self._till, budget_id, call.sats, key, request, now, tool=call.tool)
         if isinstance(outcome, Denied):
             if outcome.reason != NO_BUDGET:
-                world.tally.deny(budget_id, call.tool, outcome.reason, now)
+                self._world.tally.deny(budget_id, call.tool, outcome.reason, now)
             _refuse(call, outcome)
             return None
         if outcome.replayed:
