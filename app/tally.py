@@ -25,6 +25,7 @@ DENIED = """
 INSERT INTO charge_denials AS t (day, budget_id, tool, reason, calls)
 SELECT n.day, n.budget_id, n.tool, n.reason, n.calls
 FROM unnest($1::date[], $2::text[], $3::text[], $4::text[], $5::bigint[]) n(day, budget_id, tool, reason, calls)
+WHERE EXISTS (SELECT FROM budgets b WHERE b.id = n.budget_id)
 ORDER BY n.budget_id, n.day, n.tool, n.reason
 ON CONFLICT (budget_id, day, tool, reason) DO UPDATE SET calls = t.calls + excluded.calls
 """

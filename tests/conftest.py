@@ -208,6 +208,7 @@ def emptied(served: House) -> House:
     served.clock.ahead = timedelta(0)
     # Another minute for the trace, which takes so many steps of one address: the whole suite comes from one.
     served.world.traces.has_room("nobody", served.clock() + timedelta(minutes=5))
+    served.wait_for(served.world.tally.flush())  # what it has counted is not the next test's
     served.sql(EMPTIED)
     served.world.providers.look_again()
     served.catch_up()

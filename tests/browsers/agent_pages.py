@@ -147,19 +147,18 @@ def invoice(person: Person) -> None:
 
 def invoice_unpaid(person: Person) -> None:
     invoice(person)
-    person.presses(person.page.locator("form[action='/work/pay/look'] button:not([formaction])"))
+    person.opens(f"{person.page.url}&looked=yes")
 
 
 def invoice_paid(person: Person) -> None:
     invoice(person)
-    person.presses(person.page.locator("[formaction='/work/pay/pretend']"))
+    person.page.locator("[formaction='/work/pay/pretend']").click()
+    person.page.locator("#given").wait_for(state="visible", timeout=30_000)
 
 
 def invoice_used(person: Person) -> None:
-    invoice(person)
-    url = person.page.url
-    person.presses(person.page.locator("[formaction='/work/pay/pretend']"))
-    person.opens(url)
+    invoice_paid(person)
+    person.page.reload()
 
 
 def invoice_over(person: Person) -> None:
@@ -201,7 +200,7 @@ PAGES = {
         ("payment, to begin", "/work/pay", to_pay),
         ("payment, open", "/work/pay", invoice),
         ("payment, not yet", "/work/pay", invoice_unpaid),
-        ("payment, paid", "/work/pay/pretend", invoice_paid),
+        ("payment, paid", "/work/pay", invoice_paid),
         ("payment, used", "/work/pay", invoice_used),
         ("payment, over", "/work/pay", invoice_over),
     )

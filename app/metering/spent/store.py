@@ -47,7 +47,7 @@ SELECT f.*, coalesce(f.who, CAST(:by_budget AS text) || f.budget_id, s.project_i
 LEFT JOIN agent_sessions s ON s.id = f.budget_id LEFT JOIN budgets b ON b.id = f.budget_id
 )
 """
-SUMS = ", ".join(f"sum({name})::bigint AS {name}" for name in NUMBERS)
+SUMS = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in NUMBERS)
 NAMED = """
 SELECT l.*, coalesce((SELECT name FROM agent_projects p WHERE p.id = l.project),
   (SELECT name FROM api_keys k WHERE k.id = l.project),
