@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.http import form, no_store
+from app.http import form, json_refusal, no_store
 from app.language import _
 from app.pages import render
-from app.protocol.errors import InvalidToken
+from app.protocol.errors import InvalidRequest, InvalidToken
 from app.tokens.verify import receipt_claims
 from app.world import World
 
@@ -26,7 +26,7 @@ async def check(request: Request, world: World) -> Response:
         claims = receipt_claims(text, world.live.ring, world.settings.issuer, world.now())
     except InvalidToken as refusal:
         if "application/json" in request.headers.get("accept", ""):
-            raise
+            return json_refusal(InvalidRequest(refusal.template), request, world)
         return _page(world, text, error=_(refusal.description))
     if "application/json" in request.headers.get("accept", ""):
         return no_store(claims)

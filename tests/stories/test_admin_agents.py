@@ -266,6 +266,8 @@ def test_whoever_paid_sees_it_and_shows_a_receipt_that_anybody_can_check(house: 
     robot.work()
     for wrong in (altered, robot.jwt, "", "x" * 5000, "a.b.c", "\u00e9.\u00e9.\u00e9"):
         assert http().post(f"{house.url}/receipt", data={"receipt": wrong}).status_code == 400, wrong[:20]
+        told = http().post(f"{house.url}/receipt", data={"receipt": wrong}, headers={"Accept": "application/json"})
+        assert (told.status_code, told.json()["error"]) == (400, "invalid_request")
     assert Agent(house, "", jwt=receipt[1]).charge(1).status_code == 401, "it opens no door"
 
 
