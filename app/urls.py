@@ -166,6 +166,7 @@ def patterns(world: World, callers: Callers) -> list[Route]:
     """The addresses with a name in them, which no exact path finds, and those that need the FastAPI app."""
     client = Door(world, manage.refused, cors=True, GET=manage.read, PUT=manage.replace, DELETE=manage.end)
     one = {
+        "/register/{client_id}": client,
         "/callback/{provider}": Door(world, page_refusal, GET=callback.come_back),
         "/connect/{provider}": Door(world, page_refusal, GET=connect.show, POST=connect.begin),
         "/admin/users/{user_id}": Door(world, refused, GET=admin_page(admin_users.somebody)),
@@ -201,8 +202,7 @@ def patterns(world: World, callers: Callers) -> list[Route]:
         "/admin/budgets/{budget}/take-away": deed(budget.take_away, budget.budget),
     }
     named = one | {path: Door(world, refused, POST=perform) for path, perform in deeds.items()}
-    ours = [Route("/register/{client_id}", client), *agents.patterns(world)]
-    return [*ours, *(Route(path, door) for path, door in named.items())]
+    return [*agents.patterns(world), *(Route(path, door) for path, door in named.items())]
 
 
 def admin_table(world: World) -> Mapping[str, ASGIApp]:
