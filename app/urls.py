@@ -33,7 +33,7 @@ from app.api_keys.exchange import exchange
 from app.clients.registration import manage
 from app.clients.registration.register import register
 from app.gate.forward_auth import forward_auth
-from app.http import Door
+from app.http import Door, Endpoint
 from app.oauth import well_known
 from app.oauth.authorize import authorize, authorize_by_form, resume
 from app.oauth.consent import decide, show_consent
@@ -177,8 +177,14 @@ def patterns(world: World, callers: Callers) -> list[Route]:
         "/docs": Door(world, refused, GET=admin_page(plain_pages.docs)),
         "/openapi.json": Door(world, refused, GET=plain_pages.openapi(callers)),
     }
+    named = one | {path: Door(world, refused, POST=perform) for path, perform in _deeds_of_one().items()}
+    return [*agents.patterns(world), *(Route(path, door) for path, door in named.items())]
+
+
+def _deeds_of_one() -> Mapping[str, Endpoint]:
+    """What admins do to one user, app, project or budget."""
     user, app, project, budget = admin_users, admin_clients, admin_projects, admin_budgets
-    deeds = {
+    return {
         "/admin/users/{user_id}/disable": deed(user.disable, user.somebody),
         "/admin/users/{user_id}/enable": deed(user.enable, user.somebody),
         "/admin/users/{user_id}/promote": deed(user.promote, user.somebody),
@@ -201,8 +207,6 @@ def patterns(world: World, callers: Callers) -> list[Route]:
         "/admin/budgets/{budget}/give": deed(budget.give, budget.budget),
         "/admin/budgets/{budget}/take-away": deed(budget.take_away, budget.budget),
     }
-    named = one | {path: Door(world, refused, POST=perform) for path, perform in deeds.items()}
-    return [*agents.patterns(world), *(Route(path, door) for path, door in named.items())]
 
 
 def admin_table(world: World) -> Mapping[str, ASGIApp]:
