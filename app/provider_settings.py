@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode
 
 from app.protocol.provider import Provider
 from app.protocol.provider_definition import BadDefinition, defined
+from app.variables import environment
 
 MOST_BYTES = 256 * 1024
 
@@ -86,7 +86,7 @@ def _with_secrets(given: Any, folder: Path) -> Mapping[str, Any]:
     if not isinstance(named, dict):
         return given
     if set(named) == {"env"} and isinstance(named["env"], str):
-        found = os.environ.get(named["env"])
+        found = environment().get(named["env"])
         if not found:
             raise BadDefinition([f"client_secret: {named['env']} is not set"])
         return given | {"client_secret": found}

@@ -139,7 +139,8 @@ class Settings(PaidSettings, ProviderSettings):
     @field_validator("sign_up")
     @classmethod
     def _who_may_sign_up(cls, sign_up: str, others: ValidationInfo) -> str:
-        if sign_up == "open" and not (others.data.get("smtp_url") or others.data.get("providers")):
+        by_others = others.data.get("providers") or others.data.get("sign_in") == "providers"
+        if sign_up == "open" and not (others.data.get("smtp_url") or by_others):
             raise ValueError(
                 "cannot be open without mail: addresses are verified by a link. Set GATEHOUSE_SMTP_URL, or: invited"
             )

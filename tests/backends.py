@@ -20,7 +20,6 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from app.cli.running import OPTIONS, Server, claimed
-from app.gate.backends.credentials import UpstreamToken
 from app.gate.backends.url import proxied
 from app.http import new_request_id, request_id
 from app.protocol.types import Principal
@@ -249,9 +248,7 @@ def resource(backend: UrlBackend, path: str = "/mcp", url: str = "http://localho
 
 
 @contextmanager
-def fronted(
-    house: House, backend: UrlBackend, path: str = "/mcp", upstream: UpstreamToken | None = None
-) -> Iterator[Front]:
+def fronted(house: House, backend: UrlBackend, path: str = "/mcp") -> Iterator[Front]:
     """The proxy in the house's own process, so that its clock, its keys and its revocations hold."""
     listener = claimed("127.0.0.1", 0)
     front = Front(f"http://127.0.0.1:{listener.getsockname()[1]}{path}", house, int(time.time()), lambda: None)
@@ -259,7 +256,7 @@ def fronted(
     done: Future[None] = Future()
 
     async def serve() -> None:
-        async with proxied(resource(backend, path), house.world, upstream) as inner:
+        async with proxied(resource(backend, path), house.world) as inner:
 
             async def app(scope: Scope, receive: Receive, send: Send) -> None:
                 given = dict(scope["headers"])

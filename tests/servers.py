@@ -140,3 +140,15 @@ async def lifeless(scope: Scope, receive: Receive, send: Send) -> None:
     """Knows no lifespan."""
     assert scope["type"] == "http"
     await whole(send, b'{"jsonrpc":"2.0","id":1,"result":{}}')
+
+
+issues = MCPServer("issues")
+
+
+@issues.tool()
+async def list_issues(ctx: Context[Any, Any]) -> str:
+    """At an account that the caller has connected."""
+    request = ctx.request_context.request
+    assert request is not None
+    account = await request.scope["state"]["caller"].upstream("acme", "email")
+    return f"{account.shown} may {' '.join(account.scope)}"

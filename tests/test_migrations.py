@@ -9,12 +9,18 @@ import asyncpg
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.db.engine import sqlalchemy_url
 from app.db.migrate import config, head, is_current, upgrade
 from app.db.tables import metadata
+
+
+def test_the_newest_revision_is_that_of_the_last_file() -> None:
+    """A server looks no further, and one chain leads there."""
+    assert ScriptDirectory.from_config(config()).get_heads() == [head()]
 
 
 def fresh_database(dsn: str, name: str) -> str:

@@ -68,7 +68,9 @@ async def redeemed(world: World, quote: Quote, now: datetime) -> str | None:
     """The token, for the first who asks when it is paid."""
     if not await quotes.settled(world, quote.payment_hash, now):
         return None
-    session = Session(quote.id, None, "paid", ("read",), world.resources.default.audience, None, now, now + LIFE)
+    resource = world.resources.default
+    scope = tuple(sorted(resource.rules.baseline))
+    session = Session(quote.id, None, "paid", scope, resource.audience, None, now, now + LIFE)
     async with world.db.begin() as db:
         claimed = await quotes.claim(db, quote.payment_hash, f"session {quote.id}", now, purpose=DEMO)
         if claimed is not None:

@@ -15,7 +15,8 @@ from app.language import N_
 from app.metering.budgets import end
 from app.metering.model import MOST_SATS
 from app.protocol.errors import InvalidRequest
-from app.protocol.scope import words_of
+from app.protocol.scope import ADMIN, API_KEYS, DEFAULT, words_of
+from app.resources.model import Resource
 from app.tokens.store import revoke
 from app.work.challenge import LEAST_BITS, MOST_BITS
 
@@ -24,7 +25,12 @@ PREFIX = "la_pk_"  # the seed's
 KEY_CHARACTERS = 24
 MOST_NAME, MOST_CALLS = 100, 1_000_000
 IN_FLIGHT = timedelta(seconds=1)  # a request that found the project not paused may issue its token a moment later
-MAY_HAVE = frozenset({"read", "write"})  # an agent has no account to make keys for, or to administer
+MAY_HAVE = frozenset(DEFAULT)
+
+
+def may_have(resource: Resource) -> frozenset[str]:
+    """What a project's agents may be given there: they have no account to make keys for, or to administer."""
+    return frozenset(resource.scopes) - {API_KEYS, ADMIN}
 
 
 def new_project(
@@ -37,21 +43,22 @@ def new_project(
     max_calls_per_minute: int = 60,
     bits_floor: int = 18,
     bits_ceiling: int = 20,
+    scopes: frozenset[str] = MAY_HAVE,
 ) -> Project:
-    """Raises InvalidRequest for what cannot be."""
+    """`scope` is made of `scopes`, as `may_have` says. Raises InvalidRequest for what cannot be."""
     key = PREFIX + secrets.token_hex(KEY_CHARACTERS // 2)
     sats, wanted = (allowance_sats, session_sats, max_calls_per_minute), tuple(words_of(scope))
     made = Project(str(uuid.uuid4()), key, name.strip(), wanted, *sats, bits_floor, bits_ceiling, now)
-    check(made)
+    check(made, scopes)
     return made
 
 
-def check(p: Project) -> None:
+def check(p: Project, scopes: frozenset[str]) -> None:
     """Raises InvalidRequest for what cannot be."""
-    most = {"most": MOST_CALLS, "least": LEAST_BITS, "bits": MOST_BITS, "name": MOST_NAME}
+    bounds = {"most": MOST_CALLS, "least": LEAST_BITS, "bits": MOST_BITS, "name": MOST_NAME}
     faults = {
         N_("a name has 1 to {name} visible characters"): not 0 < len(p.name) <= MOST_NAME or not p.name.isprintable(),
-        N_("the scope may be made of read and write"): not p.scope or not MAY_HAVE.issuperset(p.scope),
+        N_("the scope may be made of {scopes}"): not p.scope or not scopes.issuperset(p.scope),
         N_("the allowance must be a number of sats"): not 0 <= p.allowance_sats <= MOST_SATS,
         N_("the price must be a number of sats"): not 0 < p.session_sats <= MOST_SATS,
         N_("calls a minute must be 1 to {most}"): not 0 < p.max_calls_per_minute <= MOST_CALLS,
@@ -61,7 +68,7 @@ def check(p: Project) -> None:
     }
     for fault, is_so in faults.items():
         if is_so:
-            raise InvalidRequest(fault, **most)
+            raise InvalidRequest(fault, scopes=" ".join(sorted(scopes)), **bounds)
 
 
 async def add(db: AsyncConnection, project: Project, now: datetime) -> bool:

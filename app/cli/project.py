@@ -19,7 +19,7 @@ commands = typer.Typer(name="project", help="Projects that agents without an acc
 @commands.command("add")
 def add(
     name: Annotated[str, typer.Argument(metavar="NAME")],
-    scope: Annotated[str, typer.Option(help="What its agents may do.")] = "read",
+    scope: Annotated[str, typer.Option(help="What its agents may do; without: what every call needs.")] = "",
     allowance: Annotated[int, typer.Option(help="Sats a day that a session has for its work.")] = 100,
     price: Annotated[int, typer.Option(help="Sats that a session costs by Lightning, and is worth.")] = 50,
     calls: Annotated[int, typer.Option(help="Calls a minute of a session.")] = 60,
@@ -30,11 +30,12 @@ def add(
     floor, ceiling = _bits(bits)
 
     async def work(world: World) -> store.Project | None:
-        now = world.now()
+        now, resource = world.now(), world.resources.default
         made = projects.new_project(
             name,
             now,
-            scope=scope,
+            scope=scope or " ".join(sorted(resource.rules.baseline)),
+            scopes=projects.may_have(resource),
             allowance_sats=allowance,
             session_sats=price,
             max_calls_per_minute=calls,
@@ -116,7 +117,7 @@ def change(
         if before is None or before.revoked_at is not None:
             return None
         after = replace(before, **{key: value for key, value in asked.items() if value is not None})
-        projects.check(after)
+        projects.check(after, projects.may_have(world.resources.default))
         async with world.db.begin() as db:
             return await projects.change(db, after, world.now())
 

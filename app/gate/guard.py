@@ -27,7 +27,7 @@ from app.limits import Rate, hit
 from app.protocol.challenge import challenge, needed_scope
 from app.protocol.errors import InsufficientScope, NoToken, OAuthError, TooManyRequests
 from app.protocol.types import Principal
-from app.resources.model import CallRate, Resource
+from app.resources.model import CallRate, PythonBackend, Resource
 from app.world import World
 
 BODY_BYTES = 4 * 1024 * 1024
@@ -69,6 +69,7 @@ class Guard:
         self._hosts = frozenset(host.encode() for host in world.settings.accepted_hosts())
         self._metadata = f"{world.settings.issuer}/.well-known/oauth-protected-resource{resource.path}"
         self._is_foreign = resource.backend is not None  # the built-in tools count, and look at headers, themselves
+        self._is_python = resource.backend is None or isinstance(resource.backend, PythonBackend)
         self._counts_as = "" if is_default else f"{resource.name}/"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,9 +122,8 @@ class Guard:
         auth_context_var.set(call.known.user)  # for the task of this request alone
         self.stage.busy += 1
         try:
-            await self.stage.app(
-                scope, call.receive, call.send if self._is_foreign else unless_away(scope["state"], call.send)
-            )
+            send = unless_away(scope["state"], call.send) if self._is_python else call.send
+            await self.stage.app(scope, call.receive, send)
         except Exception:
             if call.paid is not None:
                 await call.paid.failed()

@@ -27,14 +27,13 @@ def told(fault: NotConnected, ctx: Context[Any, Any]) -> InputRequiredResult:
 
     Raises ToolError or UrlElicitationRequiredError, where that is the answer.
     """
-    message = f"{fault} Open the address in your browser and connect it; then this works."
     if not _opens_addresses(ctx) or (ctx.input_responses and ASKED in ctx.input_responses):
         # Asked once already: the browser may still be under way, and to ask on and on would be a loop without a person.
-        raise ToolError(f"{fault} To connect it, open {fault.url} in a browser, then call the tool again.")
+        raise ToolError(str(fault))
     if ctx.protocol_version is not None and ctx.protocol_version >= MODERN:
-        params = ElicitRequestURLParams(message=message, url=fault.url)
+        params = ElicitRequestURLParams(message=fault.question, url=fault.url)
         return InputRequiredResult(input_requests={ASKED: ElicitRequest(params=params)})
-    asked = ElicitRequestURLParams(message=message, url=fault.url, elicitation_id=new_id("elc"))
+    asked = ElicitRequestURLParams(message=fault.question, url=fault.url, elicitation_id=new_id("elc"))
     raise UrlElicitationRequiredError([asked], str(fault))
 
 

@@ -21,7 +21,6 @@ class Published:
     userinfo_endpoint: str = ""
     revocation_endpoint: str = ""
     sends_iss: bool = False
-    pkce: bool | None = None  # None: it does not say
 
 
 def checked(document: object, provider: Provider) -> Published:
@@ -29,7 +28,6 @@ def checked(document: object, provider: Provider) -> Published:
     metadata: dict[str, Any] = document if isinstance(document, dict) else {}
     if metadata.get("issuer") not in {provider.issuer, provider.issuer_template} - {""}:
         raise Unfetchable("its metadata names another issuer")
-    methods = metadata.get("code_challenge_methods_supported")
     return Published(
         issuer=metadata["issuer"],
         authorization_endpoint=_address(metadata, "authorization_endpoint"),
@@ -38,7 +36,6 @@ def checked(document: object, provider: Provider) -> Published:
         userinfo_endpoint=_address(metadata, "userinfo_endpoint", optional=True),
         revocation_endpoint=_address(metadata, "revocation_endpoint", optional=True),
         sends_iss=metadata.get("authorization_response_iss_parameter_supported") is True,
-        pkce="S256" in methods if isinstance(methods, list) else None,
     )
 
 

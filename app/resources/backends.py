@@ -23,11 +23,13 @@ from app.resources.model import (
 from app.resources.shapes import Fault, ResourceShape, SecretShape, SendShape, VariableShape
 from app.resources.shapes import Path as Keys
 
+UPSTREAM = "upstream:"
 KINDS = ("builtin", "python", "url", "command", "elsewhere")
 # Which keys belong to which kind.
 ONLY = {
     "inner_path": ("python",),
     "send": ("url",),
+    "credentials": ("url",),
     "ca_file": ("url",),
     "largest": ("url",),
     "silence": ("url",),
@@ -60,7 +62,7 @@ def of(
         return PythonBackend(shape.python, str(folder), shape.inner_path)
     if shape.url is not None:
         faults += _faults_of_url((*keys, "url"), shape.url)
-        send = None if shape.send is None else _send((*keys, "send"), shape.send, secrets)
+        send = _sent(keys, shape, secrets)
         ca_file = _file((*keys, "ca_file"), shape.ca_file, folder, faults)
         limits = (shape.largest, shape.silence, shape.longest, shape.connections)
         return UrlBackend(shape.url, send, shape.timeout, ca_file, *limits)
@@ -91,6 +93,9 @@ class Secrets:
             self._faults.append((keys, "holds more than one line of plain signs"))
         return SecretStr(prefix + value)
 
+    def fault(self, keys: Keys, words: str) -> None:
+        self._faults.append((keys, words))
+
     def variable(self, keys: Keys, shape: VariableShape) -> SecretStr | str:
         """Of a command's environment."""
         return shape.text if shape.text is not None else SecretStr(self._value(keys, shape).strip("\r\n"))
@@ -110,9 +115,19 @@ class Secrets:
             return ""
 
 
+def _sent(
+    keys: Keys, shape: ResourceShape, secrets: Secrets
+) -> Secret | IdentityHeader | IdentityToken | Upstream | None:
+    if shape.credentials is None:
+        return None if shape.send is None else _send((*keys, "send"), shape.send, secrets)
+    if shape.send is not None:
+        secrets.fault((*keys, "credentials"), "is a short way to write send; one of them is enough")
+    return Upstream(shape.credentials.removeprefix(UPSTREAM))
+
+
 def _send(keys: Keys, shape: SendShape, secrets: Secrets) -> Secret | IdentityHeader | IdentityToken | Upstream:
     if shape.upstream is not None:
-        return Upstream(shape.upstream, shape.header or "Authorization")
+        return Upstream(shape.upstream, shape.header or "Authorization", tuple(shape.scopes))
     if shape.identity == "jwt":
         return IdentityToken(shape.audience or "", shape.header or "Authorization", shape.lifetime)
     assert shape.secret is not None

@@ -38,10 +38,11 @@ class IdentityToken:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """The caller's own token of this provider ("Upstream accounts")."""
+    """The caller's own token of this provider, with at least these scopes, as the provider names them."""
 
     provider: str
     header: str = "Authorization"
+    scope: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,9 @@ SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}\Z")  # RFC 6749 §3.3
 RATE = re.compile(r"\A([1-9][0-9]{0,6})/(second|minute|hour|day)\Z")
 SEGMENT = r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*"
 PATH = re.compile(rf"\A(?:/{SEGMENT}){{1,6}}\Z")
+PROVIDER = re.compile(r"\A[a-z][a-z0-9-]{0,31}\Z")
+UPSTREAM_SCOPE = re.compile(r"\A[\x21\x23-\x5b\x5d-\x7e]{1,200}\Z")  # RFC 6749 §3.3
+CREDENTIALS = re.compile(r"\Aupstream:[a-z][a-z0-9-]{0,31}\Z")
 TARGET = re.compile(r"\A[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
 
 
@@ -86,7 +89,8 @@ class SendShape(Shape):
     identity: Literal["header", "jwt"] | None = None
     audience: str | None = None
     lifetime: int = Field(60, ge=5, le=3600)
-    upstream: str | None = None
+    upstream: str | None = Field(None, pattern=PROVIDER)
+    scopes: list[Annotated[str, Field(pattern=UPSTREAM_SCOPE)]] = Field([], max_length=50)
     header: str | None = Field(None, pattern=r"^[A-Za-z0-9-]{1,64}$")
 
     @model_validator(mode="after")
@@ -101,6 +105,8 @@ class SendShape(Shape):
                 'must have a secret, or identity = "header" with a secret, or identity = "jwt" with an audience, '
                 'or upstream = "provider"'
             )
+        if self.scopes and self.upstream is None:
+            raise ValueError("has scopes, which are only for upstream")
         return self
 
 
@@ -121,6 +127,7 @@ class ResourceShape(Shape):
     inner_path: str | None = Field(None, pattern=r"^/")
     # of url
     send: SendShape | None = None
+    credentials: str | None = Field(None, pattern=CREDENTIALS)
     ca_file: str | None = None
     largest: int = Field(8 * 1024 * 1024, ge=1024, le=1024**3)  # bytes
     silence: float = Field(300.0, gt=0, strict=False)  # seconds
@@ -158,6 +165,8 @@ PATTERNS: Mapping[str, str] = {
     "rate": "must be a rate such as 10/minute (second, minute, hour or day)",
     "python": "must be package.module:attribute",
     "header": "must be the name of a header",
+    "upstream": "must be the name of a service, such as github",
+    "credentials": 'must be "upstream:" and the name of a service, such as "upstream:github"',
     "inner_path": "must begin with a slash",
 }
 

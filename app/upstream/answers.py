@@ -80,9 +80,15 @@ def checked(answer: dict[str, Any]) -> dict[str, Any]:
 def scope_of(answer: dict[str, Any], asked: tuple[str, ...]) -> tuple[str, ...]:
     """What was given: what was asked for, where the answer does not say otherwise (RFC 6749 §5.1)."""
     said = answer.get("scope")
-    words = said if isinstance(said, str) else " ".join(map(str, said)) if isinstance(said, list) else ""
-    given = dict.fromkeys(ALIASES.get(word, word)[:200] for word in words.replace(",", " ").split())
+    words = said if isinstance(said, str) else " ".join(word for word in _listed(said) if isinstance(word, str))
+    # RFC 6749 §3.3: of visible ASCII.
+    found = (word for word in words.replace(",", " ").split() if all("!" <= sign <= "~" for sign in word))
+    given = dict.fromkeys(ALIASES.get(word, word)[:200] for word in found)
     return tuple(given)[:100] or asked
+
+
+def _listed(said: object) -> list[Any]:
+    return said if isinstance(said, list) else []
 
 
 def seconds_of(answer: dict[str, Any]) -> int | None:

@@ -19,7 +19,7 @@ from app.protocol.params import parse
 from app.protocol.provider import Provider
 from app.upstream import flow
 from app.upstream.depart import depart, known, way_of
-from app.upstream.faults import Away
+from app.upstream.faults import Away, shown
 from app.upstream.flow import CONNECT, Flow
 from app.upstream.refused import HERE, Elsewhere
 from app.upstream.talk import Places
@@ -88,7 +88,7 @@ async def finish(
     subject = person.subject if person else answer.get("id")
     account = replace(
         account,
-        subject=subject[:255] if isinstance(subject, str) else None,
+        subject=shown(subject)[:255] if isinstance(subject, str) else None,
         shown=person.shown if person else None,
     )
     async with world.db.begin() as db:

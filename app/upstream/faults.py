@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 
+def shown(text: str) -> str:
+    """Without signs that a page, a log or a database could not have: strangers write these words."""
+    return "".join(sign for sign in text if sign.isprintable())
+
+
 class UpstreamFault(Exception):
     """`why` is for the operator's records, in English, with nothing secret in it."""
 
     def __init__(self, why: str) -> None:
         super().__init__(why)
-        self.why = why
+        self.why = shown(why)
 
 
 class Away(UpstreamFault):
@@ -20,7 +25,7 @@ class Refused(UpstreamFault):
 
     def __init__(self, error: str, why: str = "") -> None:
         super().__init__(f"{error}: {why}" if why else error)
-        self.error = error
+        self.error = shown(error)
 
 
 class Untrusted(UpstreamFault):

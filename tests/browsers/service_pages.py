@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from datetime import timedelta
 
+from app.tokens.secrets import fingerprint
+from app.upstream import flow
+from app.upstream import store as flows
+from app.upstream.arrive import CLAIM
 from app.upstream.vault import store, tokens
+from app.upstream.who import Somebody
 from tests.browsers.people import ADA, Person, Place
 from tests.providers import configured
 
@@ -58,6 +65,20 @@ def kept(person: Person) -> Person:
     return person
 
 
+def waiting(person: Person, email: str = ADA) -> None:
+    """Ada has come back from a service that knows her address, and has signed in to the account that has it."""
+    offered(person).is_signed_in()
+    house, secret, key = person.house, flow.new_browser(), fingerprint("claim")
+    who = Somebody("acme", NOWHERE, "1", email, True, "Ada")
+    packed = json.dumps({"person": asdict(who), "req": None}).encode()
+    sealed = house.world.secrets.upstream_flow.seal(packed, CLAIM.encode() + key)
+    until = house.world.now() + timedelta(minutes=15)
+    house.wait_for(flows.add_flow(house.world.pool, key, fingerprint(secret), CLAIM, sealed, until))
+    name = flow.cookie_name(house.world.settings)
+    person.page.context.add_cookies([{"name": name, "value": secret, "url": house.url}])
+    person.opens("/account/link")
+
+
 def refused(person: Person) -> None:
     offered(person).house.add_user()
     person.opens("/callback/acme?state=x&code=y")
@@ -70,8 +91,15 @@ PAGES = {
     "services to connect": Place(
         "/account/services", lambda person: offered(person).is_signed_in().opens("/account/services")
     ),
-    "connect": Place("/connect/notes", lambda person: offered(person).is_signed_in().opens("/connect/notes")),
-    "connect for more": Place("/connect/acme", lambda person: kept(person).opens("/connect/acme?scope=notes%3Awrite")),
+    "connect": Place("/connect/{provider}", lambda person: offered(person).is_signed_in().opens("/connect/notes")),
+    "connect for more": Place(
+        "/connect/{provider}", lambda person: kept(person).opens("/connect/acme?scope=notes%3Awrite")
+    ),
+    "services for admins": Place(
+        "/admin/providers", lambda person: offered(person).is_signed_in(admin=True).opens("/admin/providers")
+    ),
+    "link a service": Place("/account/link", waiting),
+    "link a service, another address": Place("/account/link", lambda person: waiting(person, "other@example.com")),
     "nothing to link": Place("/account/link", lambda person: person.is_signed_in().opens("/account/link")),
-    "back from a service, refused": Place("/callback/acme", refused),
+    "back from a service, refused": Place("/callback/{provider}", refused),
 }

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.actors import PASSWORD, App
 from tests.browsers.conftest import Sits
-from tests.browsers.people import ADA, Person
+from tests.browsers.people import ADA, Person, connected
 from tests.conftest import House
 from tests.providers import NodeProvider, SecondGatehouse, configured, node_provider, second_gatehouse
 from tests.referees.node_process import WHY_NOT
@@ -82,6 +83,45 @@ def test_from_an_app_to_a_service_and_back(
     assert answer["said"]["name"] == "ada"
     person.sends("/account/services/disconnect")
     expect(person.page.get_by_role("status")).to_contain_text("the service was told")
+
+
+def test_connected_ended_connected_again_and_given_back(house: House, sits: Sits, second: SecondGatehouse) -> None:
+    """Ada connects an account, takes it back over there, is told by her tool and by her page, connects it again, disconnects."""
+    configured(house, second=second.definition(house))
+    person = sits()
+    person.is_signed_in()
+    app = connected(house)
+
+    def call() -> dict[str, Any]:
+        result: dict[str, Any] = app.call("service_profile", app.tokens["access_token"], service="second").json()[
+            "result"
+        ]
+        return result
+
+    person.opens("/account/services")
+    person.presses(person.page.get_by_role("link", name="Connect Second Gatehouse"))
+    person.presses(person.page.get_by_role("button", name="Go to Second Gatehouse"))
+    at_second(person, second)
+    expect(person.page.get_by_role("status")).to_contain_text("Connected")
+    assert call()["structuredContent"]["said"]["email"] == ADA
+
+    given = "SELECT id FROM connections WHERE revoked_at IS NULL ORDER BY created_at DESC LIMIT 1"
+    second.operator("connection", "revoke", second.sql(given)[0]["id"])
+    house.turn_clock(minutes=56)
+    assert "has ended and has to be made again" in call()["content"][0]["text"]
+    person.opens("/account/services")
+    expect(person.page.get_by_role("main")).to_contain_text("ended: connect it again")
+    person.presses(person.page.get_by_role("link", name="Connect again"))
+    person.presses(person.page.get_by_role("button", name="Go to Second Gatehouse"))
+    expect(person.page.get_by_role("status")).to_contain_text("Connected")
+    expect(person.page.get_by_role("main")).to_contain_text("works")
+    assert call()["structuredContent"]["said"]["email"] == ADA
+
+    last = second.sql(given)
+    person.presses(person.page.get_by_role("button", name="Disconnect Second Gatehouse"))
+    expect(person.page.get_by_role("status")).to_contain_text("the service was told")
+    assert second.sql(given) != last
+    assert "You have not connected" in call()["content"][0]["text"]
 
 
 def test_the_second_time_it_is_one_button(house: House, sits: Sits, second: SecondGatehouse) -> None:

@@ -394,7 +394,7 @@ def test_a_revoked_project_ends_its_agents(house: House) -> None:
     robot.work()
     assert "Robots" in house.operator("project", "list")
     assert "already" in house.operator("project", "add", "Robots", code=1)
-    assert "read and write" in house.operator("project", "add", "More", "--scope", "admin", code=2)
+    assert "read write" in house.operator("project", "add", "More", "--scope", "admin", code=2)
     house.operator("project", "revoke", "Robots")
     house.catch_up()
     assert robot.http.get(f"{house.url}/api/mcp/usage", headers=robot.bearer).status_code == 401

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,8 +13,6 @@ import pytest
 from pydantic import SecretStr
 
 from app.gate.backends import credentials
-from app.gate.backends.faults import NotConnected
-from app.protocol.types import Principal
 from app.resources.model import IdentityHeader, IdentityToken, Secret, Upstream, UrlBackend
 from tests.backends import Backend, Front, Received, Wire, fronted
 from tests.conftest import ROOT, House
@@ -114,22 +111,11 @@ def test_a_header_signed_with_a_shared_secret(stand: Stand) -> None:
         jwt.decode(given[0], SHARED.replace("a", "b"), ["HS256"], audience=stand.backend.url)
 
 
-def test_the_callers_own_account_elsewhere(stand: Stand) -> None:
-    """The seam of "Upstream accounts": a token is found for the caller, or the caller is told that there is none."""
-
-    async def token(principal: Principal, provider: str) -> str:
-        await asyncio.sleep(0)
-        if principal.subject != "usr_ada":
-            raise NotConnected("bob has none")
-        return f"{provider} of {principal.subject}"
-
-    front = stand.sending(Upstream("github"), upstream=token)
-    front.call()
-    assert stand.seen("authorization") == "Bearer github of usr_ada"
-    refused = front.call(who="bob")
-    assert (refused.status_code, refused.json()["error"]["data"]["error"]) == (502, "upstream_not_connected")
-    assert len(stand.backend.received) == 1
-    assert stand.sending(Upstream("github")).call().status_code == 502
+def test_an_account_at_a_service_that_is_not_there(stand: Stand) -> None:
+    """An account elsewhere is in tests/upstream; nobody can connect one of a service that the operator has not named."""
+    refused = stand.sending(Upstream("github")).call()
+    assert (refused.status_code, refused.json()["error"]["data"]["error"]) == (502, "upstream_not_offered")
+    assert stand.backend.received == []
 
 
 @pytest.mark.parametrize(

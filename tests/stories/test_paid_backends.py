@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from app.metering.model import API_KEY
 from app.paid_settings import Facilitator
 from tests import servers
 from tests.actors import http
+from tests.agents import Agent
 from tests.backends import Backend, Received, Wire, answer
 from tests.conftest import PRICED, House, emptied, left
 from tests.facilitators import Chain
@@ -237,6 +240,22 @@ def test_what_was_settled_on_a_chain_is_good_once_more_when_the_tool_fails(price
     assert [what for what, _ in chain.asked] == ["verify", "settle"]
 
 
+def test_what_was_settled_buys_once_whoever_is_quickest(priced: House) -> None:
+    """Sixteen at once with one payment that is on its chain, and that nothing was given for yet."""
+    guest = Payer(priced, path="/mcp")
+    coins = unb64json(guest.post(call("go")).headers["payment-required"])["accepts"][1]
+    headers = {"PAYMENT-SIGNATURE": b64json({"x402Version": 2, "accepted": coins, "payload": {"nonce": "race"}})}
+    assert guest.post(call("go", how="badly"), headers).json()["result"]["isError"] is True
+    gate = threading.Barrier(16)
+
+    def run(_: int) -> int:
+        gate.wait()
+        return guest.post(call("go"), headers).status_code
+
+    with ThreadPoolExecutor(16) as threads:
+        assert sorted(threads.map(run, range(16))) == [200] + [402] * 15
+
+
 @STREAMING
 def test_a_server_that_falls_is_not_paid(priced: House, path: str) -> None:
     member = with_budget(priced, path, 7)
@@ -292,6 +311,33 @@ def test_where_nothing_can_be_paid_a_price_is_no_gift(dsn: str) -> None:
         answer = member.post(call("whoami"))
         assert (answer.status_code, answer.json()["error"]["code"], answer.json()["id"]) == (402, -32007, 7)
         assert Payer(house).ask(sats="5").status_code == 501
+    finally:
+        house.stop()
+
+
+def test_agents_are_given_the_scopes_of_the_resource_that_there_is(dsn: str, tmp_path: Path) -> None:
+    """Where it has words of its own, a project and the demo have them too."""
+    file = tmp_path / "gatehouse.toml"
+    file.write_text(
+        '[resources.books]\npath = "/books"\ntitle = "Books"\npython = "tests.servers:echo"\n'
+        'scopes = { "books:read" = "Look", "books:lend" = "Lend" }\ntools = { look = "books:read", lend = "books:lend" }\n'
+    )
+    house = emptied(House(dsn, resources_file=file, lightning_url=SecretStr("pretend:")).start())
+    try:
+        key = house.operator("project", "add", "Readers", "--bits", "4", "--quiet").strip()
+        lenders = house.operator("project", "add", "L", "--bits", "4", "--scope", "books:lend books:read", "--quiet")
+        assert "books:lend books:read" in house.operator("project", "add", "X", "--scope", "read", code=2)
+        reader, lender, demo = Agent(house, key), Agent(house, lenders.strip()), Agent(house, "")
+        reader.work()
+        lender.work()
+        started = demo.post("/api/public/demo/start").json()
+        demo.pay(started["invoice"])
+        house.turn_clock(seconds=2)
+        demo.jwt = demo.post("/api/public/demo/confirm", {"sessionId": started["sessionId"]}).json()["token"]
+        for robot, lends in ((reader, 403), (lender, 200), (demo, 403)):
+            member = Payer(house, robot.jwt, "/books")
+            assert member.post(call("look")).status_code == 200
+            assert member.post(call("lend")).status_code == lends
     finally:
         house.stop()
 

@@ -10,10 +10,14 @@ import pytest
 from app.protocol.known_providers import KNOWN_PROVIDERS
 from app.protocol.provider_definition import KEYS
 from app.provider_settings import read
+from app.resources.model import Upstream as CallersToken
+from app.resources.model import UrlBackend
+from app.resources.read import Source, parsed
 from app.settings import SettingsError, load
 from tests.actors import Browser, Page
 from tests.admins import AdminBrowser, events
 from tests.conftest import ROOT, SECRET_KEY, House
+from tests.stories.test_client_guide import blocks
 from tests.upstreams import CLIENT, SECRET, Upstream, signs_in
 
 HERE = "/admin/providers"
@@ -170,3 +174,14 @@ def test_the_file_of_the_docs_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert f"`{key}`" in docs, key
     for name in KNOWN_PROVIDERS:
         assert f"`{name}`" in docs
+
+
+def test_the_other_examples_of_the_docs_hold(tmp_path: Path) -> None:
+    """The resource is one without faults, and the Python is Python."""
+    page = ROOT / "docs" / "upstream.md"
+    resource = parsed(blocks(page, "toml")[1], Source(tmp_path / "gatehouse.toml", {}), "https://mcp.example.com")
+    [one] = resource
+    assert isinstance(one.backend, UrlBackend)
+    assert one.backend.send == CallersToken("github")
+    for example in blocks(page, "python"):
+        compile(example, str(page), "exec")

@@ -130,6 +130,7 @@ AWAY = "does not answer properly"
         (as_json({"error": "invalid_grant"}, 400), "Acme refused", "invalid_grant", 400),
         (as_json({"error": "invalid_client"}, 401), "Acme refused", "invalid_client", 400),
         (as_json({"error": ["a", "list"]}, 400), "Acme refused", "a", 400),
+        (as_json({"error": "a\0b", "error_description": "\0"}, 400), "Acme refused", "ab", 400),
         (HTML, AWAY, "cannot be understood", 503),
         ((502, {"Content-Type": "text/html"}, b"<h1>Bad gateway</h1>"), AWAY, "status 502", 503),
         ((302, {"Location": "http://127.0.0.1:1/"}, b""), AWAY, "it", 503),
@@ -225,6 +226,45 @@ def test_claims_that_do_not_hold(
     """OIDC Core §3.1.3.7."""
     acme.claims = claims
     refused(house, signs_in(browser), HOLDS, because)
+
+
+@pytest.mark.parametrize("claims", [{"nonce": "another"}, {"aud": "another"}, {"iss": "https://evil.example"}])
+@pytest.mark.parametrize("purpose", ["connect", "link"])
+def test_they_hold_for_nothing_else_either(
+    house: House, browser: Browser, acme: Upstream, purpose: str, claims: dict[str, Any]
+) -> None:
+    """Connecting an account, and linking one to an account here."""
+    browser.sign_in(email="owner@example.com")
+    way = {"connect": ("/connect/acme", "/connect/acme"), "link": ("/account/services", "/account/services/link")}
+    page = browser.open(way[purpose][0])
+    left = browser.send(way[purpose][1], csrf=page.field("csrf"), scope="", provider="acme").left_to
+    acme.claims = claims
+    page = browser.open(answered(left or ""))
+    assert (page.status, HOLDS in page.text) == (400, True), page.text
+    for table in ("identities", "upstream_accounts"):
+        assert house.sql(f"SELECT count(*) FROM {table}") == [(0,)]
+    [(detail,)] = house.sql("SELECT detail FROM audit_events WHERE event = 'upstream.refused'")
+    assert detail["purpose"] == purpose  # type: ignore[index]
+
+
+@pytest.mark.parametrize("purpose", ["connect", "link"])
+def test_nor_does_an_answer_of_another_browser(house: House, browser: Browser, acme: Upstream, purpose: str) -> None:
+    """Somebody's own answer, opened by the owner: nothing of theirs is connected or linked to the owner's account."""
+    house.add_user("eve@example.com")
+    eve = Browser(house.url)
+    eve.sign_in(email="eve@example.com")
+    browser.sign_in(email="owner@example.com")
+    path = "/connect/acme" if purpose == "connect" else "/account/services/link"
+
+    def leaves(who: Browser) -> str:
+        token = who.open("/account/services").field("csrf")
+        return who.send(path, csrf=token, scope="", provider="acme").left_to or ""
+
+    left, _ = leaves(eve), leaves(browser)  # who is under way, too
+    page = browser.open(answered(left))
+    assert (page.status, "This began in another browser" in page.text) == (400, True), page.text
+    for table in ("identities", "upstream_accounts"):
+        assert house.sql(f"SELECT count(*) FROM {table}") == [(0,)]
 
 
 def test_a_key_that_is_not_its(house: House, browser: Browser, acme: Upstream) -> None:

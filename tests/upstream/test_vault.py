@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx2
@@ -11,9 +14,10 @@ import pytest
 
 from app.tokens.secrets import Unsealable
 from app.upstream.vault import store, tokens
+from app.upstream.vault.fetch import fresh
 from tests.actors import App, Browser, Page, http
 from tests.conftest import House
-from tests.upstreams import Upstream, answered, as_json
+from tests.upstreams import Upstream, answered, as_json, house_with
 
 LINK = "/connect/acme"
 
@@ -57,6 +61,14 @@ def text(response: httpx2.Response) -> str:
     assert result["isError"] is True, result
     words: str = result["content"][0]["text"]
     return words
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Waits for what another process, or a task without a caller, is about to do."""
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def events(house: House, event: str) -> list[Any]:
@@ -323,6 +335,36 @@ def test_a_revoked_grant_marks_the_connection(house: House, app: App, browser: B
     assert said(call(app))["said"]["name"] == "Ada Lovelace"
 
 
+@pytest.mark.parametrize(
+    ("more", "kept"),
+    [
+        ({"scope": "email \0"}, ["email"]),
+        ({"scope": ["email", "\0", 7, None]}, ["email"]),
+        ({"scope": "x" * 5000}, ["x" * 200]),
+        ({"id": "\0"}, []),
+        ({"expires_in": 1e15}, []),
+    ],
+)
+def test_signs_that_no_database_has(
+    house: House, app: App, browser: Browser, acme: Upstream, more: dict[str, Any], kept: list[str]
+) -> None:
+    """What a service writes beside its token is taken as far as it makes sense."""
+    acme.replies["/token"] = as_json({"access_token": "a", "token_type": "Bearer", **more})
+    acme.replies["/userinfo"] = as_json({}, 404)
+    assert "Connected" in connect(browser, "/connect/plain").text
+    assert house.sql("SELECT scope FROM upstream_accounts") == [(kept,)]
+
+
+def test_a_refusal_with_such_signs_ends_it_all_the_same(
+    house: House, app: App, browser: Browser, acme: Upstream
+) -> None:
+    connect(browser)
+    acme.replies["/token"] = as_json({"error": "invalid_grant", "error_description": "a\0b"}, 400)
+    house.turn_clock(minutes=56)
+    assert "has ended" in text(call(app))
+    assert events(house, "upstream.broken") == [{"provider": "acme", "because": "invalid_grant: ab"}]
+
+
 def test_its_api_says_no(house: House, app: App, browser: Browser, acme: Upstream) -> None:
     """A token that was revoked before its time: one refresh, then the user is asked."""
     connect(browser)
@@ -356,6 +398,83 @@ def test_tokens_of_another_client_are_of_no_use(house: House, app: App, browser:
     connect(browser)
     house.sql("UPDATE upstream_accounts SET client_id = 'the one before'")
     assert "has ended" in text(call(app))
+
+
+def test_a_caller_who_leaves_does_not_lose_the_tokens(house: House, app: App, browser: Browser, acme: Upstream) -> None:
+    """The refresh token was used up there when they left: what came for it is kept all the same."""
+    connect(browser)
+    house.turn_clock(minutes=56)
+    acme.gate.clear()
+    message = {"name": "service_profile", "arguments": {"service": "acme"}}
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.post(
+            f"{house.url}/mcp",
+            json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": message},
+            headers={"Authorization": f"Bearer {token_of(app)}", "Accept": "application/json, text/event-stream"},
+            timeout=1,
+        )
+    acme.gate.set()
+    until(lambda: house.sql("SELECT generation FROM upstream_accounts") == [(1,)])
+    assert said(call(app))["said"]["name"] == "Ada Lovelace"
+    assert acme.grants["refresh_token"] == 1
+
+
+def test_a_call_that_is_cancelled_does_not_either(house: House, app: App, browser: Browser, acme: Upstream) -> None:
+    """Whatever ends the task of a call: a tool with a time limit, a server that stops."""
+    connect(browser)
+    house.turn_clock(minutes=56)
+    [(user_id,)] = house.sql("SELECT user_id FROM upstream_accounts")
+    acme.gate.clear()
+
+    async def cancelled() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(fresh(house.world, str(user_id), "acme"), 1)
+
+    house.wait_for(cancelled())
+    acme.gate.set()
+    until(lambda: house.sql("SELECT generation FROM upstream_accounts") == [(1,)])
+    assert said(call(app))["said"]["name"] == "Ada Lovelace"
+    assert acme.grants["refresh_token"] == 1
+
+
+def test_two_processes_refresh_once(house: House, app: App, browser: Browser, acme: Upstream) -> None:
+    """The lease is in Postgres: of many calls at two servers, one refreshes."""
+    connect(browser)
+    house.turn_clock(minutes=62)
+    [(user_id,)] = house.sql("SELECT user_id FROM upstream_accounts")
+    other = house_with(house.dsn, {"acme": acme.definition()}).start()
+    try:
+        other.clock.ahead = house.clock.ahead
+        acme.gate.clear()
+
+        async def tokens_of(world: Any) -> list[str]:
+            return [
+                one.access_token
+                for one in await asyncio.gather(*(fresh(world, str(user_id), "acme") for _ in range(20)))
+            ]
+
+        found = [asyncio.run_coroutine_threadsafe(tokens_of(each.world), each._loop) for each in (house, other)]
+        until(
+            lambda: acme.grants["refresh_token"] == 0 and house.sql("SELECT lease FROM upstream_accounts") != [(None,)]
+        )
+        acme.gate.set()
+        assert len({token for each in found for token in each.result(30)}) == 1
+    finally:
+        other.stop()
+    assert acme.grants["refresh_token"] == 1
+
+
+def test_an_outage_is_nothing_to_our_own_tokens(house: House, app: App, browser: Browser, acme: Upstream) -> None:
+    """A client that refreshes meanwhile gets its tokens, not invalid_grant."""
+    granted = app.connect(browser)
+    connect(browser)
+    acme.replies["/token"] = as_json({"error": "invalid_grant"}, 503)
+    house.turn_clock(minutes=62)
+    answer = app.refresh(granted["refresh_token"])
+    assert answer.status_code == 200, answer.text
+    app.token_of_ada = answer.json()["access_token"]  # type: ignore[attr-defined]
+    assert call(app).status_code == 503
+    assert app.call("whoami", token_of(app)).status_code == 200
 
 
 # Given back --------------------------------------------------------------------------------------------------------------

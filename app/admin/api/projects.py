@@ -25,7 +25,7 @@ async def list_projects(request: Request) -> Any:
 async def add_project(request: Request) -> Any:
     """Its public key is made here."""
     by, new = caller(request), await wish(request, NewProject)
-    return await acts.add(by.world, new.model_dump(), by.now)
+    return await acts.add(by.world, new.model_dump(exclude_none=True), by.now)
 
 
 @routes.get("/{project_id}", response_model=Project, **LEAN)

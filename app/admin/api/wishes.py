@@ -53,8 +53,10 @@ class Rotation(Wish):
 
 
 class NewProject(Wish):
+    """Without `scope` it is what whoever asks for nothing in particular is given."""
+
     name: str = Field(max_length=200)
-    scope: str = Field("read", max_length=200)
+    scope: str | None = Field(None, max_length=200)
     allowance_sats: int = 100
     session_sats: int = 50
     max_calls_per_minute: int = 60

@@ -33,7 +33,9 @@ async def known(world: World, project_id: str) -> Project:
 
 async def add(world: World, wished: dict[str, Any], now: datetime) -> Project:
     """`wished` as `new_project` takes it. Raises InvalidRequest, Conflict."""
-    made = projects.new_project(**wished, now=now)
+    resource = world.resources.default
+    wished = {"scope": " ".join(sorted(resource.rules.baseline))} | wished
+    made = projects.new_project(**wished, now=now, scopes=projects.may_have(resource))
     async with world.db.begin() as db:
         added = await projects.add(db, made, now)
     if not added:
@@ -47,7 +49,7 @@ async def change(world: World, project_id: str, wished: dict[str, Any], now: dat
     if "scope" in wished:
         wished = wished | {"scope": tuple(words_of(wished["scope"]))}
     after = replace(before, **wished)
-    projects.check(after)
+    projects.check(after, projects.may_have(world.resources.default))
     if after == before:
         return
     async with world.db.begin() as db:

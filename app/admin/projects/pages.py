@@ -9,7 +9,7 @@ from starlette.responses import Response
 from app.admin.entry import Visit, nothing_here
 from app.admin.frame import done, query, shown, word
 from app.admin.projects import acts
-from app.agents.projects import MAY_HAVE
+from app.agents.projects import may_have
 from app.agents.store import Project
 from app.language import N_
 from app.protocol.errors import Conflict, InvalidRequest, NotFound, OAuthError
@@ -24,7 +24,6 @@ USUAL = {
     "bits_floor": "18",
     "bits_ceiling": "20",
 }
-SCOPES = sorted(MAY_HAVE)
 
 
 async def projects(visit: Visit, *, refusal: OAuthError | None = None, typed: Params | None = None) -> Response:
@@ -38,7 +37,7 @@ async def projects(visit: Visit, *, refusal: OAuthError | None = None, typed: Pa
         rows=rows[:200],
         filters={"ended": "yes" if ended else None},
         entered=_entered(typed, USUAL),
-        chosen=typed.all("scope") if typed else ["read"],
+        chosen=typed.all("scope") if typed else list(visit.world.resources.default.rules.baseline),
         scopes=_scopes(visit),
         fault="project" if refusal else None,
         lightning=visit.world.lightning is not None,
@@ -116,8 +115,8 @@ def _entered(typed: Params | None, usual: dict[str, str]) -> dict[str, str]:
 
 
 def _scopes(visit: Visit) -> dict[str, str]:
-    words = visit.world.resources.words
-    return {name: words[name].words if name in words else name for name in SCOPES}
+    resource = visit.world.resources.default
+    return {name: resource.scopes[name].words for name in sorted(may_have(resource))}
 
 
 def _which(visit: Visit) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json
@@ -41,6 +42,7 @@ class Call(NamedTuple):
     receive: Receive
     identifier: Any
     rpc_method: str
+    params: Mapping[str, Any]
 
     @property
     def is_request(self) -> bool:
@@ -63,10 +65,11 @@ async def of(scope: Scope, receive: Receive) -> Call:
     if scope["method"] == "POST":
         body = await _body(receive)
         message = state["message"] if "message" in state else from_json(body)
-    identifier, method = None, ""
+    identifier, method, params = None, "", None
     if isinstance(message, dict) and isinstance(named := message.get("method"), str):
-        identifier, method = message.get("id"), named
-    return Call(scope["method"], scope["headers"], body, state["principal"], receive, identifier, method)
+        identifier, method, params = message.get("id"), named, message.get("params")
+    given = params if isinstance(params, dict) else {}
+    return Call(scope["method"], scope["headers"], body, state["principal"], receive, identifier, method, given)
 
 
 async def _body(receive: Receive) -> bytes:

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import re
 from datetime import datetime
 from typing import Protocol
 
-from app.gate.backends.faults import NotConnected
+from app.gate.backends.faults import NotOffered, RefusedUs, UpstreamAway
 from app.protocol.types import Principal
 from app.resources.model import IdentityHeader, IdentityToken, Secret, Upstream, UrlBackend
 from app.tokens.issue import identity_token
 from app.tokens.keyring import ALGORITHM, PrivateKey
+from app.upstream import faults as upstream
+from app.upstream.vault import fetch
 from app.world import World
 
 HMAC = "HS256"
@@ -19,14 +21,15 @@ SHORTEST_SECRET = 32  # bytes (RFC 7518 §3.2)
 IDENTITY_SECONDS = 60
 REMEMBERED = 10_000  # callers
 NO_LINE = b""
-
-# The caller's own token of a provider. Raises NotConnected ("Upstream accounts").
-UpstreamToken = Callable[[Principal, str], Awaitable[str]]
+RETRY_AFTER = 5  # seconds
+# RFC 6750 §3: what a server says that wants another scope.
+SCOPE_WANTED = re.compile(rb'error="?insufficient_scope"?(?=[\s,]|\Z)', re.IGNORECASE)
+SCOPES = re.compile(rb'(?:\A|[\s,])scope="([\x20\x21\x23-\x5b\x5d-\x7e]{1,600})"', re.IGNORECASE)
 
 
 class Credentials(Protocol):
     async def line(self, principal: Principal, now: datetime) -> bytes:
-        """The header as it goes over the wire, with its end; or nothing. Raises NotConnected."""
+        """The header as it goes over the wire, with its end; or nothing. Raises NotConnected, NotOffered and UpstreamAway."""
 
 
 class Nothing:
@@ -84,16 +87,49 @@ class Identity:
 
 
 class Theirs:
-    def __init__(self, send: Upstream, token: UpstreamToken) -> None:
+    """The caller's own token at a service; asked for anew when the backend says that it has ended there."""
+
+    def __init__(self, send: Upstream, world: World) -> None:
         self._send = send
-        self._token = token
+        self._world = world
         self._scheme = "Bearer " if send.header.lower() == "authorization" else ""
 
     async def line(self, principal: Principal, now: datetime) -> bytes:
-        return header(self._send.header, self._scheme + await self._token(principal, self._send.provider))
+        return self._line(await self._fresh(principal))
+
+    async def instead(self, refused: bytes, status: int, challenge: bytes, principal: Principal) -> bytes:
+        held = await self._fresh(principal)
+        if status == 403:
+            raise self._wanted(challenge, held)
+        line = self._line(held)
+        if line != refused:  # somebody has refreshed it meanwhile
+            return line
+        return self._line(await self._fresh(principal, unlike=held.account.generation))
+
+    async def _fresh(self, principal: Principal, unlike: int | None = None) -> fetch.Fresh:
+        name, scope = self._send.provider, self._send.scope
+        try:
+            return await fetch.fresh(self._world, principal.subject, name, scope, unlike=unlike)
+        except fetch.NotOffered as fault:
+            raise NotOffered(str(fault)) from fault
+        except upstream.Away as fault:
+            raise UpstreamAway(fault.why, retry_after=RETRY_AFTER) from fault
+
+    def _wanted(self, challenge: bytes, held: fetch.Fresh) -> Exception:
+        """The scopes that the backend misses, for the caller to allow; unless it names none that are missing."""
+        named = SCOPES.search(challenge)
+        wanted = tuple(named[1].decode().split()) if named and SCOPE_WANTED.search(challenge) else ()
+        missing = tuple(word for word in dict.fromkeys(wanted) if word not in held.account.scope)
+        if not missing:
+            return RefusedUs("status 403")
+        url = fetch.where(self._world, held.provider.name, (*self._send.scope, *missing))
+        return fetch.NotConnected(held.provider.title, fetch.SCOPE, url)
+
+    def _line(self, held: fetch.Fresh) -> bytes:
+        return header(self._send.header, self._scheme + held.access_token)
 
 
-def of(backend: UrlBackend, world: World, upstream: UpstreamToken | None = None) -> Credentials:
+def of(backend: UrlBackend, world: World) -> Credentials:
     """Raises ValueError for what can never work."""
     send = backend.send
     if send is None:
@@ -101,7 +137,7 @@ def of(backend: UrlBackend, world: World, upstream: UpstreamToken | None = None)
     if isinstance(send, Secret):
         return Fixed(send)
     if isinstance(send, Upstream):
-        return Theirs(send, upstream or _nobody_connects)
+        return Theirs(send, world)
     return Identity(send, backend, world)
 
 
@@ -112,7 +148,3 @@ def header(name: str, value: str) -> bytes:
     if any(not " " <= sign <= "~" for sign in value):
         raise ValueError(f"the value of {name} has signs that no header may have")
     return f"{name.lower()}: {value}\r\n".encode()
-
-
-async def _nobody_connects(principal: Principal, provider: str) -> str:
-    raise NotConnected(f"no accounts of {provider} can be connected yet")

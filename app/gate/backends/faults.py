@@ -63,11 +63,18 @@ class RefusedUs(BackendFault):
     said = "the server behind this address does not accept what this gateway identifies itself with"
 
 
-class NotConnected(BackendFault):
-    """The caller has no account of their own connected that this resource needs ("Upstream accounts")."""
+class NotOffered(BackendFault):
+    """The operator names a service in gatehouse.toml that nobody can connect an account of."""
 
-    error = "upstream_not_connected"
-    said = "this needs an account of yours that is not connected"
+    error = "upstream_not_offered"
+    said = "this needs an account at a service that is not configured here"
+
+
+class UpstreamAway(BackendFault):
+    """Nothing is wrong with the caller's token, nor with the backend's: the service that gives the latter is away."""
+
+    error, status = "upstream_unavailable", 503
+    said = "a service that this server needs is not available"
 
 
 class Busy(BackendFault):

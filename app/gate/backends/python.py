@@ -5,18 +5,25 @@ from __future__ import annotations
 import asyncio
 import importlib
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.gate.failed import failed
+from app.gate.services import away
+from app.gate.tool import Caller
 from app.resources.model import PythonBackend, Resource
+from app.upstream.faults import Away
+from app.upstream.vault.borrowed import Borrowed
+from app.upstream.vault.fetch import NotConnected, NotOffered
 from app.world import World
 
 BODY_BYTES = 4 * 1024 * 1024
@@ -28,6 +35,22 @@ STATELESS = ("POST",)  # a stateless server has nothing to say unasked: GET woul
 
 class Unmountable(Exception):
     """What the target names is not there, or is no server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor(Caller):
+    """Of a server that knows nothing of us: what it does not catch reaches the caller in words of the SDK."""
+
+    state: MutableMapping[str, Any]
+
+    async def upstream(self, name: str, *scope: str) -> Borrowed:
+        """Raises ToolError, with the address where to connect an account, and MCPError when the service is away."""
+        try:
+            return await Caller.upstream(self, name, *scope)
+        except (NotConnected, NotOffered) as fault:
+            raise ToolError(str(fault)) from fault
+        except Away as fault:
+            raise away(fault, self.state) from fault
 
 
 class Inner:
@@ -66,11 +89,11 @@ async def mounted(resource: Resource, world: World) -> AsyncIterator[ASGIApp]:
         server.streamable_http_app(stateless_http=True, max_request_body_size=BODY_BYTES, transport_security=UNGUARDED)
         manager = server.session_manager  # without the app around it, which only finds its one path
         async with manager.run():
-            yield manager.handle_request
+            yield _with_caller(manager.handle_request, world)
         return
     app, methods = _app(server, path)
     async with _lifespan(app, resource.name) as state:
-        yield Inner(_with_state(app, state), path, methods)
+        yield Inner(_with_caller(_with_state(app, state), world), path, methods)
 
 
 def found(backend: PythonBackend) -> Any:
@@ -95,6 +118,16 @@ def _app(server: Any, path: str) -> tuple[ASGIApp, tuple[str, ...]]:
     if callable(getattr(server, "http_app", None)):
         return server.http_app(path=path, stateless_http=True), STATELESS
     return server, ("GET", "POST", "DELETE")
+
+
+def _with_caller(app: ASGIApp, world: World) -> ASGIApp:
+    """Who calls, for the server's own functions to find in `scope["state"]["caller"]`, beside the `principal`."""
+
+    async def called(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["caller"] = Visitor(scope["state"]["principal"], world, scope["state"])
+        await app(scope, receive, send)
+
+    return called
 
 
 def _with_state(app: ASGIApp, state: dict[str, Any]) -> ASGIApp:

@@ -3,9 +3,21 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from app.gate.backends.faults import UnknownSession
 from app.protocol.types import Principal
 from app.tokens.secrets import Purpose, Unsealable, b64, unb64
+
+# No id has this sign (it is visible ASCII): what comes after it is ours, about the client.
+MARK, OPENS = b"\0", b"u"
+
+
+class Session(NamedTuple):
+    """`id` is the backend's, empty where it has not begun one; `opens`: its client can open addresses for its user."""
+
+    id: bytes
+    opens: bool = False
 
 
 class SessionIds:
@@ -15,14 +27,17 @@ class SessionIds:
         self._purpose = purpose
         self._audience = audience
 
-    def sealed(self, session: bytes, principal: Principal) -> bytes:
+    def sealed(self, session: Session, principal: Principal) -> bytes:
         """For the caller: visible ASCII, as the specification demands."""
-        return b64(self._purpose.seal(session, self._whose(principal))).encode()
+        packed = session.id + (MARK + OPENS if session.opens else b"")
+        return b64(self._purpose.seal(packed, self._whose(principal))).encode()
 
-    def opened(self, presented: bytes, principal: Principal) -> bytes:
+    def opened(self, presented: bytes, principal: Principal) -> Session:
         """For the backend. Raises UnknownSession for one that is another's, another resource's, or none."""
         try:
-            return self._purpose.open(unb64(presented.decode("ascii")), self._whose(principal))
+            packed = self._purpose.open(unb64(presented.decode("ascii")), self._whose(principal))
+            identifier, _, marks = packed.partition(MARK)
+            return Session(identifier, marks == OPENS)
         except (ValueError, Unsealable):
             raise UnknownSession("not sealed for this caller") from None
 

@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.gate.backends import answers, calls, credentials, passing
+from app.gate.backends import answers, calls, credentials, passing, unconnected
 from app.gate.backends.calls import Call
-from app.gate.backends.credentials import UpstreamToken
+from app.gate.backends.credentials import Theirs
 from app.gate.backends.faults import (
     BackendFault,
     BrokenOff,
@@ -21,16 +21,18 @@ from app.gate.backends.faults import (
     Nonsense,
     Revoked,
     Stopping,
+    UnknownSession,
     message_of,
     tell,
 )
 from app.gate.backends.passing import Answered
 from app.gate.backends.pool import Place, Pool
-from app.gate.backends.session_ids import SessionIds
+from app.gate.backends.session_ids import Session, SessionIds
 from app.gate.backends.streams import Tail
 from app.gate.backends.watching import Exchange, Watch
 from app.http import request_id
 from app.resources.model import Resource, UrlBackend
+from app.upstream.vault.fetch import NotConnected
 from app.world import World
 
 log = structlog.get_logger("gatehouse.backend")
@@ -45,8 +47,8 @@ STREAM_HEADERS = [
 
 
 @asynccontextmanager
-async def proxied(resource: Resource, world: World, upstream: UpstreamToken | None = None) -> AsyncIterator[ASGIApp]:
-    """The ASGI app; `upstream` finds the callers' own tokens. What is under way when it is left ends with an error.
+async def proxied(resource: Resource, world: World) -> AsyncIterator[ASGIApp]:
+    """The ASGI app. What is under way when it is left ends with an error.
 
     Raises ValueError and OSError for a backend that cannot be set up.
     """
@@ -55,7 +57,7 @@ async def proxied(resource: Resource, world: World, upstream: UpstreamToken | No
     place = Place.of(backend.url, world.settings.ca_file, backend.ca_file)
     pool = Pool(place, backend.timeout, backend.connections)
     watch = Watch(backend, pool, world)
-    app = Proxied(resource, place, world, pool, watch, credentials.of(backend, world, upstream))
+    app = Proxied(resource, place, world, pool, watch, credentials.of(backend, world))
     try:
         yield app
     finally:
@@ -77,6 +79,7 @@ class Proxied:
         sent: credentials.Credentials,
     ) -> None:
         self._name = resource.name
+        self._title = resource.title
         assert isinstance(resource.backend, UrlBackend)
         self._largest = resource.backend.largest
         self._world = world
@@ -111,27 +114,67 @@ class Proxied:
     async def _answer(self, call: Call, send: Send) -> None:
         """Raises BackendFault as long as nothing of an answer has been sent."""
         presented = passing.session_of(call.headers)
-        session = None if presented is None else self._sessions.opened(presented, call.principal)
-        sent = await self._credentials.line(call.principal, self._world.now())
-        request = self._requests.written(call.method, call.headers, call.body, session, request_id.get(), sent)
-        exchange = await self._asked(call, request)
+        session = Session(b"") if presented is None else self._sessions.opened(presented, call.principal)
+        opens = session.opens or unconnected.opens_addresses(call.params.get("capabilities"))
+        try:
+            exchange = await self._identified(call, session, is_new=presented is None)
+        except NotConnected as fault:
+            introduced = await self._introduced(call, session)
+            if introduced is None:
+                begun = self._sessions.sealed(Session(b"", opens), call.principal)
+                await unconnected.tell(call, fault, self._title, begun, send, opens=opens)
+                return
+            exchange = introduced
         try:
             connection = exchange.connection
             answered = passing.answered(connection.headers)
             answers.check(connection.status, answered)
             if answered.session is not None:
-                known = presented if answered.session == session else None  # said again, it is the same
-                sealed = known or self._sessions.sealed(answered.session, call.principal)
+                known = presented if answered.session == session.id else None  # said again, it is the same
+                marked = Session(answered.session, opens and isinstance(self._credentials, Theirs))
+                sealed = known or self._sessions.sealed(marked, call.principal)
                 answered.passed.append((passing.SESSION, sealed))
             if connection.status == 200 and answered.media_type == answers.SSE:
                 await self._stream(call, exchange, answered.passed, send)
             else:
-                await self._whole(call, exchange, answered, send, had_session=session is not None)
+                await self._whole(call, exchange, answered, send, had_session=bool(session.id))
         except BackendFault:
             exchange.connection.close()  # whoever talks nonsense is not asked a second time
             raise
         finally:
             self._watch.end(exchange)
+
+    async def _identified(self, call: Call, session: Session, *, is_new: bool) -> Exchange:
+        """The head of an answer, to a request with what the backend is to be told of the caller. Raises NotConnected."""
+        line = await self._credentials.line(call.principal, self._world.now())
+        if not is_new and not session.id:
+            # Ours, from before there was an account: now the client meets the server itself (MCP "Session Management").
+            raise UnknownSession("the caller has connected their account since")
+        exchange = await self._asked(call, self._written(call, session, line))
+        status = exchange.connection.status
+        if status not in (401, 403) or not isinstance(self._credentials, Theirs):
+            return exchange
+        challenge = b", ".join(value for name, value in exchange.connection.headers if name == b"www-authenticate")
+        self._drop(exchange)
+        line = await self._credentials.instead(line, status, challenge, call.principal)
+        return await self._asked(call, self._written(call, session, line))
+
+    async def _introduced(self, call: Call, session: Session) -> Exchange | None:
+        """The head of what the backend tells anybody of itself, if it does."""
+        if call.rpc_method not in unconnected.INTRODUCTIONS:
+            return None
+        exchange = await self._asked(call, self._written(call, session, credentials.NO_LINE))
+        if exchange.connection.status not in (401, 403):
+            return exchange
+        self._drop(exchange)
+        return None
+
+    def _written(self, call: Call, session: Session, line: bytes) -> bytes:
+        return self._requests.written(call.method, call.headers, call.body, session.id or None, request_id.get(), line)
+
+    def _drop(self, exchange: Exchange) -> None:
+        exchange.connection.close()
+        self._watch.end(exchange)
 
     async def _asked(self, call: Call, request: bytes) -> Exchange:
         """Up to the head of the answer. A kept connection may have been closed at the other end while the request was on its

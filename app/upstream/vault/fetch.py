@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -29,6 +30,7 @@ PATIENCE = 15.0  # seconds to wait for whoever refreshes
 NONE, SCOPE, ENDED = "none", "scope", "ended"
 # RFC 6749 §5.2: what says that the grant is gone. Other words are about us, and no user can mend them.
 GONE = frozenset({"invalid_grant", "invalid_scope"})
+UNDER_WAY: set[asyncio.Task[Fresh | None]] = set()  # the loop itself holds tasks only weakly
 log = structlog.get_logger("gatehouse.upstream")
 
 
@@ -48,7 +50,8 @@ class NotConnected(Exception):
             SCOPE: f"Your connection to {title} does not allow this yet.",
             ENDED: f"Your connection to {title} has ended and has to be made again.",
         }
-        super().__init__(said[why])
+        super().__init__(f"{said[why]} To connect it, open {url} in a browser, then call again.")
+        self.question = f"{said[why]} Open the address in your browser and connect it; then this works."
         self.title, self.why, self.url = title, why, url
 
 
@@ -86,7 +89,7 @@ async def fresh(
         lease = new_id("lease")
         raw = await store.claim(world.pool, account, lease, now + LEASE, now)
         if raw is not None:
-            turn = await _refreshed(world, account, provider, lease, raw, is_good)
+            turn = await _to_the_end(_refreshed(world, account, provider, lease, raw, is_good))
             if turn is None:
                 continue  # disconnected, or connected anew, meanwhile
             return turn
@@ -137,6 +140,20 @@ def _with_token(world: World, account: Account, provider: Provider) -> Fresh:
         log.error("upstream tokens sealed with another key", account=account.id)
         raise NotConnected(provider.title, ENDED, where(world, provider.name)) from None
     return Fresh(account, provider, held.access_token)
+
+
+async def _to_the_end(refreshing: Coroutine[Any, Any, Fresh | None]) -> Fresh | None:
+    """Whatever becomes of the call that needs it: the old refresh token may be used up there already."""
+    task = asyncio.create_task(refreshing)
+    UNDER_WAY.add(task)
+    task.add_done_callback(_ended)
+    return await asyncio.shield(task)
+
+
+def _ended(task: asyncio.Task[Fresh | None]) -> None:
+    UNDER_WAY.discard(task)
+    if not task.cancelled():
+        task.exception()  # whoever waited has heard of it; where nobody waits any more, nobody need
 
 
 async def _refreshed(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -131,18 +131,6 @@ async def health(db: AsyncConnection) -> dict[str, tuple[int, int]]:
     """By provider: how many are connected, and how many of them are broken."""
     found = select(c.provider, func.count(), func.count(c.broken_at)).group_by(c.provider)
     return {row[0]: (row[1], row[2]) for row in await db.execute(found)}
-
-
-async def batch(db: AsyncConnection, after: str, limit: int) -> list[Account]:
-    """Of all users, by id."""
-    found = select(*COLUMNS).where(c.id > after).order_by(c.id).limit(limit)
-    return [_account(tuple(row)) for row in await db.execute(found)]
-
-
-async def reseal(db: AsyncConnection, account: Account, sealed: bytes) -> bool:
-    """False when its tokens changed meanwhile: then they are sealed with the newest key anyway."""
-    same = update(upstream_accounts).where(c.id == account.id, c.sealed == account.sealed)
-    return (await db.execute(same.values(sealed=sealed).returning(c.id))).first() is not None
 
 
 def _account(row: tuple[object, ...]) -> Account:
