@@ -13,6 +13,16 @@ from app.paths import TEMPLATES
 from app.protocol.errors import NotFound
 from app.world import World
 
+FILES = {
+    "follow.js": "text/javascript",
+    "gatehouse.css": "text/css",
+    "copy.js": "text/javascript",
+    "passkeys.js": "text/javascript",
+    "work.js": "text/javascript",
+    "work-solver.js": "text/javascript",
+    "pay.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 KEPT = {"Cache-Control": "public, max-age=3600"}  # their addresses end in the version
 
 

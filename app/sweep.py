@@ -35,7 +35,10 @@ EXPIRED = {
     "rate_counters": "resets_at < :now",
     "connections": f"expires_at < {NOW} - interval '7 days' OR revoked_at < {NOW} - interval '7 days'",
     "tool_calls": f"day < ({NOW} - interval '400 days')::date",
-    "agent_sessions": f"expires_at < {NOW} - interval '7 days'",
+    # Sessions that spent something stay as long as the ledger, which says by them whose project it was.
+    "agent_sessions": f"expires_at < {NOW} - interval '7 days' AND (expires_at < {NOW} - interval '400 days' "
+    "OR NOT EXISTS (SELECT FROM charges c WHERE c.budget_id = agent_sessions.id))",
+    "charge_denials": f"day < ({NOW} - interval '400 days')::date",
     "charges": f"at < {NOW} - interval '400 days'",
     "budgets": f"kind = 'agent' AND expires_at < {NOW} - interval '7 days' AND (expires_at < {NOW} - interval '400 days' "
     "OR NOT EXISTS (SELECT FROM charges c WHERE c.budget_id = budgets.id))",

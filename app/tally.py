@@ -1,4 +1,4 @@
-"""How often each declared tool was called, counted in memory and added to `tool_calls` in batches off the request path."""
+"""How often tools were called and charges denied, counted in memory and added to the tables in batches off the request path."""
 
 from __future__ import annotations
 
@@ -21,7 +21,16 @@ JOIN people p ON p.id = n.user_id
 ORDER BY n.user_id, n.day, n.client_id, n.tool
 ON CONFLICT (user_id, day, client_id, tool) DO UPDATE SET calls = t.calls + excluded.calls
 """
-Key = tuple[date, str, str, str]  # the day, in UTC; user, client or API key, tool
+DENIED = """
+INSERT INTO charge_denials AS t (day, budget_id, tool, reason, calls)
+SELECT n.day, n.budget_id, n.tool, n.reason, n.calls
+FROM unnest($1::date[], $2::text[], $3::text[], $4::text[], $5::bigint[]) n(day, budget_id, tool, reason, calls)
+WHERE EXISTS (SELECT FROM budgets b WHERE b.id = n.budget_id)
+ORDER BY n.budget_id, n.day, n.tool, n.reason
+ON CONFLICT (budget_id, day, tool, reason) DO UPDATE SET calls = t.calls + excluded.calls
+"""
+Key = tuple[date, str, str, str]  # the day, in UTC; user, client or API key, tool; or budget, tool, reason
+MOST_DENIALS = 10_000  # told apart between two flushes; of more, callers choose the tools' names, the tool is left out
 
 log = structlog.get_logger("gatehouse.tally")
 
@@ -32,6 +41,7 @@ class Tally:
     def __init__(self, pool: HotPool) -> None:
         self._pool = pool
         self._counts: dict[Key, int] = {}
+        self._denials: dict[Key, int] = {}
         self._writing = asyncio.Lock()  # two at once would write the same counts twice
 
     def count(self, user_id: str, client_id: str, tool: str, now: datetime) -> None:
@@ -39,20 +49,30 @@ class Tally:
         key = (now.date(), user_id, client_id, tool)
         self._counts[key] = self._counts.get(key, 0) + 1
 
+    def deny(self, budget_id: str, tool: str | None, reason: str, now: datetime) -> None:
+        """One charge that was denied."""
+        named = (tool or "")[:200] if len(self._denials) < MOST_DENIALS else ""
+        key = (now.date(), budget_id, named, reason)
+        self._denials[key] = self._denials.get(key, 0) + 1
+
     async def flush(self) -> None:
-        """Adds what was counted, in one statement. Raises the database's errors, having forgotten nothing."""
+        """Adds what was counted, in one statement each. Raises the database's errors, having forgotten nothing."""
         async with self._writing:
-            batch = sorted(self._counts.items())
-            if not batch:
-                return
-            columns = [list(column) for column in zip(*(key for key, _ in batch), strict=True)]
-            await self._pool.execute(ADD, *columns, [calls for _, calls in batch])
-            for key, calls in batch:
-                left = self._counts[key] - calls  # what was counted meanwhile stays
-                if left:
-                    self._counts[key] = left
-                else:
-                    del self._counts[key]
+            await self._add(self._counts, ADD)
+            await self._add(self._denials, DENIED)
+
+    async def _add(self, counts: dict[Key, int], statement: str) -> None:
+        batch = sorted(counts.items())
+        if not batch:
+            return
+        columns = [list(column) for column in zip(*(key for key, _ in batch), strict=True)]
+        await self._pool.execute(statement, *columns, [calls for _, calls in batch])
+        for key, calls in batch:
+            left = counts[key] - calls  # what was counted meanwhile stays
+            if left:
+                counts[key] = left
+            else:
+                del counts[key]
 
     async def keep_flushing(self) -> None:
         """Runs until cancelled."""

@@ -10,9 +10,11 @@ from starlette.types import ASGIApp
 from app import health, landing
 from app.account import api_keys, apps, browsers, leave, profile, usage
 from app.account.export.page import export
+from app.account.spending import pages as spending
 from app.admin import plain_pages
 from app.admin.api_keys import pages as admin_keys
 from app.admin.attempts import pages as admin_attempts
+from app.admin.budgets import pages as admin_budgets
 from app.admin.clients import pages as admin_clients
 from app.admin.connections import pages as admin_connections
 from app.admin.entry import refused
@@ -20,7 +22,9 @@ from app.admin.frame import deed
 from app.admin.frame import page as admin_page
 from app.admin.log import pages as admin_log
 from app.admin.overview import pages as admin_overview
+from app.admin.projects import pages as admin_projects
 from app.admin.providers import pages as admin_providers
+from app.admin.spending import pages as admin_spending
 from app.admin.users import invitations as admin_invitations
 from app.admin.users import pages as admin_users
 from app.agents import table as agents
@@ -29,7 +33,7 @@ from app.api_keys.exchange import exchange
 from app.clients.registration import manage
 from app.clients.registration.register import register
 from app.gate.forward_auth import forward_auth
-from app.http import Door
+from app.http import Door, Endpoint
 from app.metrics import metrics
 from app.oauth import well_known
 from app.oauth.authorize import authorize, authorize_by_form, resume
@@ -42,7 +46,8 @@ from app.oauth.revoke import revoke
 from app.oauth.token import token
 from app.oauth.userinfo import userinfo
 from app.pages import page_refusal
-from app.static import brand_css, logo, static
+from app.selling import receipt_page
+from app.static import FILES, brand_css, logo, static
 from app.upstream import callback, connect, depart, link, services
 from app.users import by_mail, links, login, new_email, second, security, sign_in_link, sign_up
 from app.users.invitations import pages as invitations
@@ -120,6 +125,10 @@ def url_table(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
         "/account/sessions/end": Door(world, page, POST=browsers.sign_out),
         "/account/sessions/end-others": Door(world, page, POST=browsers.sign_out_others),
         "/account/usage": Door(world, page, GET=usage.show),
+        "/account/spending": Door(world, page, GET=spending.show),
+        "/account/spending/give-up": Door(world, page, POST=spending.give_up),
+        "/account/spending/receipt": Door(world, page, GET=spending.receipt),
+        "/account/spending/file": Door(world, page, GET=spending.file),
         "/account/profile": Door(world, page, GET=profile.show, POST=profile.save),
         "/account/security": Door(world, page, GET=security.show),
         "/account/security/password": Door(world, page, POST=security.change_password),
@@ -131,6 +140,7 @@ def url_table(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
         "/account/security/passkeys/remove": Door(world, page, POST=passkeys.remove),
         "/account/export": Door(world, page, POST=export),
         "/account/delete": Door(world, page, GET=leave.show, POST=leave.delete),
+        "/receipt": Door(world, page, GET=receipt_page.show, POST=receipt_page.check),
         "/goodbye": Door(world, page, GET=leave.goodbye),
         "/password/forgot": Door(world, page, GET=own_way(by_mail.show_forgot), POST=own_way(by_mail.forgot)),
         "/login/link": Door(world, page, GET=own_way(by_mail.show_link), POST=own_way(by_mail.send_link)),
@@ -146,13 +156,9 @@ def url_table(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
         "/metrics": Door(world, GET=metrics),
         **admin_table(world),
         **agents.addresses(world, callers),
-        "/static/follow.js": Door(world, GET=static("follow.js", "text/javascript")),
-        "/static/gatehouse.css": Door(world, GET=static("gatehouse.css", "text/css")),
-        "/static/copy.js": Door(world, GET=static("copy.js", "text/javascript")),
-        "/static/passkeys.js": Door(world, GET=static("passkeys.js", "text/javascript")),
+        **{f"/static/{name}": Door(world, GET=static(name, media_type)) for name, media_type in FILES.items()},
         "/static/logo": Door(world, GET=logo),
         "/static/brand.css": Door(world, GET=brand_css),
-        "/static/icon.svg": Door(world, GET=static("icon.svg", "image/svg+xml")),
         "/healthz": Door(world, GET=health.healthz),
         "/readyz": Door(world, GET=health.readyz),
     }
@@ -162,16 +168,25 @@ def patterns(world: World, callers: Callers) -> list[Route]:
     """The addresses with a name in them, which no exact path finds, and those that need the FastAPI app."""
     client = Door(world, manage.refused, cors=True, GET=manage.read, PUT=manage.replace, DELETE=manage.end)
     one = {
+        "/register/{client_id}": client,
         "/callback/{provider}": Door(world, page_refusal, GET=callback.come_back),
         "/connect/{provider}": Door(world, page_refusal, GET=connect.show, POST=connect.begin),
         "/admin/users/{user_id}": Door(world, refused, GET=admin_page(admin_users.somebody)),
         "/admin/clients/{client}": Door(world, refused, GET=admin_page(admin_clients.one)),
+        "/admin/projects/{project}": Door(world, refused, GET=admin_page(admin_projects.project)),
+        "/admin/budgets/{budget}": Door(world, refused, GET=admin_page(admin_budgets.budget)),
         "/admin/attempts/{attempt}": Door(world, refused, GET=admin_page(admin_attempts.attempt)),
         "/docs": Door(world, refused, GET=admin_page(plain_pages.docs)),
         "/openapi.json": Door(world, refused, GET=plain_pages.openapi(callers)),
     }
-    user, app = admin_users, admin_clients
-    deeds = {
+    named = one | {path: Door(world, refused, POST=perform) for path, perform in _deeds_of_one().items()}
+    return [*agents.patterns(world), *(Route(path, door) for path, door in named.items())]
+
+
+def _deeds_of_one() -> Mapping[str, Endpoint]:
+    """What admins do to one user, app, project or budget."""
+    user, app, project, budget = admin_users, admin_clients, admin_projects, admin_budgets
+    return {
         "/admin/users/{user_id}/disable": deed(user.disable, user.somebody),
         "/admin/users/{user_id}/enable": deed(user.enable, user.somebody),
         "/admin/users/{user_id}/promote": deed(user.promote, user.somebody),
@@ -187,10 +202,13 @@ def patterns(world: World, callers: Callers) -> list[Route]:
         "/admin/clients/{client}/secret": deed(app.rotate_secret, app.one),
         "/admin/clients/{client}/disconnect": deed(app.disconnect, app.one),
         "/admin/clients/{client}/remove": deed(app.remove, app.one),
+        "/admin/projects/{project}/change": deed(project.change, project.project),
+        "/admin/projects/{project}/pause": deed(project.pause, project.project),
+        "/admin/projects/{project}/resume": deed(project.go_on, project.project),
+        "/admin/projects/{project}/remove": deed(project.remove, project.project),
+        "/admin/budgets/{budget}/give": deed(budget.give, budget.budget),
+        "/admin/budgets/{budget}/take-away": deed(budget.take_away, budget.budget),
     }
-    named = one | {path: Door(world, refused, POST=perform) for path, perform in deeds.items()}
-    ours = [Route("/register/{client_id}", client), *agents.patterns(world)]
-    return [*ours, *(Route(path, door) for path, door in named.items())]
 
 
 def admin_table(world: World) -> Mapping[str, ASGIApp]:
@@ -204,6 +222,10 @@ def admin_table(world: World) -> Mapping[str, ASGIApp]:
         "/admin/connections": admin_page(admin_connections.connections),
         "/admin/api-keys": admin_page(admin_keys.keys),
         "/admin/providers": admin_page(admin_providers.services),
+        "/admin/projects": admin_page(admin_projects.projects),
+        "/admin/spending": admin_page(admin_spending.spending),
+        "/admin/spending/file": admin_page(admin_spending.file),
+        "/admin/budgets": admin_page(admin_budgets.budgets),
         "/admin/attempts": admin_page(admin_attempts.attempts),
         "/admin/signing-keys": admin_page(plain_pages.keys),
         "/admin/audit": admin_page(admin_log.events),
@@ -221,6 +243,7 @@ def admin_table(world: World) -> Mapping[str, ASGIApp]:
         "/admin/api-keys/revoke": deed(admin_keys.revoke, admin_keys.keys),
         "/admin/providers/save": deed(admin_providers.save, admin_providers.services),
         "/admin/providers/remove": deed(admin_providers.remove, admin_providers.services),
+        "/admin/projects/add": deed(admin_projects.add, admin_projects.projects),
         "/admin/signing-keys/rotate": deed(plain_pages.rotate, plain_pages.keys),
     }
     doors = {path: Door(world, refused, GET=show) for path, show in pages.items()}

@@ -215,6 +215,7 @@ def emptied(served: House) -> House:
     served.clock.ahead = timedelta(0)
     # Another minute for the trace, which takes so many steps of one address: the whole suite comes from one.
     served.world.traces.has_room("nobody", served.clock() + timedelta(minutes=5))
+    served.wait_for(served.world.tally.flush())  # what it has counted is not the next test's
     served.sql(EMPTIED)
     if not served.sql("SELECT FROM signing_keys WHERE signs_from <= :now", now=served.clock()):
         # The sweep came by while the clock was turned by months, and left the keys of that time only.

@@ -25,6 +25,7 @@ DONE = {
     "signed-out": N_("That browser is signed out."),
     "others-signed-out": N_("Every other browser is signed out."),
     "saved": N_("Saved."),
+    "budget-given-up": N_("Given up. Nothing is charged to it any more."),
     "nothing": N_("Nothing to do: it had ended already."),
 }
 

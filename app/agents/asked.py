@@ -13,7 +13,13 @@ from app import dpop
 from app.agents.store import Project, project_of
 from app.http import client_address, json_body
 from app.limits import Rate, hit
-from app.protocol.agent_errors import ApiKeyRevoked, InvalidApiKey, MissingApiKey, RateLimitExceeded
+from app.protocol.agent_errors import (
+    ApiKeyRevoked,
+    InvalidApiKey,
+    MissingApiKey,
+    ProjectPaused,
+    RateLimitExceeded,
+)
 from app.protocol.errors import InvalidRequest, TooManyRequests
 from app.protocol.pkce import is_challenge
 from app.tokens.secrets import b64
@@ -26,13 +32,15 @@ KEY = re.compile(r"la_pk_[A-Za-z0-9]{24}")
 
 
 async def project(request: Request, world: World) -> Project:
-    """Raises MissingApiKey, InvalidApiKey, ApiKeyRevoked: there is no project to fall back to."""
+    """Raises MissingApiKey, InvalidApiKey, ApiKeyRevoked, ProjectPaused: there is no project to fall back to."""
     key = public_key(request)
     found = await project_of(world.pool, key)
     if found is None:
         raise InvalidApiKey("X-LW-Public names no project of this server")
     if found.revoked_at is not None:
         raise ApiKeyRevoked("the project behind X-LW-Public was revoked")
+    if found.paused_at is not None:
+        raise ProjectPaused("the project behind X-LW-Public is paused; what was paid for is not lost")
     note(client_id=found.id, client_name=found.name)
     return found
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import audit
 from app.agents import store
 from app.agents.store import Project
+from app.language import N_
 from app.metering.budgets import end
 from app.metering.model import MOST_SATS
 from app.protocol.errors import InvalidRequest
@@ -23,6 +24,7 @@ PREFIX = "la_pk_"  # the seed's
 # With 24 more the key, a colon and the challenge before the nonce are 64 bytes: exactly what SHA-256 takes at a time.
 KEY_CHARACTERS = 24
 MOST_NAME, MOST_CALLS = 100, 1_000_000
+IN_FLIGHT = timedelta(seconds=1)  # a request that found the project not paused may issue its token a moment later
 MAY_HAVE = frozenset(DEFAULT)
 
 
@@ -44,23 +46,29 @@ def new_project(
     scopes: frozenset[str] = MAY_HAVE,
 ) -> Project:
     """`scope` is made of `scopes`, as `may_have` says. Raises InvalidRequest for what cannot be."""
-    title, wanted = name.strip(), words_of(scope)
+    key = PREFIX + secrets.token_hex(KEY_CHARACTERS // 2)
+    sats, wanted = (allowance_sats, session_sats, max_calls_per_minute), tuple(words_of(scope))
+    made = Project(str(uuid.uuid4()), key, name.strip(), wanted, *sats, bits_floor, bits_ceiling, now)
+    check(made, scopes)
+    return made
+
+
+def check(p: Project, scopes: frozenset[str]) -> None:
+    """Raises InvalidRequest for what cannot be."""
+    bounds = {"most": MOST_CALLS, "least": LEAST_BITS, "bits": MOST_BITS, "name": MOST_NAME}
     faults = {
-        f"a name has 1 to {MOST_NAME} characters": not 0 < len(title) <= MOST_NAME or not title.isprintable(),
-        f"the scope may be made of {' '.join(sorted(scopes))}": not wanted or not scopes.issuperset(wanted),
-        "the allowance must be a number of sats": not 0 <= allowance_sats <= MOST_SATS,
-        "the price must be a number of sats": not 0 < session_sats <= MOST_SATS,
-        f"calls a minute must be 1 to {MOST_CALLS}": not 0 < max_calls_per_minute <= MOST_CALLS,
-        f"bits must be {LEAST_BITS} to {MOST_BITS}, the fewest first": not (
-            LEAST_BITS <= bits_floor <= bits_ceiling <= MOST_BITS
+        N_("a name has 1 to {name} visible characters"): not 0 < len(p.name) <= MOST_NAME or not p.name.isprintable(),
+        N_("the scope may be made of {scopes}"): not p.scope or not scopes.issuperset(p.scope),
+        N_("the allowance must be a number of sats"): not 0 <= p.allowance_sats <= MOST_SATS,
+        N_("the price must be a number of sats"): not 0 < p.session_sats <= MOST_SATS,
+        N_("calls a minute must be 1 to {most}"): not 0 < p.max_calls_per_minute <= MOST_CALLS,
+        N_("bits must be {least} to {bits}, the fewest first"): not (
+            LEAST_BITS <= p.bits_floor <= p.bits_ceiling <= MOST_BITS
         ),
     }
     for fault, is_so in faults.items():
         if is_so:
-            raise InvalidRequest(fault)
-    key = PREFIX + secrets.token_hex(KEY_CHARACTERS // 2)
-    sats = (allowance_sats, session_sats, max_calls_per_minute)
-    return Project(str(uuid.uuid4()), key, title, tuple(wanted), *sats, bits_floor, bits_ceiling, now)
+            raise InvalidRequest(fault, scopes=" ".join(sorted(scopes)), **bounds)
 
 
 async def add(db: AsyncConnection, project: Project, now: datetime) -> bool:
@@ -71,6 +79,33 @@ async def add(db: AsyncConnection, project: Project, now: datetime) -> bool:
         db, "project.created", now, client_id=project.id, name=project.name, scope=" ".join(project.scope)
     )
     return True
+
+
+async def change(db: AsyncConnection, project: Project, now: datetime) -> bool:
+    """As this says from now on, for new sessions. False when another has this name, or it has ended. It has been checked."""
+    if not await store.change_project(db, project):
+        return False
+    said = {name: getattr(project, name) for name in store.CHANGEABLE} | {"scope": " ".join(project.scope)}
+    await audit.record(db, "project.changed", now, client_id=project.id, **said)
+    return True
+
+
+async def pause(db: AsyncConnection, name: str, now: datetime, *, lifetime: timedelta) -> str | None:
+    """By id or name: nobody begins or refreshes a session, and tokens are void within a second; sessions and what they have
+    stay for later. Its id, or None when it is paused already or there is none."""
+    project_id = await store.pause_project(db, name, now)
+    if project_id is not None:
+        await revoke(db, [project_id], now + IN_FLIGHT, lifetime=lifetime)
+        await audit.record(db, "project.paused", now, client_id=project_id)
+    return project_id
+
+
+async def go_on(db: AsyncConnection, name: str, now: datetime) -> str | None:
+    """Its id, or None when it was not paused."""
+    project_id = await store.pause_project(db, name, None)
+    if project_id is not None:
+        await audit.record(db, "project.resumed", now, client_id=project_id)
+    return project_id
 
 
 async def end_project(db: AsyncConnection, name: str, now: datetime, *, lifetime: timedelta) -> str | None:

@@ -38,6 +38,8 @@ def charging(callers: Callers, till: Till) -> Endpoint:
         # Keys of callers and keys of ours never meet: a charge without a key is not to be found under one.
         found = await charge(till, budget_id, sats, f"own:{key}" if key else new_id("chg"), what, now, tool=tool)
         if isinstance(found, Denied):
+            if found.reason != NO_BUDGET:
+                world.tally.deny(budget_id, tool, found.reason, now)
             return _denied(found)
         response = no_store({"status": "ok", "callsUsed": found.calls_used, "satsUsed": found.sats_used})
         if found.replayed:

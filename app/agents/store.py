@@ -30,6 +30,7 @@ class Project:
     bits_ceiling: int
     created_at: datetime
     revoked_at: datetime | None = None
+    paused_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,19 @@ def _session(row: Any) -> Session:
     return Session(**{name: row[name] for name in Session.__slots__} | {"scope": tuple(row["scope"])})
 
 
+CHANGEABLE = (
+    "name",
+    "scope",
+    "allowance_sats",
+    "session_sats",
+    "max_calls_per_minute",
+    "bits_floor",
+    "bits_ceiling",
+)
 BY_KEY = "SELECT * FROM agent_projects WHERE public_key = $1"
 # $1 quote id, $2 public key, $3 now, $4 end of the session, $5 thumbprint of a key, $6 the audience of its tokens.
 SOLVED = """
-WITH p AS (SELECT * FROM agent_projects WHERE public_key = $2 AND revoked_at IS NULL),
+WITH p AS (SELECT * FROM agent_projects WHERE public_key = $2 AND revoked_at IS NULL AND paused_at IS NULL),
 s AS (
 INSERT INTO agent_sessions (id, project_id, kind, scope, resource, refresh_counter, refreshed_at, jkt, created_at, expires_at)
 SELECT $1, p.id, 'pow', p.scope, $6, 0, $3, $5, $3, $4 FROM p
@@ -77,16 +87,17 @@ SELECT s.id, 'agent', p.allowance_sats, 0, p.max_calls_per_minute, '-infinity', 
 SELECT s.*, p.allowance_sats FROM s, p
 """
 BY_ID = "SELECT * FROM agent_sessions WHERE id = $1"
+NOT_PAUSED = "NOT EXISTS (SELECT FROM agent_projects p WHERE p.id = project_id AND p.paused_at IS NOT NULL)"
 # The plain refresh: the token goes on being good. Shortly after a rotation the one before it still is.
-REFRESHED = """
-SELECT * FROM agent_sessions WHERE id = $1 AND ended_at IS NULL AND expires_at > $3
+REFRESHED = f"""
+SELECT * FROM agent_sessions WHERE id = $1 AND ended_at IS NULL AND expires_at > $3 AND {NOT_PAUSED}
   AND (refresh_counter = $2 OR (refresh_counter = $2 + 1 AND refreshed_at > $3::timestamptz - $4::interval))
 """
 # The rotating one; within the grace the same successor is given again.
-ROTATED = """
+ROTATED = f"""
 UPDATE agent_sessions SET refresh_counter = $2 + 1,
   refreshed_at = CASE WHEN refresh_counter = $2 THEN $3 ELSE refreshed_at END
-WHERE id = $1 AND ended_at IS NULL AND expires_at > $3
+WHERE id = $1 AND ended_at IS NULL AND expires_at > $3 AND {NOT_PAUSED}
   AND (refresh_counter = $2 OR (refresh_counter = $2 + 1 AND refreshed_at > $3::timestamptz - $4::interval))
 RETURNING *
 """
@@ -145,6 +156,31 @@ async def add_project(db: AsyncConnection, project: Project) -> bool:
 async def projects(db: AsyncConnection) -> list[Project]:
     found = select(agent_projects).order_by(agent_projects.c.created_at)
     return [_project(row) for row in (await db.execute(found)).mappings()]
+
+
+async def project_by_id(db: AsyncConnection, project_id: str) -> Project | None:
+    """A revoked one too."""
+    found = select(agent_projects).where(agent_projects.c.id == project_id)
+    row = (await db.execute(found)).mappings().first()
+    return None if row is None else _project(row)
+
+
+async def change_project(db: AsyncConnection, project: Project) -> bool:
+    """What new sessions get; those that there are keep what they have. False when another project has this name."""
+    values = {name: getattr(project, name) for name in CHANGEABLE} | {"scope": list(project.scope)}
+    c, other = agent_projects.c, agent_projects.alias()
+    taken = select(other.c.id).where(other.c.name == project.name, other.c.id != project.id).exists()
+    changed = update(agent_projects).where(c.id == project.id, c.revoked_at.is_(None), ~taken).values(**values)
+    return (await db.execute(changed)).rowcount == 1
+
+
+async def pause_project(db: AsyncConnection, name: str, paused_at: datetime | None) -> str | None:
+    """By id or name; `paused_at` None lets it go on. Its id, or None when none such is in the other state."""
+    c = agent_projects.c
+    before = c.paused_at.is_(None) if paused_at else c.paused_at.is_not(None)
+    changed = update(agent_projects).where((c.id == name) | (c.name == name), c.revoked_at.is_(None), before)
+    paused: str | None = (await db.execute(changed.values(paused_at=paused_at).returning(c.id))).scalar()
+    return paused
 
 
 async def revoke_project(db: AsyncConnection, name: str, now: datetime) -> tuple[str, list[str]] | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from app.agents import demo, start
+from app.agents import demo, pages, start
 from app.agents.confirm import confirm
 from app.agents.hint import hint
 from app.agents.refresh import refresh
@@ -15,6 +15,7 @@ from app.agents.spend import charging, telling
 from app.api_keys.callers import Callers
 from app.http import Door
 from app.metering.till import Till
+from app.pages import page_refusal
 from app.work.pressure import Pressure
 from app.world import World
 
@@ -29,6 +30,10 @@ def addresses(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
         "/api/public/demo/start": Door(world, cors=True, POST=demo.start),
         "/api/public/demo/confirm": Door(world, cors=True, POST=demo.confirm),
         "/api/public/demo/pay": Door(world, cors=True, POST=demo.pay),
+        "/work": Door(world, page_refusal, GET=pages.work),
+        "/work/pay": Door(world, page_refusal, GET=pages.pay, POST=pages.offer),
+        "/work/pay/look": Door(world, page_refusal, POST=pages.look),
+        "/work/pay/pretend": Door(world, page_refusal, POST=pages.pretend),
         "/api/public/lightning/hint": Door(world, POST=hint),
     }
 

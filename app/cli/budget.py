@@ -1,4 +1,4 @@
-"""`gatehouse budget set|list|ledger`: what API keys and connections may spend, and everything that was charged."""
+"""`gatehouse budget set|remove|list|ledger`: what API keys and connections may spend, and everything that was charged."""
 
 from __future__ import annotations
 
@@ -40,6 +40,19 @@ def set_budget(
     if kind is None:
         raise Refused(f"there is no API key and no connection {name}")
     say(f"The {kind.replace('_', ' ')} {name} may spend {allowance} sats a day.")
+
+
+@commands.command("remove")
+def remove_budget(name: Annotated[str, typer.Argument(metavar="ID", help="Of an API key or a connection.")]) -> None:
+    """Take a budget away; what was paid for stays, for when it is given one again."""
+
+    async def work(world: World) -> bool:
+        async with world.db.begin() as db:
+            return await budgets.take_away(db, name, world.now())
+
+    if not operate(work):
+        raise Refused(f"there is no API key and no connection {name} with a budget")
+    say(f"{name} has no budget any more.")
 
 
 @commands.command("list")

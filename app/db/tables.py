@@ -515,6 +515,7 @@ agent_projects = Table(
     Column("bits_ceiling", Integer, nullable=False),
     moment("created_at"),
     moment("revoked_at", nullable=True),
+    moment("paused_at", nullable=True),  # nothing is given out until somebody lets it go on
 )
 
 # What a solved challenge, or a payment, became. `id` is the seed's quoteId, and that of its budget.
@@ -559,6 +560,7 @@ payments = Table(
     Column("claimed_by", Text),
     Index("ix_payments_open", "asked_at", postgresql_where=text("settled_at IS NULL AND closed_at IS NULL")),
     Index("ix_payments_created_at_id", "created_at", "id"),
+    Index("ix_payments_settled_at", "settled_at", postgresql_where=text("settled_at IS NOT NULL")),
 )
 
 # Payments that a facilitator settled on a chain. What was settled and given nothing for is good once more.
@@ -620,6 +622,7 @@ charges = Table(
     Column("request_hash", LargeBinary, nullable=False),
     Column("sats", BigInteger, CheckConstraint("sats >= 0", name="sats"), nullable=False),
     Column("free_sats", BigInteger, nullable=False),  # as much of it came from the day's allowance
+    Column("returned_sats", BigInteger, nullable=False, server_default="0"),  # taken first, and given back
     Column(
         "state", Text, CheckConstraint("state in ('charged', 'reserved', 'released')", name="state"), nullable=False
     ),
@@ -632,6 +635,17 @@ charges = Table(
     Index("uq_charges_budget_id_key", "budget_id", "key", unique=True, postgresql_where=text("state <> 'released'")),
     Index("ix_charges_reserved", "reserved_until", postgresql_where=text("state = 'reserved'")),
     Index("ix_charges_at", "at", postgresql_using="brin"),
+)
+
+# Charges that were denied, by reason: counted in memory and added here (app/tally.py).
+charge_denials = Table(
+    "charge_denials",
+    metadata,
+    Column("budget_id", Text, primary_key=True),
+    Column("day", Date, primary_key=True, index=True),
+    Column("tool", Text, primary_key=True),  # empty where none was named
+    Column("reason", Text, primary_key=True),
+    Column("calls", BigInteger, nullable=False),
 )
 
 # The example tools' own ---------------------------------------------------------------------------------------------------

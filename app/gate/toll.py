@@ -19,7 +19,7 @@ from app.gate.rules import Ruled
 from app.http import request_id
 from app.metering.budgets import budget_of
 from app.metering.charging import charge, request_hash, reserve
-from app.metering.model import KEY_REUSED, MOST_KEY, RATE_LIMITED, Denied
+from app.metering.model import KEY_REUSED, MOST_KEY, NO_BUDGET, RATE_LIMITED, Denied
 from app.metering.till import Till
 from app.protocol import mpp, x402
 from app.protocol.errors import NoToken
@@ -123,6 +123,8 @@ class Toll:
         take = reserve if call.metered else charge
         outcome = await take(self._till, budget_id, call.sats, key, request, now, tool=call.tool)
         if isinstance(outcome, Denied):
+            if outcome.reason != NO_BUDGET:
+                self._world.tally.deny(budget_id, call.tool, outcome.reason, now)
             _refuse(call, outcome)
             return None
         if outcome.replayed:

@@ -71,6 +71,16 @@ async def give(
     return kind
 
 
+async def take_away(db: AsyncConnection, name: str, now: datetime, *, user_id: str | None = None) -> bool:
+    """From an API key or a connection, of this user if that is said. What was paid for stays, for when it is given one again.
+    False when it has none."""
+    owner = await store.take_away(db, name, now, user_id)
+    if owner is None:
+        return False
+    await audit.record(db, "budget.removed", now, user_id=owner, budget=name)
+    return True
+
+
 async def end(db: AsyncConnection, budget_ids: list[str], now: datetime) -> None:
     await store.end(db, budget_ids, now)
 

@@ -101,7 +101,8 @@ entry AS (
 UPDATE charges c SET state = $4, reserved_until = NULL,
   sats = least(c.sats, $3::bigint), free_sats = least(c.free_sats, $3::bigint),
   sats_used = c.sats_used - (c.sats - least(c.sats, $3::bigint)),
-  remaining_sats = c.remaining_sats + (c.sats - least(c.sats, $3::bigint))
+  remaining_sats = c.remaining_sats + (c.sats - least(c.sats, $3::bigint)),
+  returned_sats = c.returned_sats + (c.sats - least(c.sats, $3::bigint))
 FROM before WHERE c.budget_id = before.budget_id AND c.id = before.id
 RETURNING c.*
 ),
@@ -125,6 +126,10 @@ ON CONFLICT (id) DO UPDATE SET allowance_sats = excluded.allowance_sats,
 """
 FUND = "UPDATE budgets SET funded_sats = funded_sats + :sats WHERE id = :id AND ended_at IS NULL RETURNING id"
 END = "UPDATE budgets SET ended_at = :now WHERE id = ANY(:ids) AND ended_at IS NULL"
+TAKE_AWAY = """
+UPDATE budgets SET ended_at = :now WHERE id = :id AND ended_at IS NULL AND user_id IS NOT NULL
+  AND (CAST(:user_id AS text) IS NULL OR user_id = :user_id) RETURNING user_id
+"""
 OVERDUE = "UPDATE charges SET state = 'charged', reserved_until = NULL WHERE state = 'reserved' AND reserved_until < $1"
 
 HOLDER = """
@@ -138,7 +143,7 @@ SELECT {", ".join(LEDGER_COLUMNS)} FROM charges
 WHERE at >= :since AND (CAST(:budget AS text) IS NULL OR budget_id = :budget) ORDER BY at, id
 """
 OF_USER = "SELECT id FROM budgets WHERE user_id = :user_id"
-FORGET = "DELETE FROM charges WHERE budget_id = ANY(:ids)"
+FORGET = ("DELETE FROM charges WHERE budget_id = ANY(:ids)", "DELETE FROM charge_denials WHERE budget_id = ANY(:ids)")
 
 
 async def charge(pool: HotPool, asked: Asked) -> Any:
@@ -191,6 +196,12 @@ async def end(db: AsyncConnection, budget_ids: list[str], now: datetime) -> None
     await db.execute(text(END), {"ids": budget_ids, "now": now})
 
 
+async def take_away(db: AsyncConnection, budget_id: str, now: datetime, user_id: str | None) -> str | None:
+    """Whose it was; None when it had ended, is an agent's, or is somebody else's."""
+    owner: str | None = (await db.execute(text(TAKE_AWAY), {"id": budget_id, "now": now, "user_id": user_id})).scalar()
+    return owner
+
+
 async def settle_overdue(pool: HotPool, now: datetime) -> None:
     await pool.execute(OVERDUE, now)
 
@@ -202,7 +213,8 @@ async def budgets_of(db: AsyncConnection, user_id: str) -> list[str]:
 
 async def forget_charges(db: AsyncConnection, budget_ids: list[str]) -> None:
     """The ledger of budgets that are gone."""
-    await db.execute(text(FORGET), {"ids": budget_ids})
+    for statement in FORGET:
+        await db.execute(text(statement), {"ids": budget_ids})
 
 
 async def holder(db: AsyncConnection, name: str) -> tuple[str, str] | None:

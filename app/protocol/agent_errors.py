@@ -31,6 +31,12 @@ class ApiKeyRevoked(OAuthError):
     error, status = "api_key_revoked", 403
 
 
+class ProjectPaused(OAuthError):
+    """For a while, until the operator lets it go on."""
+
+    error, status = "project_paused", 403
+
+
 class RateLimitExceeded(OAuthError):
     error, status = "rate_limit_exceeded", 429
 

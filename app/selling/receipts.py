@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from app.metering.spent.model import Entry
 from app.protocol import mpp, x402
 from app.protocol.offer import Proof, b64url, canonical, network_of
 from app.selling.facilitator import Settled
@@ -47,6 +48,13 @@ def for_charge(world: World, claims: dict[str, Any], now: datetime) -> Receipt:
     """Taken from a budget."""
     signed = _signed(world, claims, now)
     return Receipt({SIGNED: signed}, ((SIGNED_HEADER, signed),))
+
+
+def of_charge(world: World, entry: Entry, subject: str, now: datetime) -> str:
+    """Of what the ledger has. `chargedAt` is in seconds since 1970; `iat` is now."""
+    claims: dict[str, Any] = {"sub": subject, "budget": entry.budget_id, "charge": entry.id, "tool": entry.tool or ""}
+    claims |= {"sats": entry.sats, "remainingSats": entry.remaining_sats, "chargedAt": int(entry.at.timestamp())}
+    return _signed(world, claims, now)
 
 
 def _signed(world: World, claims: dict[str, Any], now: datetime) -> str:

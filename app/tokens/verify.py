@@ -8,10 +8,11 @@ from typing import Any
 
 import jwt
 
+from app.language import N_
 from app.protocol.errors import InvalidToken
 from app.protocol.scope import Scope, expanded
 from app.protocol.types import Principal
-from app.tokens.issue import TYPE
+from app.tokens.issue import RECEIPT_TYPE, TYPE
 from app.tokens.keyring import ALGORITHM, KeyRing
 
 REQUIRED = ("iss", "sub", "aud", "client_id", "iat", "exp", "jti", "scope", "via")
@@ -52,6 +53,22 @@ def verify(token: str, ring: KeyRing, issuer: str, audiences: Audiences, now: da
     except (jwt.PyJWTError, ValueError, RecursionError) as fault:
         raise InvalidToken("the access token is not valid") from fault
     return _principal(claims, audiences, now)
+
+
+def receipt_claims(text: str, ring: KeyRing, issuer: str, now: datetime) -> dict[str, Any]:
+    """What a receipt of ours says (RFC 7515); it has no end, but its key has. Raises InvalidToken."""
+    if len(text) > MAX_TOKEN:
+        raise InvalidToken(N_("this is no receipt of ours"))
+    try:
+        header = jwt.get_unverified_header(text)
+        key = ring.verifier(str(header.get("kid")), now) if header.get("typ") == RECEIPT_TYPE else None
+        if key is None:
+            raise InvalidToken(N_("this is no receipt of ours, or one whose key is published no more"))
+        options = {"require": ["iss", "iat", "jti"], "verify_aud": False, "verify_iat": False}
+        claims: dict[str, Any] = jwt.decode(text, key, algorithms=[ALGORITHM], issuer=issuer, options=options)  # type: ignore[arg-type]
+    except (jwt.PyJWTError, ValueError, RecursionError) as fault:
+        raise InvalidToken(N_("this is no receipt of ours, or it was altered")) from fault
+    return claims
 
 
 def _principal(claims: dict[str, Any], audiences: Audiences, now: datetime) -> Principal:

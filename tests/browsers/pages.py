@@ -11,7 +11,7 @@ from app.protocol import client_metadata
 from app.users import accounts
 from tests import actors, factors
 from tests.actors import App, Device
-from tests.browsers import admin_pages, mail_pages, service_pages
+from tests.browsers import admin_pages, agent_pages, mail_pages, service_pages
 from tests.browsers.people import ADA, LONG, Person, Place, connected
 
 DOCUMENT = "https://notes.example/app.json"
@@ -316,4 +316,5 @@ PAGES = {
     **mail_pages.PAGES,
     **admin_pages.PAGES,
     **service_pages.PAGES,
+    **agent_pages.PAGES,
 }

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser
+from pydantic import SecretStr
 
 from app.language import LANGUAGES
 from tests.browsers import chromium
@@ -64,7 +65,10 @@ def main(folder: Path, words: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shots: dict[str, list[Path]] = {}
     with database() as dsn, chromium.started() as browser, closing(Mailboxes()) as mailboxes:
-        houses = {False: House(dsn).start(), True: with_mail(dsn, mailboxes).start()}
+        houses = {
+            False: House(dsn, lightning_url=SecretStr("pretend:")).start(),
+            True: with_mail(dsn, mailboxes).start(),
+        }
         for name in (name for name in PAGES if words in name):
             house = houses[PAGES[name].mails]
             shots[name] = [path for one in LANGUAGES for path in taken(house, mailboxes, browser, name, one, folder)]

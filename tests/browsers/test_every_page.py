@@ -32,7 +32,13 @@ SAID = """() => {
 }"""
 HAN = "[\u4e00-\u9fff]"
 # Answers with a page only when something is wrong, or only sends on; or files for those who are signed in.
-PASSED_THROUGH = {"/authorize/continue", "/admin/audit/file", "/openapi.json"}
+PASSED_THROUGH = {
+    "/authorize/continue",
+    "/admin/audit/file",
+    "/openapi.json",
+    "/admin/spending/file",
+    "/account/spending/file",
+}
 
 
 @EACH

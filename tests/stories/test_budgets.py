@@ -83,7 +83,7 @@ def test_the_sweep_keeps_what_was_spent_and_drops_what_was_not(house: House) -> 
     paid.start(forceLightning=True)
     house.turn_clock(days=9)
     house.wait_for(sweep(house.world, house.world.now()))
-    assert house.sql("SELECT (SELECT count(*) FROM agent_sessions), (SELECT count(*) FROM budgets)") == [(0, 1)]
+    assert house.sql("SELECT (SELECT count(*) FROM agent_sessions), (SELECT count(*) FROM budgets)") == [(1, 1)]
     house.wait_for(settle_overdue(house.world.pool, house.world.now()))
     house.turn_clock(days=400)
     for _ in range(2):

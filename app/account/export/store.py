@@ -14,6 +14,8 @@ from app.db.tables import (
     audit_events,
     browser_sessions,
     budgets,
+    charge_denials,
+    charges,
     connections,
     consents,
     identities,
@@ -39,6 +41,8 @@ class Section:
 
 
 LISTED = ("created_at", "id")
+OF = "budget_id"  # of one of their budgets, in place of their own id
+ENTRY, DENIAL = ("budget_id", "id"), ("budget_id", "day", "tool", "reason", "calls")
 # A new table with something of a user in it is a line here; fingerprints, hashes and sealed values stay out.
 SECTIONS = (
     Section("profile", users, ("id", "email", "name", "language", "is_admin", "created_at"), ("id",), "id"),
@@ -82,6 +86,10 @@ SECTIONS = (
         "budgets", budgets, ("id", "kind", "allowance_sats", "funded_sats", "day", "day_sats", "day_calls"), ("id",)
     ),
     Section(
+        "charges", charges, ("budget_id", "id", "at", "tool", "sats", "free_sats", "returned_sats", "state"), ENTRY, OF
+    ),
+    Section("denials", charge_denials, DENIAL, DENIAL[:4], OF),
+    Section(
         "identities",
         identities,
         ("issuer", "subject", "provider", "shown", "created_at", "signs_in_since", "last_used_at"),
@@ -104,7 +112,9 @@ async def rows(engine: AsyncEngine, section: Section, user_id: str) -> AsyncIter
     c = section.table.c
     key: list[ColumnElement[Any]] = [c[name] for name in section.key]
     shown = [c[name] for name in dict.fromkeys((*section.columns, *section.key))]
-    found = select(*shown).where(c[section.owner] == user_id).order_by(*key).limit(BATCH)
+    owned = select(budgets.c.id).where(budgets.c.user_id == user_id)
+    whose = c.budget_id.in_(owned) if section.owner == OF else c[section.owner] == user_id
+    found = select(*shown).where(whose).order_by(*key).limit(BATCH)
     last: tuple[Any, ...] | None = None
     while True:
         async with engine.connect() as db:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from app.admin.api import clients, invitations, records, users
+from app.admin.api import clients, invitations, projects, records, spending, users
 from app.admin.api.frame import REFUSALS
 from app.admin.entry import called
 from app.api_keys.callers import Callers
@@ -20,6 +20,6 @@ def router(world: World, callers: Callers) -> APIRouter:
         response.headers["Cache-Control"] = "no-store"
 
     routes = APIRouter(prefix="/admin/api", dependencies=[Depends(door)], responses=REFUSALS)
-    for some in (users.routes, invitations.routes, clients.routes, *records.ROUTES):
+    for some in (users.routes, invitations.routes, clients.routes, projects.routes, *spending.ROUTES, *records.ROUTES):
         routes.include_router(some)
     return routes

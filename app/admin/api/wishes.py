@@ -50,3 +50,35 @@ class Rotation(Wish):
     """`at_once`: for a leaked key; else the new keys sign once every cache has them."""
 
     at_once: bool = False
+
+
+class NewProject(Wish):
+    """Without `scope` it is what whoever asks for nothing in particular is given."""
+
+    name: str = Field(max_length=200)
+    scope: str | None = Field(None, max_length=200)
+    allowance_sats: int = 100
+    session_sats: int = 50
+    max_calls_per_minute: int = 60
+    bits_floor: int = 18
+    bits_ceiling: int = 20
+
+
+class ProjectChange(Wish):
+    """What is left out stays."""
+
+    name: str | None = Field(None, max_length=200)
+    scope: str | None = Field(None, max_length=200)
+    allowance_sats: int | None = None
+    session_sats: int | None = None
+    max_calls_per_minute: int | None = None
+    bits_floor: int | None = None
+    bits_ceiling: int | None = None
+    paused: bool | None = None
+
+
+class NewBudget(Wish):
+    """`calls` a minute; null: no limit."""
+
+    allowance_sats: int = Field(ge=0, le=2_100_000_000_000_000)
+    max_calls_per_minute: int | None = Field(None, ge=1, le=1_000_000)

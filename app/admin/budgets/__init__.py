@@ -1,0 +1,1 @@
+"""What the API keys and connections of people may spend, for admins."""

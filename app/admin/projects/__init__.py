@@ -1,0 +1,1 @@
+"""The projects that agents without an account come to, for admins."""

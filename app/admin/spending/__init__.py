@@ -1,0 +1,1 @@
+"""What agents and members spent, what came in and what was denied, for admins."""
