@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 
 from tests.actors import http
 from tests.agents import Agent, project
@@ -91,6 +92,10 @@ def test_work_is_cancelled_and_begun_again(person: Person) -> None:
         person.page.locator("#fault").wait_for(state="visible")
         assert "Cancelled" in person.page.locator("#fault").inner_text()
         assert person.page.evaluate("document.activeElement.id") == "start"
+        ends = time.monotonic() + 30
+        while person.page.workers and time.monotonic() < ends:
+            person.page.evaluate("document.title")  # lets the news of their end come in
+        assert not person.page.workers
     assert not [url for url in person.watch.asked if url.endswith("/api/mcp/confirm")]
 
 
