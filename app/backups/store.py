@@ -35,7 +35,13 @@ VOIDED = {
 # As they were when the backup was made; what was changed, revoked or deleted since is so no longer (docs/operate.md).
 KEPT = frozenset({"users", "passwords", "passkeys", "identities", "clients", "consents", "api_keys", "revocations"})
 KEPT |= {"audit_events", "tool_calls", "restores", "notes", "providers", "upstream_accounts"}
-KEPT |= {"agent_projects", "budgets", "charges", "pretend_invoices"}  # what was paid for stays with who paid
+KEPT |= {
+    "agent_projects",
+    "budgets",
+    "charges",
+    "charge_denials",
+    "pretend_invoices",
+}  # what was paid for stays with who paid
 TOTP_SECONDS = 30
 SKEW = timedelta(seconds=60)  # proofs of clients whose clocks are ahead look younger than they are
 

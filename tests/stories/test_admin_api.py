@@ -36,6 +36,8 @@ def api(house: House) -> Api:
     app.register()
     app.call("whoami", app.connect(ada)["access_token"])
     app.http.post(f"{house.url}/register", json={"redirect_uris": ["http://app.example/cb"]})
+    house.operator("project", "add", "Harbour")
+    house.operator("budget", "set", str(house.sql("SELECT id FROM connections")[0][0]), "--allowance", "7")
     house.wait_for(house.world.traces.flush())
     return Api(house, admin_key(house))
 
@@ -63,6 +65,8 @@ def names(house: House) -> dict[str, str]:
         "{connection_id}": str(house.sql("SELECT id FROM connections")[0][0]),
         "{key_id}": str(house.sql("SELECT id FROM api_keys")[0][0]),
         "{identifier}": str(step),
+        "{project_id}": str(house.sql("SELECT id FROM agent_projects")[0][0]),
+        "{holder_id}": str(house.sql("SELECT id FROM connections")[0][0]),
     }
 
 
