@@ -5,6 +5,9 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.14 pyth
 	&& echo $$python && break; done)
 PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
+# More than there are cores: many tests wait for what others of their processes do.
+WORKERS = $(shell .venv/bin/python -c 'import os; print(max(2, min(6, (os.cpu_count() or 2) * 3 // 2)))')
+
 .PHONY: up demo test check soak-model races crashes fuzz bench messages conformance referees failover node lnbits wheel lock clean
 .DEFAULT_GOAL := up
 
@@ -15,7 +18,7 @@ demo: .venv/ready ## the whole conversation of a client, printed
 	@.venv/bin/gatehouse demo
 
 test: .venv/ready-dev check ## every test: real Postgres, real sockets, real browser where Chromium is installed
-	.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+	.venv/bin/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: .venv/ready-dev
 	.venv/bin/ruff check .

@@ -48,6 +48,7 @@ RESERVED = frozenset(
         "par",
         "password",
         "readyz",
+        "receipt",
         "register",
         "revoke",
         "setup",
@@ -57,6 +58,7 @@ RESERVED = frozenset(
         "usage",
         "userinfo",
         "wallet",
+        "work",
     }
 )
 WINDOWS = {word: timedelta(**{f"{word}s": 1}) for word in ("second", "minute", "hour")} | {"day": timedelta(days=1)}
