@@ -8,7 +8,7 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet --requ
 # More than there are cores: many tests wait for what others of their processes do.
 WORKERS = $(shell .venv/bin/python -c 'import os; print(max(2, min(6, (os.cpu_count() or 2) * 3 // 2)))')
 
-.PHONY: up demo test check soak-model races crashes fuzz bench messages conformance referees failover node lnbits wheel lock clean
+.PHONY: up demo test test-long check soak-model races crashes fuzz bench messages conformance referees failover node lnbits wheel lock clean
 .DEFAULT_GOAL := up
 
 up: .venv/ready ## start Gatehouse on http://localhost:8000 with an embedded Postgres
@@ -20,19 +20,22 @@ demo: .venv/ready ## the whole conversation of a client, printed
 test: .venv/ready-dev check ## every test: real Postgres, real sockets, real browser where Chromium is installed
 	.venv/bin/python -m pytest -n $(WORKERS) --dist worksteal
 
+test-long: .venv/ready-dev ## the rest: databases in trouble, processes killed at every step, clocks, rolling restarts, every page in Chinese
+	.venv/bin/python -m pytest -n $(WORKERS) --dist worksteal -m long
+
 check: .venv/ready-dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
 soak-model: .venv/ready-dev ## WALKS=2000: what apps, people and thieves do at two replicas, against a model, never the same twice
-	MODEL_WALKS=$(or $(WALKS),2000) MODEL_SECONDS=86400 .venv/bin/python -m pytest -s tests/staged/test_model.py
+	MODEL_WALKS=$(or $(WALKS),2000) MODEL_SECONDS=86400 .venv/bin/python -m pytest -m long -s tests/staged/test_model.py
 
 races: .venv/ready-dev ## COUNT=1000000: one proof at two replicas at once, and never two winners
 	.venv/bin/python -m tests.staged.races $(or $(COUNT),1000000)
 
 crashes: .venv/ready-dev ## the process dies at every single step of every deed, not only at those that change something
-	STAGED_EVERY_STEP=1 .venv/bin/python -m pytest tests/staged/test_crash_points.py
+	STAGED_EVERY_STEP=1 .venv/bin/python -m pytest -m long tests/staged/test_crash_points.py
 
 fuzz: .venv/ready-dev ## EXAMPLES=300 for every operation of the API and every parser, never the same twice
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),300) .venv/bin/python -m pytest --timeout 86400 tests/staged/test_openapi.py tests/staged/test_parsers.py

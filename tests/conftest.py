@@ -19,6 +19,7 @@ import uvicorn
 from pydantic import SecretStr
 from sqlalchemy import text
 
+from app import sweep
 from app.cli.running import OPTIONS, Server, claimed
 from app.db import embedded
 from app.db.migrate import upgrade
@@ -41,6 +42,9 @@ ROOT = Path(__file__).parent.parent
 SECRET_KEY = "a key for tests that is long enough to seal with"
 PRICED = Path(__file__).parent / "priced.toml"  # the built-in tools, for sats
 
+
+# A sweep of its own accord, while a test has turned the clock by months, would leave nothing of the shared database's keys.
+sweep.EVERY_SECONDS = 86400.0
 
 HASHED: dict[str, str] = {}  # of passwords: a tenth of a second each
 # What a test left is little: deleted in a moment, where TRUNCATE makes a new file for every table and index.

@@ -91,6 +91,7 @@ def test_every_page_is_among_them(house: House) -> None:
     assert shown - PASSED_THROUGH <= {place.path for place in PAGES.values()}
 
 
+@pytest.mark.long
 @EACH
 def test_a_page_speaks_chinese(sits: Sits, name: str) -> None:
     """All that it says does, but names and what is marked as English; it still fits a narrow phone, and axe-core finds no serious fault."""

@@ -16,6 +16,8 @@ from tests.operate.replicas import HAPROXY, TOOLS, Replica, balanced, wait_until
 from tests.operate.test_stopping import Stream
 from tests.stories.test_starting import Start, free_port, start
 
+pytestmark = pytest.mark.long
+
 __all__ = ["start"]
 FLOWS_AT_ONCE = 3
 

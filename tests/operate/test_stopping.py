@@ -16,6 +16,8 @@ from tests.conftest import House
 from tests.operate.replicas import TOOLS, Replica, wait_until
 from tests.stories.test_starting import Start, free_port, start
 
+pytestmark = pytest.mark.long
+
 __all__ = ["start"]
 LISTEN = {"jsonrpc": "2.0", "id": 1, "method": "subscriptions/listen", "params": {"notifications": {}}}
 HEADERS = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-11-25"}

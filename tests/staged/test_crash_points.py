@@ -14,6 +14,8 @@ from tests.conftest import House, emptied
 from tests.staged.deeds import DEEDS, NEVER, Deed, Scene
 from tests.staged.replica import BEFORE_ANSWER, HALF_ANSWERED, Replica
 
+pytestmark = pytest.mark.long
+
 EVERY_STEP = (
     "STAGED_EVERY_STEP" in os.environ
 )  # else those that change something: the others leave what was there before

@@ -26,6 +26,8 @@ from tests.staged.conftest import Database
 from tests.staged.people import add_ada, at
 from tests.staged.replica import Replica, replicas
 
+pytestmark = pytest.mark.long
+
 ROTATIONS = 20
 MAX_AGE = 300  # seconds that the key set may be kept, by its Cache-Control
 SIGNATURE: Any = {"verify_aud": False, "verify_exp": False, "verify_iat": False}  # this is about keys

@@ -23,6 +23,8 @@ from tests.staged.deeds import NEVER
 from tests.staged.people import add_ada, at, seen_at
 from tests.staged.replica import Replica, replicas
 
+pytestmark = pytest.mark.long
+
 WALKS, STEPS = int(os.environ.get("MODEL_WALKS", "20")), int(os.environ.get("MODEL_STEPS", "40"))
 CODE_SECONDS, GRACE_SECONDS, ACCESS_SECONDS = 60, 30, 300
 REPLICAS = st.sampled_from([0, 1])

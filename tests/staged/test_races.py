@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests.staged.conftest import Database
 from tests.staged.races import run
 from tests.staged.replica import replicas
+
+pytestmark = pytest.mark.long
 
 COUNT = 2000
 

@@ -17,6 +17,8 @@ from tests.staged.conftest import Database
 from tests.staged.people import add_ada, at, seen_at
 from tests.staged.replica import Replica
 
+pytestmark = pytest.mark.long
+
 MINUTES, DAYS = 300.0, 3 * 86400.0
 WRONG = [MINUTES, -MINUTES, DAYS, -DAYS]
 PUBLIC: dict[str, Any] = {"public_url": "http://localhost:8000", "log_level": "warning"}

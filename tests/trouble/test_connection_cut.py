@@ -13,6 +13,8 @@ from tests.trouble.cut import Cut, Line, line
 from tests.trouble.gatehouse import Gatehouse, assert_bearable, serving, until
 from tests.trouble.postgres import Postgres
 
+pytestmark = pytest.mark.long
+
 MANY = 60  # no flow has so many messages
 EACH = pytest.mark.parametrize("how", list(Cut))
 Once = Callable[[], bool]

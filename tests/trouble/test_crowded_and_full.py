@@ -18,6 +18,8 @@ from tests.actors import App, Browser, http
 from tests.trouble.gatehouse import Gatehouse, add_user, assert_bearable, serving, until
 from tests.trouble.postgres import Postgres, running
 
+pytestmark = pytest.mark.long
+
 SLOW = """
 CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$;
 CREATE TRIGGER slow BEFORE UPDATE ON connections FOR EACH ROW EXECUTE FUNCTION slow();

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import asyncpg
+import pytest
 
 from tests import commands
 from tests.actors import App, Browser, http
@@ -13,6 +14,8 @@ from tests.conftest import SECRET_KEY
 from tests.trouble.cut import line
 from tests.trouble.gatehouse import Gatehouse, assert_bearable, serving, until
 from tests.trouble.postgres import Postgres
+
+pytestmark = pytest.mark.long
 
 LISTENING = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
 

@@ -16,6 +16,8 @@ from tests.trouble import programs
 from tests.trouble.gatehouse import Gatehouse, assert_bearable, serving, until
 from tests.trouble.postgres import Postgres, free_port
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def bouncer(started: Postgres) -> Iterator[int]:

@@ -15,6 +15,8 @@ from tests.trouble.gatehouse import Gatehouse, assert_bearable, serving, until
 from tests.trouble.load import Caller
 from tests.trouble.postgres import Postgres
 
+pytestmark = pytest.mark.long
+
 CALLERS = 4
 PAGES = ("/account", "/account/api-keys", "/account/sessions", "/account/security", "/account/usage")
 LONGEST_SILENCE = 13.0  # seconds: a turn, a sign of life, a new connection and an answer
