@@ -20,7 +20,7 @@ demo: .venv/ready ## the whole conversation of a client, printed
 test: .venv/ready-dev check ## every test: real Postgres, real sockets, real browser where Chromium is installed
 	.venv/bin/python -m pytest -n $(WORKERS) --dist worksteal
 
-test-long: .venv/ready-dev ## the rest: databases in trouble, processes killed at every step, clocks, rolling restarts, every page in Chinese
+test-long: .venv/ready-dev ## the rest: databases in trouble, processes killed at every step, clocks, rolling restarts, most pages in a browser
 	.venv/bin/python -m pytest -n $(WORKERS) --dist worksteal -m long
 
 check: .venv/ready-dev

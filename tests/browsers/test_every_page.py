@@ -19,6 +19,8 @@ from tests.browsers.pages import PAGES
 from tests.conftest import House
 
 EACH = pytest.mark.parametrize("name", PAGES)
+# `make test` looks at every third, which takes a minute; `make test-long` at the others.
+THIRD = [name if number % 3 == 0 else pytest.param(name, marks=pytest.mark.long) for number, name in enumerate(PAGES)]
 MOST_BYTES = 50_000  # of a page and all that it loads, as it is before any compression
 WEIGHT = """[...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
   .reduce((sum, entry) => sum + entry.encodedBodySize, 0)"""
@@ -43,7 +45,7 @@ PASSED_THROUGH = {
 }
 
 
-@EACH
+@pytest.mark.parametrize("name", THIRD)
 def test_a_page_is_whole(sits: Sits, name: str) -> None:
     """No sideways scrolling at 360 pixels, one h1, headings in order, a title of its own, a known language, under 50 KB;
     axe-core finds no serious or critical fault on a phone and a desk, in light and dark."""
