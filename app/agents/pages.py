@@ -1,4 +1,4 @@
-"""/work and /work/pay: what an agent does by itself, for people at a browser: proof of work solved there, and an invoice to pay."""
+"""/work and /pay: what an agent does by itself, for people at a browser: proof of work solved there, and an invoice to pay."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from app.protocol.errors import NotFound
 from app.protocol.params import parse
 from app.world import World
 
-HERE = "/work/pay"
+HERE = "/pay"
 SCRIPTS = f"{CSP}; script-src 'self'; connect-src 'self'; worker-src 'self'"
 UNKNOWN = N_("This key is of no project here, or its project is paused.")
 

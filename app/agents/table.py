@@ -31,9 +31,9 @@ def addresses(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
         "/api/public/demo/confirm": Door(world, cors=True, POST=demo.confirm),
         "/api/public/demo/pay": Door(world, cors=True, POST=demo.pay),
         "/work": Door(world, page_refusal, GET=pages.work),
-        "/work/pay": Door(world, page_refusal, GET=pages.pay, POST=pages.offer),
-        "/work/pay/look": Door(world, page_refusal, POST=pages.look),
-        "/work/pay/pretend": Door(world, page_refusal, POST=pages.pretend),
+        "/pay": Door(world, page_refusal, GET=pages.pay, POST=pages.offer),
+        "/pay/look": Door(world, page_refusal, POST=pages.look),
+        "/pay/pretend": Door(world, page_refusal, POST=pages.pretend),
         "/api/public/lightning/hint": Door(world, POST=hint),
     }
 

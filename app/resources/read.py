@@ -47,6 +47,7 @@ RESERVED = frozenset(
         "openapi.json",
         "par",
         "password",
+        "pay",
         "readyz",
         "receipt",
         "register",

@@ -137,12 +137,12 @@ def work_for_nobody(person: Person) -> None:
 
 def to_pay(person: Person) -> None:
     person.house.add_user()
-    person.opens("/work/pay")
+    person.opens("/pay")
 
 
 def invoice(person: Person) -> None:
     to_pay(person)
-    person.sends("/work/pay")
+    person.sends("/pay")
 
 
 def invoice_unpaid(person: Person) -> None:
@@ -152,7 +152,7 @@ def invoice_unpaid(person: Person) -> None:
 
 def invoice_paid(person: Person) -> None:
     invoice(person)
-    person.page.locator("[formaction='/work/pay/pretend']").click()
+    person.page.locator("[formaction='/pay/pretend']").click()
     person.page.locator("#given").wait_for(state="visible", timeout=30_000)
 
 
@@ -197,11 +197,11 @@ PAGES = {
         ("work done", "/work", worked),
         ("work on any challenge", "/work", any_challenge),
         ("work for nobody", "/work", work_for_nobody),
-        ("payment, to begin", "/work/pay", to_pay),
-        ("payment, open", "/work/pay", invoice),
-        ("payment, not yet", "/work/pay", invoice_unpaid),
-        ("payment, paid", "/work/pay", invoice_paid),
-        ("payment, used", "/work/pay", invoice_used),
-        ("payment, over", "/work/pay", invoice_over),
+        ("payment, to begin", "/pay", to_pay),
+        ("payment, open", "/pay", invoice),
+        ("payment, not yet", "/pay", invoice_unpaid),
+        ("payment, paid", "/pay", invoice_paid),
+        ("payment, used", "/pay", invoice_used),
+        ("payment, over", "/pay", invoice_over),
     )
 }

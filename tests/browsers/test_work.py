@@ -134,10 +134,10 @@ def test_an_invoice_is_paid_elsewhere_and_the_page_sees_it(person: Person) -> No
 def test_without_a_script_an_invoice_is_paid_and_looked_after(sits: Sits) -> None:
     person = sits(java_script_enabled=False)
     agent_pages.invoice(person)
-    form = person.page.locator("form[action='/work/pay/look']")
+    form = person.page.locator("form[action='/pay/look']")
     person.presses(form.locator("button:not([formaction])"))
     assert "Not paid yet" in person.page.locator("main").inner_text()
-    person.presses(person.page.locator("[formaction='/work/pay/pretend']"))
+    person.presses(person.page.locator("[formaction='/pay/pretend']"))
     person.house.turn_clock(seconds=2)  # the node is asked once a second
     person.presses(form.locator("button:not([formaction])"))
     robot = Agent(person.house, "", jwt=person.page.locator("#result").input_value())
