@@ -6,7 +6,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.14 pyth
 PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
 # More than there are cores: many tests wait for what others of their processes do.
-WORKERS = $(shell .venv/bin/python -c 'import os; print(max(2, min(6, (os.cpu_count() or 2) * 3 // 2)))')
+WORKERS = $(shell .venv/bin/python -c 'import os; print(max(2, min(8, (os.cpu_count() or 2) * 2)))')
 
 .PHONY: up demo test test-long check soak-model races crashes fuzz bench messages conformance referees failover node lnbits wheel lock clean
 .DEFAULT_GOAL := up
