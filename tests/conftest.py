@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 import uvicorn
@@ -67,6 +67,8 @@ class Clock:
 class House:
     """A Gatehouse that serves, and what an operator may do with it."""
 
+    serving: ClassVar[list[House]] = []
+
     def __init__(self, dsn: str, build: Build = server.build, **options: object) -> None:
         self.dsn = dsn
         self.clock = Clock()
@@ -94,9 +96,12 @@ class House:
     def start(self) -> House:
         self._thread.start()
         assert self._ready.wait(20), "the server did not start"
+        self.serving.append(self)
         return self
 
     def stop(self) -> None:
+        if self in self.serving:
+            self.serving.remove(self)
         self._server.should_exit = True
         self._thread.join(20)
         assert not self._thread.is_alive(), "the server did not stop"
@@ -219,7 +224,10 @@ def emptied(served: House) -> House:
     served.clock.ahead = timedelta(0)
     # Another minute for the trace, which takes so many steps of one address: the whole suite comes from one.
     served.world.traces.has_room("nobody", served.clock() + timedelta(minutes=5))
-    served.wait_for(served.world.tally.flush())  # what it has counted is not the next test's
+    for other in (each for each in House.serving if each.dsn == served.dsn):
+        # What any of them has counted or seen, and writes in a while, is not the next test's.
+        other.wait_for(other.world.tally.flush())
+        other.wait_for(other.world.traces.flush())
     served.sql(EMPTIED)
     if not served.sql("SELECT FROM signing_keys WHERE signs_from <= :now", now=served.clock()):
         # The sweep came by while the clock was turned by months, and left the keys of that time only.

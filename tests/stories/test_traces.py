@@ -32,8 +32,6 @@ def traced(house: House) -> House:
     """With nothing left of what came before."""
     house.turn_clock(minutes=2)
     house.clock.ahead = timedelta(0)
-    house.wait_for(house.world.traces.flush())
-    house.sql("TRUNCATE trace_steps")
     house.add_user()
     return house
 
