@@ -8,6 +8,9 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet --requ
 # More than there are cores: many tests wait for what others of their processes do.
 WORKERS = $(shell .venv/bin/python -c 'import os; print(max(2, min(8, (os.cpu_count() or 2) * 2)))')
 
+# Else every process that a test starts compiles the program anew, on machines where Python is told not to keep what it compiled.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: up demo test test-long check soak-model races crashes fuzz bench messages conformance referees failover node lnbits wheel lock clean
 .DEFAULT_GOAL := up
 

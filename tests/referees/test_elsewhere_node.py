@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +14,7 @@ from tests.conftest import House
 from tests.documented import BAD, answers, signed, written
 from tests.referees import nodejs
 from tests.referees.node_process import WHY_NOT
-from tests.stories.test_elsewhere import command, environment, house, resource, served_elsewhere
+from tests.stories.test_elsewhere import command, environment, house, resource, running, served_elsewhere
 
 __all__ = ["house", "resource", "served_elsewhere"]  # fixtures
 pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
@@ -88,32 +84,13 @@ def test_the_keys_are_enough(house: House, app: App, browser: Browser, resource:
     assert {name: answer for name, answer in zip(["here", *BAD], said[2:], strict=True) if answer} == {}
 
 
-@contextmanager
-def running(folder: Path, port: int) -> Iterator[None]:
-    command = [str(nodejs.program()), "--experimental-strip-types", "server.ts"]
-    with subprocess.Popen(command, cwd=folder, env=nodejs.environment(folder)) as process:
-        try:
-            deadline = time.monotonic() + 30
-            while True:
-                assert process.poll() is None
-                assert time.monotonic() < deadline
-                try:
-                    socket.create_connection(("127.0.0.1", port)).close()
-                    break
-                except OSError:
-                    continue
-            yield
-        finally:
-            process.terminate()
-            process.wait(10)
-
-
 def test_a_server(house: House, app: App, browser: Browser, resource: str, folder: Path) -> None:
     """Challenged as the proxies do it; the token of this resource opens it, and no other."""
     written(folder, house, resource, "tokens.ts", "server.ts")
     token = app.connect(browser, resource=resource)["access_token"]
     (port,) = re.findall(r":(\d+)/", resource)
-    with running(folder, int(port)):
+    server = [str(nodejs.program()), "--experimental-strip-types", "server.ts"]
+    with running(server, folder, int(port), nodejs.environment(folder)):
         refused = http().get(resource)
         document = f"{house.url}/.well-known/oauth-protected-resource/tools"
         assert refused.status_code == 401

@@ -7,6 +7,7 @@ import re
 import time
 from typing import Any
 
+import pytest
 from sqlalchemy import event
 
 from tests.admins import AdminBrowser
@@ -49,6 +50,7 @@ PAGES = [
 LISTS = ["/admin/users", "/admin/clients", "/admin/connections", "/admin/api-keys", "/admin/audit?event=thing"]
 
 
+@pytest.mark.long
 def test_a_hundred_thousand_of_everything(house: House) -> None:
     """One test, since to fill the tables takes as long as to look at all of them."""
     house.add_user(admin=True)

@@ -115,9 +115,8 @@ def test_a_revoked_token_is_good_until_it_expires(
 
 
 @contextmanager
-def running(folder: Path, program: str, port: int, given: dict[str, str]) -> Iterator[None]:
+def running(command: list[str], folder: Path, port: int, given: dict[str, str]) -> Iterator[None]:
     """Until it answers, and no longer than the block."""
-    command = [sys.executable, program]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with subprocess.Popen(command, cwd=folder, env=given, text=True, **pipes) as process:  # type: ignore[call-overload]
         try:
@@ -145,7 +144,7 @@ async def test_a_server_of_the_sdk(house: House, resource: str, tmp_path: Path) 
     person, storage = Person(house), Memory()
     metadata = OAuthClientMetadata(redirect_uris=[AnyUrl(CALLBACK)], client_name="A client")
     auth = OAuthClientProvider(resource, metadata, storage, person.open, person.callback)
-    with running(tmp_path, "server.py", port, environment(house)):
+    with running([sys.executable, "server.py"], tmp_path, port, environment(house)):
         refused = http().post(resource, json={})
         assert refused.status_code == 401
         assert (

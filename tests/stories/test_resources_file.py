@@ -348,7 +348,7 @@ def until(holds: Callable[[], bool], log: Path) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_process_reloads_on_sighup(house: House, file: Path, workers: int) -> None:
     """All workers; none of them is replaced; a file with a fault is left aside and told of."""
     with serving(house, file, "--workers", str(workers)) as (process, url, log):
@@ -368,6 +368,7 @@ def test_a_process_reloads_on_sighup(house: House, file: Path, workers: int) -> 
         assert process.poll() is None
 
 
+@pytest.mark.long
 def test_a_new_worker_does_not_fall_over_a_file_with_a_fault(house: House, file: Path) -> None:
     """It serves what the others serve."""
     file.write_text(GOOD + MORE)
