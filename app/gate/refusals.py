@@ -15,7 +15,7 @@ from app.protocol.challenge import challenge, needed_scope
 from app.protocol.errors import OAuthError, TooManyRequests
 from app.protocol.types import Principal
 
-TOO_OFTEN = -32029  # of the server's own range; named after the HTTP status
+TOO_OFTEN = -32008  # MCP keeps -32020 to -32099 for itself
 HEADER_MISMATCH = -32020  # MCP 2026-07-28 "Standard request headers"
 NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 

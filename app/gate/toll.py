@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from app.agents.sessions import NO_PROJECT
 from app.gate.headers import Sorted
 from app.gate.passage import Passage, by_budget, by_coins, by_proof
-from app.gate.refusals import TurnedBack
+from app.gate.refusals import TOO_OFTEN, TurnedBack
 from app.gate.rules import Ruled
 from app.http import request_id
 from app.metering.budgets import budget_of
@@ -33,7 +33,7 @@ from app.tokens.secrets import new_id
 from app.world import World
 
 IN_META = (mpp.CREDENTIAL, x402.PAYMENT)
-UNPAID, TOO_OFTEN, CONFLICT = -32007, -32008, -32009  # below what MCP keeps for itself
+UNPAID, CONFLICT = -32007, -32009  # beside what refusals.py has
 PAY_FIRST = "payment is needed first"
 MINUTE = timedelta(minutes=1)
 
