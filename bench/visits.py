@@ -40,9 +40,9 @@ def app_metadata(**more: object) -> dict[str, object]:
 class Visits:
     """One visit for each of the server's trades."""
 
-    def __init__(self, visitors: Visitors, project: str, emails: list[str], device_client: str) -> None:
+    def __init__(self, visitors: Visitors, project: str, emails: list[str]) -> None:
         self.visitors, self.scene, self.port = visitors, visitors.scene, visitors.scene.port
-        self.project, self.device_client = project, device_client
+        self.project = project
         self.sign_ins: Iterator[bytes] = logins.requests(self.scene, emails)
         self.pages = cycle(("/", "/account", *ROOMS))
         self.signed: dict[str, str] = {}
@@ -149,8 +149,10 @@ class Visits:
 
     async def device(self) -> None:
         """Nobody decides (RFC 8628)."""
-        asked = await self.visitors.ask(form("/device_authorization", self.port, client_id=self.device_client))
-        fields = {"client_id": self.device_client, "device_code": asked.json["device_code"]}
+        metadata = app_metadata(grant_types=[DEVICE_CODE, "refresh_token"], redirect_uris=[])
+        client_id = (await self.visitors.ask(document("/register", self.port, metadata), 201)).json["client_id"]
+        asked = await self.visitors.ask(form("/device_authorization", self.port, client_id=client_id))
+        fields = {"client_id": client_id, "device_code": asked.json["device_code"]}
         await self.visitors.ask(form("/token", self.port, grant_type=DEVICE_CODE, **fields), 400)
 
     async def metadata(self) -> None:
@@ -245,11 +247,9 @@ class Visits:
 
 
 async def visits(visitors: Visitors) -> list[Visit]:
-    """With what they need set up: people, a project of agents, and an app that asks for devices."""
+    """With what they need set up: people, a project of agents, and tokens from the first moment on."""
     scene: Scene = visitors.scene
-    metadata = app_metadata(grant_types=[DEVICE_CODE, "refresh_token"], redirect_uris=[])
-    made = await visitors.ask(document("/register", scene.port, metadata), 201)
-    there = Visits(visitors, await new_project(scene), await logins.people(scene), made.json["client_id"])
+    there = Visits(visitors, await new_project(scene), await logins.people(scene))
     for _ in range(10):
         person = Person(visitors, scene.cookie, scene.client_id)
         visitors.begin(person.live_with(await person.connect(), 6, 8))
