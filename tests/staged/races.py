@@ -6,12 +6,15 @@ What is raced for is put into the database by SQL, a batch at a time; what came 
 from __future__ import annotations
 
 import asyncio
+import queue
+import random
 import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import asyncpg
@@ -21,12 +24,14 @@ from app.protocol.pkce import challenge_of
 from app.tokens.refresh import RefreshToken, written
 from app.tokens.secrets import CODE, DEVICE, Secrets, fingerprint, new_id, new_secret
 from tests.actors import DEVICE_CODE
+from tests.commands import forks
 from tests.conftest import EMPTIED, SECRET_KEY, database
 from tests.staged.deeds import NEVER
 from tests.staged.people import add_ada
 from tests.staged.replica import replicas
 
-LANES, BATCH = 16, 2000
+LANES, BATCH, POOL = 24, 4000, 40
+EVERY_SECONDS = 60.0
 VERIFIER, CLIENT, CALLBACK, PUBLIC = "v" * 50, "client_races", "http://127.0.0.1:1/cb", "http://localhost:8000"
 RESOURCE = f"{PUBLIC}/mcp"
 
@@ -167,43 +172,85 @@ async def batch(lanes: list[Lane], races: list[Race], faults: list[str]) -> None
     await asyncio.gather(*(along(lane) for lane in lanes))
 
 
-async def run(count: int, dsn: str, urls: list[str]) -> tuple[Counter[str], list[str]]:
-    """How many of each kind were run, and every fault."""
+async def run(
+    count: int, dsn: str, urls: list[str], tell: Callable[[Counter[str]], None] = lambda done: None
+) -> tuple[Counter[str], list[str]]:
+    """How many of each kind were run, and every fault. `tell` is told after each batch."""
     done, faults, lanes = Counter[str](), list[str](), [Lane() for _ in range(LANES)]
     db = await asyncpg.connect(plain_url(dsn))
-    began = time.monotonic()
     for lane in lanes:
         await lane.open([urlsplit(url).port or 0 for url in urls])
     while sum(done.values()) < count and not faults:
         size = min(BATCH, count - sum(done.values()))
-        await db.execute(EMPTIED)
-        user_id = await add_ada(dsn)
-        await db.execute(
-            "INSERT INTO clients (client_id, kind, client_name, redirect_uris, grant_types, token_endpoint_auth_method,"
-            " metadata, created_at) VALUES ($1, 'static', 'Races', $2, $3, 'none', '{}', now())",
-            CLIENT,
-            [CALLBACK],
-            ["authorization_code", "refresh_token", DEVICE_CODE],
-        )
-        races = [race for kind in KINDS for race in await kind(db, user_id, -(-size // len(KINDS)))][:size]
+        races = await prepared(db, dsn, size)
         await batch(lanes, races, faults)
         done.update(race.kind for race in races)
         faults += [what for what, query in NEVER.items() if await db.fetch(query)]
         came = tuple(await db.fetchrow(CAME_OF_IT))
         faults += [] if came == expected(races) else [f"{came} came of it, not {expected(races)}"]
-        print(f"{sum(done.values()):>9} races, {time.monotonic() - began:6.0f} s, {len(faults)} faults", flush=True)
+        tell(done)
     for lane in lanes:
         lane.close()
     await db.close()
     return done, faults
 
 
-def main(count: int) -> int:
-    with database() as dsn, replicas(dsn, 2, pool_size=20) as pair:
-        done, faults = asyncio.run(run(count, dsn, [replica.url for replica in pair]))
-    print(dict(done), "no double winner" if not faults else "\n".join(faults[:20]))
+async def prepared(db: asyncpg.Connection, dsn: str, size: int) -> list[Race]:
+    """In an empty database: as many of each kind, in no order, so that what waits for one lock does not wait alone."""
+    await db.execute(EMPTIED)
+    user_id = await add_ada(dsn)
+    await db.execute(
+        "INSERT INTO clients (client_id, kind, client_name, redirect_uris, grant_types, token_endpoint_auth_method,"
+        " metadata, created_at) VALUES ($1, 'static', 'Races', $2, $3, 'none', '{}', now())",
+        CLIENT,
+        [CALLBACK],
+        ["authorization_code", "refresh_token", DEVICE_CODE],
+    )
+    races = [race for kind in KINDS for race in await kind(db, user_id, -(-size // len(KINDS)))][:size]
+    random.shuffle(races)
+    return races
+
+
+def pair(number: int, count: int, told: Any) -> None:
+    """A process: two replicas and a database of their own, and whoever races there."""
+
+    def tell(done: Counter[str]) -> None:
+        told.put((number, dict(done), None))
+
+    with database() as dsn, replicas(dsn, 2, pool_size=POOL) as both:
+        done, faults = asyncio.run(run(count, dsn, [replica.url for replica in both], tell))
+    told.put((number, dict(done), faults))
+
+
+def main(count: int, pairs: int) -> int:
+    """As many pairs at once; each minute it is said how far they are."""
+    told, dones, faults = forks.Queue(), [Counter[str]() for _ in range(pairs)], list[str]()
+    shares = [count // pairs + (number < count % pairs) for number in range(pairs)]
+    running = {number: forks.Process(target=pair, args=(number, share, told)) for number, share in enumerate(shares)}
+    began = said = time.monotonic()
+    for process in running.values():
+        process.start()
+    while running:
+        try:
+            number, done, found = told.get(timeout=EVERY_SECONDS)
+        except queue.Empty:
+            gone = [number for number, process in running.items() if not process.is_alive()]
+            faults += [f"pair {number} died" for number in gone if running.pop(number)]
+            continue
+        dones[number] = Counter(done)
+        if found is not None:
+            faults += found
+            running.pop(number).join()
+        if time.monotonic() - said > EVERY_SECONDS or not running:
+            said, all_of_them = time.monotonic(), sum(dones, Counter[str]())
+            rate = sum(all_of_them.values()) / (said - began)
+            print(
+                f"{said - began:6.0f} s  {sum(all_of_them.values()):>8} races, {rate:4.0f} a second, {len(faults)} faults"
+            )
+            print(f"{'':10}{dict(sorted(all_of_them.items()))}", flush=True)
+    print("no double winner" if not faults else "\n".join(faults[:20]))
     return 1 if faults else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    sys.exit(main(int(sys.argv[1]), int((sys.argv[2:] or ["2"])[0])))
