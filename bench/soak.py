@@ -47,6 +47,7 @@ SETTINGS = {
 # reading is no steadier than that.
 BOUNDS = {
     "resident MiB": (5.0, 1.5),
+    "Postgres MiB": (10.0, 5.0),
     "files": (5.0, 5.0),
     "threads": (1.0, 1.0),
     "tasks": (5.0, 5.0),
@@ -79,10 +80,10 @@ class Noted:
 class Watch:
     """Notes what there is to note of one server and its database."""
 
-    def __init__(self, server: Child, db: asyncpg.Connection, visitors: Visitors, place: Path) -> None:
-        self.server, self.db, self.visitors, self.place = server, db, visitors, place
+    def __init__(self, server: Child, postmaster: int, db: asyncpg.Connection, visitors: Visitors, place: Path) -> None:
+        self.server, self.postmaster, self.db, self.visitors, self.place = server, postmaster, db, visitors, place
         self.noted: list[Noted] = []
-        self._began, self._cpu, self._asked = time.monotonic(), 0.0, 0
+        self._began, self._cpu, self._said = time.monotonic(), 0.0, 0
 
     async def note(self) -> None:
         status = (proc.PROC / str(self.server.pid) / "status").read_text()
@@ -100,6 +101,7 @@ class Watch:
             "tables MiB": sum(heap + indexes for _, _, heap, indexes in tables.values()) / 2**20,
             "rows": sum(rows for rows, *_ in tables.values()),
             "dead rows": sum(dead for _, dead, *_ in tables.values()),
+            "Postgres MiB": sum(map(_own_mib, proc.children(self.postmaster))),
             "WAL MiB": await self.db.fetchval(WAL) / 2**20,
             "directory MiB": sum(f.stat().st_size for f in self.place.rglob("*") if f.is_file()) / 2**20,
             "cores": (cpu - self._cpu) / passed,
@@ -129,6 +131,9 @@ class Watch:
         }
 
     def _show(self, noted: Noted) -> None:
+        for fault in self.visitors.faults[self._said : self._said + 5]:
+            print(fault, flush=True)
+        self._said = len(self.visitors.faults)
         print(
             f"{noted.at:6.0f} s  " + "  ".join(f"{name} {value:.5g}" for name, value in noted.sizes.items()), flush=True
         )
@@ -138,6 +143,15 @@ class Watch:
         while (now := time.monotonic()) < until:
             await asyncio.sleep(min(EVERY_SECONDS, max(until - now, 0.1)))
             await self.note()
+
+
+def _own_mib(pid: int) -> float:
+    """Memory of a process that it shares with nobody."""
+    try:
+        status = (proc.PROC / str(pid) / "status").read_text()
+    except OSError:
+        return 0.0  # it has ended meanwhile
+    return int(status.partition("RssAnon:")[2].split()[0]) / 1024
 
 
 def slope(noted: list[Noted], name: str) -> float:
@@ -179,17 +193,18 @@ def show(watch: Watch, errors: list[str]) -> bool:
             f"{name:20} {before[0]:>15} {rows:>8} {dead:>8} {size:>12.0f} {(heap + indexes) / 1024:>8.0f} {row:>12.0f}"
         )
     print("\n" + ", ".join(f"{name} {count}" for name, count in visitors.asked.most_common()))
-    print("\n".join([*visitors.faults[:20], *errors[:20]]))
+    print("\n".join(errors[:20]))
     found = verdicts(noted, visitors, errors)
     print("\n".join(f"{'holds' if holds else 'FAILS'}  {words}" for holds, words in found))
     return all(holds for holds, _ in found)
 
 
-async def soak(minutes: float, server: Child, dsn: str, place: Path) -> bool:
+async def soak(minutes: float, server: Child, postmaster: int, dsn: str, place: Path) -> bool:
     async with prepared(dsn, server.port) as stage:
         visitors, db = Visitors(stage), await asyncpg.connect(plain_url(dsn))
         everybody = await visits(visitors)
-        watch, until = Watch(server, db, visitors, place / "postgres"), time.monotonic() + minutes * 60
+        watch = Watch(server, postmaster, db, visitors, place / "postgres")
+        until = time.monotonic() + minutes * 60
         await asyncio.gather(visitors.come(everybody, until), watch.keep_noting(until))
         await db.close()
     errors = [line[:400] for line in server.log.read_text(errors="replace").splitlines() if '"level":"error"' in line]
@@ -207,13 +222,13 @@ def main() -> int:
     place.chmod(0o711)  # as root, Postgres runs as somebody else, who has to pass through
     try:
         with ExitStack() as stack:
-            dsn, _ = stack.enter_context(postgres(place, EVERYWHERE))
+            dsn, postmaster = stack.enter_context(postgres(place, EVERYWHERE))
             backend = stack.enter_context(gatehouse(place, "streams", dsn, EVERYWHERE))
             resources = place / "soak.toml"
             resources.write_text(RESOURCES + REMOTE.format(backend.port))
             settings = SETTINGS | {"resources_file": str(resources)}
             server = stack.enter_context(gatehouse(place, "soaked", dsn, EVERYWHERE, **settings))
-            return 0 if asyncio.run(soak(options.minutes, server, dsn, place)) else 1
+            return 0 if asyncio.run(soak(options.minutes, server, postmaster, dsn, place)) else 1
     finally:
         shutil.rmtree(place, ignore_errors=True)
 

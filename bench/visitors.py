@@ -21,7 +21,6 @@ from bench.scene import CHALLENGE, REDIRECT_URI, VERIFIER, Scene
 
 PATIENCE_SECONDS = 30.0
 MOST_AT_ONCE = 400
-REFUSALS = range(400, 500)
 FIELD = r'name="{}" value="([^"]*)"'
 
 
@@ -225,6 +224,11 @@ class Person:
         await asyncio.sleep(5)  # until nobody is on the way with it
         gone = {"token": tokens["refresh_token"], "client_id": self.client_id}
         await self.visitors.ask(form("/revoke", port, **gone))
+
+
+def app_metadata(**more: object) -> dict[str, object]:
+    metadata = {"redirect_uris": [REDIRECT_URI], "client_name": f"Soak {secrets.token_hex(6)}"}
+    return metadata | {"token_endpoint_auth_method": "none", **more}
 
 
 def with_header(sent: bytes, line: str) -> bytes:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import random
 import re
-import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -22,19 +21,13 @@ from bench.agents import buyer, new_project, posted
 from bench.dpop import Holder
 from bench.jobs import LEGACY, MODERN, authorization, call, client_credentials, document, form, introspection, request
 from bench.pages import ROOMS
-from bench.remote import asked as stream_of
-from bench.scene import REDIRECT_URI, Scene
-from bench.visitors import REFUSALS, Person, Visit, Visitors
+from bench.rude import Rude
+from bench.scene import Scene
+from bench.visitors import Answer, Person, Visit, Visitors, app_metadata
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 SESSION = re.compile(rb"(?i)set-cookie: (gatehouse-[0-9]+=gh_session_[^;]+)")
-LOWER = {"accept": "application/json, text/event-stream", "content_type": "application/json"}
-OPEN_SECONDS, LONG_BYTES = 15.0, 2_000_000
-
-
-def app_metadata(**more: object) -> dict[str, object]:
-    metadata = {"redirect_uris": [REDIRECT_URI], "client_name": f"Soak {secrets.token_hex(6)}"}
-    return metadata | {"token_endpoint_auth_method": "none", **more}
+OPEN_SECONDS = 15.0
 
 
 class Visits:
@@ -69,16 +62,11 @@ class Visits:
             Visit("introspection", 4, lambda: self.visitors.ask(introspection(self.scene, self.visitors.token()))),
             Visit("metadata", 3, self.metadata),
             Visit("no token", 5, lambda: self.visitors.ask(call(self.port, None, LEGACY), 401)),
-            Visit("bad token", 4, self.bad_token),
-            Visit("bad request", 4, self.bad_request),
-            Visit("replay", 0.3, self.replay),
             Visit("stream", 1, self.stream),
-            Visit("gone in mid-answer", 1, self.leaves_the_answer),
-            Visit("gone in mid-request", 1, self.leaves_the_request),
-            Visit("gone at once", 1, self.leaves_at_once),
             Visit("work", 1, self.work),
             Visit("invoice", 0.5, self.invoice),
             Visit("page", 2, self.page),
+            *Rude(self.visitors, self.project, self.own, self.sign_ins).all(),
         ]  # fmt: skip
 
     async def call(self) -> None:
@@ -159,60 +147,12 @@ class Visits:
         path = random.choice(("oauth-authorization-server", "jwks.json", "oauth-protected-resource/mcp"))
         await self.visitors.ask(request("GET", f"/.well-known/{path}", self.port))
 
-    async def bad_token(self) -> None:
-        token = random.choice(("gh_key_", "eyJhbGciOiJFUzI1NiJ9.e30.", "")) + secrets.token_urlsafe(40)
-        await self.visitors.ask(call(self.port, token, LEGACY), *REFUSALS)
-
-    async def bad_request(self) -> None:
-        port, noise = self.port, secrets.token_hex(20)
-        sent = random.choice(
-            (
-                document("/register", port, {"redirect_uris": [f"javascript:{noise}"]}),
-                request("POST", "/register", port, b"{" * 500, content_type="application/json"),
-                form("/token", port, grant_type=noise, client_id=self.scene.client_id),
-                form("/token", port, grant_type="refresh_token", refresh_token=f"gh_rt_{noise}", client_id=noise),
-                form("/token", port, grant_type="authorization_code", code=noise, client_id=self.scene.client_id),
-                request("GET", f"/{noise}", port),
-                request("GET", f"/authorize?client_id={noise}", port),
-                request("POST", "/mcp", port, noise.encode() * 20, **LOWER, authorization=f"Bearer {self.visitors.token()}"),
-                request("POST", "/token", port, b"\0\xff" * 99, content_type="application/x-www-form-urlencoded"),
-                posted("/api/mcp/charge", port, {"callCostSats": -1}, self.visitors.token()),
-                request("GET", f"/api/mcp/status/{noise}", port, x_lw_public=self.project),
-            )
-        )  # fmt: skip
-        await self.visitors.ask(sent, *REFUSALS)
-
-    async def replay(self) -> None:
-        """A refresh token once more after its successor was used: the connection ends."""
-        person = Person(self.visitors, self.scene.cookie, self.scene.client_id)
-        first = token = (await person.connect()).json["refresh_token"]
-        for sent, status in ((None, 200), (None, 200), (first, 400)):
-            fields = {"refresh_token": sent or token, "client_id": self.scene.client_id}
-            answer = await self.visitors.ask(form("/token", self.port, grant_type="refresh_token", **fields), status)
-            token = answer.json.get("refresh_token", "")
-
     async def stream(self) -> None:
         headers = {"accept": "text/event-stream", "authorization": f"Bearer {self.own('/remote/mcp')}"}
         sent = request("GET", "/remote/mcp", self.port, b"", mcp_protocol_version=LEGACY, **headers)
         async with self.visitors.rudely(sent) as reader:
             await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
             await asyncio.sleep(random.uniform(0, OPEN_SECONDS))
-
-    async def leaves_the_answer(self) -> None:
-        sent = stream_of(self.port, self.own("/remote/mcp"), length=LONG_BYTES).replace(b" /mcp ", b" /remote/mcp ", 1)
-        async with self.visitors.rudely(sent) as reader:
-            await asyncio.wait_for(reader.readexactly(random.randrange(200, 200_000)), 30)
-
-    async def leaves_the_request(self) -> None:
-        sent = document("/register", self.port, app_metadata())
-        async with self.visitors.rudely(sent[: random.randrange(30, len(sent))]):
-            await asyncio.sleep(random.uniform(0, 5))
-
-    async def leaves_at_once(self) -> None:
-        token = self.visitors.token()
-        sent = random.choice((call(self.port, token, LEGACY), client_credentials(self.scene), next(self.sign_ins)))
-        async with self.visitors.rudely(sent):
-            await asyncio.sleep(random.uniform(0, 0.03))
 
     async def work(self) -> None:
         """A session for one bit of work, and what it buys."""
@@ -225,8 +165,8 @@ class Visits:
         solution |= {"quoteId": asked["quoteId"], "nonce": found[0], "hashHex": found[1]}
         await self._spend(await self.visitors.ask(posted("/api/mcp/confirm", self.port, solution, key=self.project)))
 
-    async def _spend(self, answer: object) -> None:
-        token = answer.json["jwt"]  # type: ignore[attr-defined]
+    async def _spend(self, answer: Answer) -> None:
+        token = answer.json["jwt"]
         for sats in (1, 2, 10**9):  # the last is more than anybody has
             await self.visitors.ask(posted("/api/mcp/charge", self.port, {"callCostSats": sats}, token))
 
