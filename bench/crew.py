@@ -75,7 +75,7 @@ def crew(hands: int) -> Iterator[Crew]:
     try:
         for _ in range(hands):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_work, args=(theirs,), daemon=True)
+            process: BaseProcess = context.Process(target=_work, args=(theirs,), daemon=True)
             process.start()
             theirs.close()
             started.append((process, ours))

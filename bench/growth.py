@@ -12,7 +12,7 @@ from pathlib import Path
 import asyncpg
 
 from app.db.engine import plain_url
-from bench import cores, proc, scene
+from bench import proc, scene
 from bench.cores import Cores
 from bench.crew import Crew
 from bench.report import Line
@@ -21,7 +21,10 @@ from bench.servers import Child, child, free_port
 from bench.stock import Made, used
 
 PER_SECOND = 6000  # requests prepared for each second and worker, where each is good once
-MEMORY = ("ALTER SYSTEM SET shared_buffers = '1GB'", "ALTER SYSTEM SET max_wal_size = '8GB'")  # as docs/scale.md advises
+MEMORY = (
+    "ALTER SYSTEM SET shared_buffers = '1GB'",
+    "ALTER SYSTEM SET max_wal_size = '8GB'",
+)  # as docs/scale.md advises
 QUIET_SECONDS, SETTLED = 0.5, 0.03  # between two looks, and how little of a processor is nothing
 
 

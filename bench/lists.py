@@ -35,7 +35,14 @@ LISTS = {
     "/admin/connections": ("connections", "created_at, id"),
     "/admin/api-keys": ("api_keys", "created_at, id"),
 }
-OTHERS = ("/admin", "/admin/users?q=user-99", "/admin/audit", "/admin/audit?until={oldest}", "/account", "/account/api-keys")
+OTHERS = (
+    "/admin",
+    "/admin/users?q=user-99",
+    "/admin/audit",
+    "/admin/audit?until={oldest}",
+    "/account",
+    "/account/api-keys",
+)
 
 Found = list[tuple[str, float, float]]  # what, milliseconds, at most
 
@@ -44,7 +51,9 @@ def measure(place: Path, dsn: str, server: Child, count: int) -> None:
     found: Found = []
     for _ in range(2):  # the first compiles
         port = free_port()
-        another = child(place, "start", port, "app", "serve", "--port", str(port), cores=frozenset(), **scene.settings(dsn, port))
+        another = child(
+            place, "start", port, "app", "serve", "--port", str(port), cores=frozenset(), **scene.settings(dsn, port)
+        )
         took = another.wait_until("/readyz", 200)
         another.stop()
     found.append(("a start, until it is ready", took * 1000, START_SECONDS * 1000))
@@ -65,7 +74,13 @@ async def _inside(dsn: str, server: Child, count: int, found: Found) -> None:
         for path in [path async for path in _paths(dsn)]:
             await asyncio.to_thread(_opened, server, path, cookie)
             took = [await asyncio.to_thread(_opened, server, path, cookie) for _ in range(5)]
-            found.append((path.split("after=")[0] + ("(the last page)" if "after=" in path else ""), statistics.median(took), PAGE_MS))
+            found.append(
+                (
+                    path.split("after=")[0] + ("(the last page)" if "after=" in path else ""),
+                    statistics.median(took),
+                    PAGE_MS,
+                )
+            )
         for what in ("the sweep, where nothing is to be done", "the same once more"):
             found.append((what, await _swept(world), SWEEP_SECONDS * 1000))
         await _expire(dsn)
@@ -160,4 +175,3 @@ async def _unuse(dsn: str) -> None:
 async def _leave(world: World, user_id: str) -> None:
     async with world.db.begin() as db:
         assert await remove(db, user_id, user_id, world.now(), lifetime=world.token_lifetime)
-

@@ -1,4 +1,4 @@
-"""The same jobs with a million of everything in the tables and with a thousand, side by side; what the sweep, a start and the lists take."""
+"""The same jobs with a million of everything in the tables, and with a thousand, side by side."""
 
 from __future__ import annotations
 
@@ -103,7 +103,11 @@ def show(grounds: Iterable[Ground], count: int) -> None:
         table.add_column(head, justify="right")
     for head in ("× server", "× Postgres", "× p50", ""):
         table.add_column(head, justify="right")
-    named = {few.side.name: f"{FEW:,}: {FEW:,}", many.side.name: f"{count:,}: {FEW:,}", spread.side.name: f"{count:,}: any"}
+    named = {
+        few.side.name: f"{FEW:,}: {FEW:,}",
+        many.side.name: f"{count:,}: {FEW:,}",
+        spread.side.name: f"{count:,}: any",
+    }
     for job in few.side.lines:
         base = figures(few.side, job)
         for ground in (few, many, spread):
@@ -115,12 +119,14 @@ def show(grounds: Iterable[Ground], count: int) -> None:
                 shown = [f"{ratio:.2f}" for ratio in ratios]
                 worst = max(ratio for ratio, cost in zip(ratios, found, strict=False) if cost >= 0.5)
                 words = [*shown, "" if ground is spread else "ok" if worst <= MOST else "MISSED"]
-            table.add_row(job if ground is few else "", named[ground.side.name], *cells, *words, end_section=ground is spread)
+            table.add_row(
+                job if ground is few else "", named[ground.side.name], *cells, *words, end_section=ground is spread
+            )
     console.print(table)
     ours, others = shares(1)
     console.print(
-        f"Target: at most {MOST} × with {count:,} users, connections, keys, sessions, consents and audit events and {count // rows.CLIENTS:,} "
-        f"clients. Server on core {sorted(ours)}, load and both Postgres on {sorted(others)}."
+        f"Target: at most {MOST} × with {count:,} users, connections, keys, sessions, consents and audit events, and "
+        f"{count // rows.CLIENTS:,} clients. Server on core {sorted(ours)}, load and both Postgres on {sorted(others)}."
     )
 
 
@@ -141,4 +147,3 @@ async def _sizes(dsn: str) -> None:
 
 def say(words: str) -> None:
     print(f"grow: {words}", flush=True)
-

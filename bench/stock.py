@@ -58,7 +58,7 @@ class Stock:
 
     def __init__(self, scene: Scene, rows: range, active: int, connections: int) -> None:
         self._scene, self._slots = scene, connections
-        self._chosen = random.Random(1).sample(rows, min(active, len(rows)))  # noqa: S311
+        self._chosen = random.Random(1).sample(rows, min(active, len(rows)))
         # Of the connections of the scene's client, which are those with an even number, each belongs to one slot.
         own = [number for number in self._chosen if number % 2 == 0]
         self._families = [own[slot::connections] for slot in range(connections)]
@@ -105,7 +105,7 @@ class Stock:
         return access_token(who, world.live.ring, issuer, now=now, lifetime=3600)
 
     async def _keys(self, most: int) -> Load:
-        named = random.choices(self._chosen, k=min(most, 20_000))  # noqa: S311
+        named = random.choices(self._chosen, k=min(most, 20_000))
         return Load(
             self._dealt([document("/auth/token", self._scene.port, {"apiKey": secret(API_KEY, n)}) for n in named]),
             200,
@@ -115,7 +115,7 @@ class Stock:
     async def _authorizations(self, most: int) -> Load:
         scene = self._scene
         first = authorization(scene, scene.client_id)
-        named = random.choices(self._chosen_of_ours(), k=min(most, 20_000))  # noqa: S311
+        named = random.choices(self._chosen_of_ours(), k=min(most, 20_000))
         asked = [first.replace(scene.session.encode(), secret("gh_session_", n).encode()) for n in named]
         return Load(self._dealt(asked), 302, b"code=gh_code_")
 
@@ -131,7 +131,7 @@ class Stock:
         host, asks = shown_host(REDIRECT_URI), (list(DEFAULT), audience, now + A_DAY, None, now, None, None)
         rows = [
             (fingerprint(code), scene.client_id, identifier("usr", who), REDIRECT_URI, host, CHALLENGE, *asks)
-            for code, who in zip(made, random.choices(self._chosen, k=most), strict=True)  # noqa: S311
+            for code, who in zip(made, random.choices(self._chosen, k=most), strict=True)
         ]
         await scene.world.pool.executemany(oauth.ADD_CODE, rows)
         requests = [redemption(scene, code) for code in made]

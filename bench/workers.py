@@ -82,7 +82,16 @@ def show(sides: list[Side]) -> None:
     console = Console(width=max(Console().width, 120), highlight=False)
     table = Table(title="Workers: medians of the rounds", title_justify="left")
     table.add_column("job")
-    for head in ("workers", "requests\n/s", "server\nCPU µs", "Postgres\nCPU µs", "cores\nin use", "× linear", "× linear\nby CPU", ""):
+    for head in (
+        "workers",
+        "requests\n/s",
+        "server\nCPU µs",
+        "Postgres\nCPU µs",
+        "cores\nin use",
+        "× linear",
+        "× linear\nby CPU",
+        "",
+    ):
         table.add_column(head, justify="right")
     for name, one in sides[0].lines.items():
         for side in sides:
@@ -90,7 +99,11 @@ def show(sides: list[Side]) -> None:
             figures = [middle(line.per_second), middle(line.server_us), middle(line.postgres_us)]
             rate = figures[0] / middle(one.per_second) / side.workers
             cost = middle(one.server_us) / figures[1]
-            cells = [f"{figures[0]:,.0f}", *(f"{figure:.0f}" for figure in figures[1:]), f"{middle(side.busy[name]):.2f}"]
+            cells = [
+                f"{figures[0]:,.0f}",
+                *(f"{figure:.0f}" for figure in figures[1:]),
+                f"{middle(side.busy[name]):.2f}",
+            ]
             first = name if side.workers == 1 else ""
             words = ["", "", ""] if side.workers == 1 else [f"{rate:.2f}", f"{cost:.2f}", verdict(side, name, rate)]
             table.add_row(first, side.name, *cells, *words, end_section=side is sides[-1])

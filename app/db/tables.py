@@ -296,6 +296,7 @@ consents = Table(
     Column("scope", ARRAY(Text), nullable=False),
     moment("given_at"),
     Index("ix_consents_user_id_given_at", "user_id", "given_at", "client_id", "redirect_host", "resource"),
+    Index("ix_consents_client_id", "client_id"),  # else each client that is deleted has all consents read
 )
 
 codes = Table(
