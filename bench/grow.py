@@ -10,23 +10,14 @@ import signal
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
-from bench import proc
+from bench import crowd, many, proc, workers
+from bench.growth import Plan
 from bench.load import BadAnswer
 from bench.servers import DidNotStart
 
-PARTS = ("workers", "rows", "streams")
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    seconds: float  # a round
-    rounds: int
-    rows: int
-    streams: int
-    only: str  # in the names of the jobs
+PARTS = {"workers": workers.measure, "rows": many.measure, "streams": crowd.measure}
 
 
 def main() -> None:
@@ -47,28 +38,12 @@ def main() -> None:
     place.chmod(0o711)  # as root, Postgres runs as somebody else, who has to pass through
     try:
         for part in options.parts or PARTS:
-            measure(part, place, plan)
+            PARTS[part](place / part, plan)
     except (BadAnswer, DidNotStart) as fault:
         say(f"given up: {fault}")
     finally:
         shutil.rmtree(place, ignore_errors=True)
     say(f"took {time.monotonic() - began:.0f} s; Python {platform.python_version()}, {os.cpu_count()} cores")
-
-
-def measure(part: str, place: Path, plan: Plan) -> None:
-    """One part, printed. Raises BadAnswer and DidNotStart."""
-    if part == "workers":
-        from bench import workers
-
-        workers.measure(place / part, plan)
-    elif part == "rows":
-        from bench import many
-
-        many.measure(place / part, plan)
-    else:
-        from bench import crowd
-
-        crowd.measure(place / part, plan)
 
 
 def say(words: str) -> None:

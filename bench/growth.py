@@ -28,6 +28,15 @@ MEMORY = (
 QUIET_SECONDS, SETTLED = 0.5, 0.03  # between two looks, and how little of a processor is nothing
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    seconds: float  # a round
+    rounds: int
+    rows: int
+    streams: int
+    only: str  # in the names of the jobs
+
+
 @dataclass(slots=True)
 class Side:
     """`busy` is how many cores the server's processes had in use, `least` the part of the least busy one, for each round."""

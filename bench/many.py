@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import asyncpg
 import uvloop
@@ -18,14 +17,11 @@ from rich.table import Table
 from app.db.engine import plain_url
 from bench import cores, lists, rows
 from bench.crew import Crew, crew
-from bench.growth import Side, database, serve
+from bench.growth import Plan, Side, database, serve
 from bench.running import prepared
 from bench.servers import free_port
 from bench.stock import Made, Stock
 from bench.workers import middle, shares
-
-if TYPE_CHECKING:
-    from bench.grow import Plan
 
 FEW, CONNECTIONS = 1000, 32  # of so many rows requests name some, in both; in the third line any of the million
 MOST = 1.2  # of what it is with a thousand

@@ -7,7 +7,6 @@ import os
 import statistics
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import uvloop
 from rich.console import Console
@@ -16,14 +15,11 @@ from rich.table import Table
 from bench import cores, proc
 from bench.cores import Cores
 from bench.crew import Crew, crew
-from bench.growth import Side, database, serve
+from bench.growth import Plan, Side, database, serve
 from bench.rows import fill
 from bench.running import prepared
 from bench.servers import free_port
 from bench.stock import Stock
-
-if TYPE_CHECKING:
-    from bench.grow import Plan
 
 COUNTS = (1, 2, 4)
 ROWS, ACTIVE, CONNECTIONS = 3000, 1000, 32  # connections for each worker
