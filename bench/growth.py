@@ -14,7 +14,7 @@ import asyncpg
 from app.db.engine import plain_url
 from bench import proc, scene
 from bench.cores import Cores
-from bench.crew import Crew
+from bench.crew import Answered, Crew
 from bench.report import Line
 from bench.running import RESOURCES, postgres
 from bench.servers import Child, child, free_port
@@ -39,16 +39,19 @@ class Plan:
 
 @dataclass(slots=True)
 class Side:
-    """`busy` is how many cores the server's processes had in use, `least` the part of the least busy one, for each round."""
+    """For each job and round: `busy` is how many cores the server's processes had in use, `least` what the least busy one had of
+    its share, `wal` the bytes of write-ahead log a request."""
 
     name: str
     server: Child
+    dsn: str
     postmaster: int
     workers: int
     connections: int
     lines: dict[str, Line] = field(default_factory=dict)
     busy: dict[str, list[float]] = field(default_factory=dict)
     least: dict[str, list[float]] = field(default_factory=dict)
+    wal: dict[str, list[float]] = field(default_factory=dict)
 
     def line(self, job: str) -> Line:
         return self.lines.setdefault(job, Line(job, self.name))
@@ -61,11 +64,14 @@ class Side:
         def mark() -> None:
             marks.append((self._workers(), proc.cluster_seconds(self.postmaster) or 0.0))
 
+        written = await self._written()
         answers = crew.round(load, self.server.port, seconds, mark)
         made.sent(used(answers, self.connections))
-        if not counts:
-            return
-        line, (before, pg_before), (after, pg_after) = self.line(made.name), *marks
+        if counts:
+            self._count(made.name, answers, marks, await self._written() - written)
+
+    def _count(self, job: str, answers: list[Answered], marks: list[tuple[list[float], float]], wal: int) -> None:
+        line, (before, pg_before), (after, pg_after) = self.line(job), *marks
         took = [now - then for then, now in zip(before, after, strict=True)]
         count, lasted = sum(len(one.latencies) for one in answers), max(one.seconds for one in answers)
         latencies = sorted(latency for one in answers for latency in one.latencies)
@@ -75,8 +81,16 @@ class Side:
         line.postgres_us.append((pg_after - pg_before) / count * 1e6)
         line.p50_ms.append(latencies[count // 2] * 1000)
         line.p99_ms.append(latencies[int(count * 0.99)] * 1000)
-        self.busy.setdefault(made.name, []).append(sum(took) / lasted)
-        self.least.setdefault(made.name, []).append(min(took) / max(sum(took) / len(took), 0.01))
+        self.busy.setdefault(job, []).append(sum(took) / lasted)
+        self.wal.setdefault(job, []).append(wal / count)
+        self.least.setdefault(job, []).append(min(took) / max(sum(took) / len(took), 0.01))
+
+    async def _written(self) -> int:
+        """Bytes of the write-ahead log."""
+        db = await asyncpg.connect(plain_url(self.dsn))
+        found: int = await db.fetchval("SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint")
+        await db.close()
+        return found
 
     def pids(self) -> list[int]:
         return [self.server.pid, *proc.children(self.server.pid)]

@@ -27,7 +27,7 @@ from bench import scene
 from bench.rows import identifier
 from bench.servers import Child, child, free_port
 
-EXPIRED = 100_000
+EXPIRED, MOST_ROUNDS = 100_000, 200
 PAGE_MS, SWEEP_SECONDS, START_SECONDS = 50.0, 1.0, 3.0
 LISTS = {
     "/admin/users": ("users", "created_at, id"),
@@ -84,9 +84,13 @@ async def _inside(dsn: str, server: Child, count: int, found: Found) -> None:
         for what in ("the sweep, where nothing is to be done", "the same once more"):
             found.append((what, await _swept(world), SWEEP_SECONDS * 1000))
         await _expire(dsn)
-        found.append((f"the sweep of {EXPIRED:,} codes and as many sessions", await _swept(world), 30_000))
-        left = await _left(dsn)
-        found.append((f"those left of them ({left:,})", left, 0))
+        took, left = [await _swept(world)], await _left(dsn)
+        while left and len(took) < MOST_ROUNDS:
+            took.append(await _swept(world))
+            left = await _left(dsn)
+        expired = f"{EXPIRED:,} codes and as many sessions"
+        found.append((f"the longest of {len(took)} rounds of the sweep that took {expired}", max(took), 30_000))
+        found.append((f"of them left, of {2 * EXPIRED:,}", left, 0))
         await _unuse(dsn)
         found.append(("the sweep of 1,000 clients that nobody uses", await _swept(world), 5000))
         began = time.perf_counter()

@@ -46,11 +46,13 @@ def measure(place: Path, plan: Plan) -> None:
             dsn, postmaster = stack.enter_context(database(place / name, chosen))
             server = stack.enter_context(serve(place, dsn, 1, free_port()))
             cores.pin([server.pid], ours)
-            grounds.append(Ground(dsn, Side(name, server, postmaster, 1, CONNECTIONS), count))
+            grounds.append(Ground(dsn, Side(name, server, dsn, postmaster, 1, CONNECTIONS), count))
         hands = stack.enter_context(crew(1))
         hands.pin(others)
         few, many = grounds
-        spread = Ground(many.dsn, Side("any", many.side.server, many.side.postmaster, 1, CONNECTIONS), plan.rows)
+        spread = Ground(
+            many.dsn, Side("any", many.side.server, many.dsn, many.side.postmaster, 1, CONNECTIONS), plan.rows
+        )
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             read = runner.run(_rounds(few, many, spread, hands, plan))
             show([few, many, spread], plan.rows)
@@ -95,7 +97,14 @@ def show(grounds: Iterable[Ground], count: int) -> None:
     console = Console(width=max(Console().width, 120), highlight=False)
     table = Table(title="Rows: medians of the rounds", title_justify="left")
     table.add_column("job")
-    for head in ("rows, of which\nrequests name", "server\nCPU µs", "Postgres\nCPU µs", "p50\nms", "requests\n/s"):
+    for head in (
+        "rows, of which\nrequests name",
+        "server\nCPU µs",
+        "Postgres\nCPU µs",
+        "WAL\nbytes",
+        "p50\nms",
+        "requests\n/s",
+    ):
         table.add_column(head, justify="right")
     for head in ("× server", "× Postgres", "× p50", ""):
         table.add_column(head, justify="right")
@@ -109,7 +118,8 @@ def show(grounds: Iterable[Ground], count: int) -> None:
         for ground in (few, many, spread):
             found = figures(ground.side, job)
             ratios = [one / other if other >= 1e-9 else 1.0 for one, other in zip(found, base, strict=True)][:3]
-            cells = [f"{found[0]:.0f}", f"{found[1]:.0f}", f"{found[2]:.2f}", f"{found[3]:,.0f}"]
+            wal = middle(ground.side.wal[job])
+            cells = [f"{found[0]:.0f}", f"{found[1]:.0f}", f"{wal:,.0f}", f"{found[2]:.2f}", f"{found[3]:,.0f}"]
             words = [""] * 4
             if ground is not few:
                 shown = [f"{ratio:.2f}" for ratio in ratios]

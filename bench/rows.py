@@ -45,7 +45,7 @@ def _fingerprint(prefix: str) -> str:
 GIVEN = "SELECT $1::int AS a, $2::timestamptz AS b, $3::text AS c, $4::text AS d, $5::text AS e, $6::text[] AS f"
 _EVERY = "FROM generate_series(1, $1::int) n"
 _CLIENT = f"CASE WHEN n % 2 = 0 THEN $3::text ELSE {_id('client', f'1 + n % greatest($1::int / {CLIENTS}, 1)')} END"
-_OLD = "$2::timestamptz - n * interval '4 seconds'"  # a million of them: 46 days
+_OLD = "$2::timestamptz - n * interval '1 second'"  # a million of them: 12 days
 ROWS = {
     "users": "INSERT INTO users (id, email, name, is_admin, created_at, email_verified_at) SELECT "
     f"{_id('usr')}, 'user-' || n || '@example.com', 'Somebody ' || n, false, {_OLD}, {_OLD} {_EVERY}",
@@ -65,7 +65,7 @@ ROWS = {
     "api_keys": "INSERT INTO api_keys (id, user_id, name, fingerprint, scope, created_at, last_used_at) SELECT"
     f" {_id('key')}, {_id('usr')}, 'laptop', {_fingerprint('gh_key_')}, $6::text[], {_OLD}, $2 {_EVERY}",
     "audit_events": "INSERT INTO audit_events (at, event, user_id, client_id, address, actor, actor_id, request_id, detail)"
-    f" SELECT $2::timestamptz - ($1 - n) * interval '4 seconds', 'token.issued', {_id('usr')}, {_CLIENT}, '192.0.2.' || n % 250,"
+    f" SELECT $2::timestamptz - ($1 - n) * interval '1 second', 'token.issued', {_id('usr')}, {_CLIENT}, '192.0.2.' || n % 250,"
     f" 'client', {_CLIENT}, left(md5(n::text), 16), jsonb_build_object('grant', 'refresh_token', 'connection', {_id('con')},"
     f" 'scope', array_to_string($6::text[], ' ')) {_EVERY}",
     "tool_calls": "INSERT INTO tool_calls (user_id, day, client_id, tool, calls) SELECT"

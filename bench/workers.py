@@ -35,7 +35,7 @@ def measure(place: Path, plan: Plan) -> None:
         sides = []
         for count in COUNTS:
             server = stack.enter_context(serve(place, dsn, count, issuer))
-            sides.append(Side(f"{count}", server, postmaster, count, CONNECTIONS * count))
+            sides.append(Side(f"{count}", server, dsn, postmaster, count, CONNECTIONS * count))
         hands = stack.enter_context(crew(2))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_rounds(dsn, issuer, sides, hands, plan))
