@@ -40,8 +40,9 @@ from bench.rows import identifier, secret
 from bench.scene import CHALLENGE, REDIRECT_URI, Scene
 
 CALLERS = 1000  # whose tokens are presented to /mcp and to /introspect
+CROWD = 20_000  # more callers than a process remembers (app/gate/known.py)
+CALL_CROWD = "tools/call, 20,000 callers in turn"
 A_DAY = timedelta(days=1)
-NAMES = (CALL_RAW, METADATA, INTROSPECTION, CLIENT_CREDENTIALS, API_KEY_JOB, REFRESH, CODE_EXCHANGE, AUTHORIZE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +67,18 @@ class Stock:
         self._place = [0] * connections
         self._tokens = [self._token(number, "/mcp") for number in self._chosen[:CALLERS]]
         self._raw_tokens = [self._token(number, "/raw/mcp") for number in self._chosen[:CALLERS]]
+        whose = (self._chosen[place % len(self._chosen)] for place in range(CROWD))
+        self._crowd = [self._token(number, "/raw/mcp") for number in whose]
 
     def jobs(self, only: str = "") -> list[Made]:
         scene, port = self._scene, self._scene.port
         calls = [call(port, token, LEGACY, path="/raw/mcp") for token in self._raw_tokens]
+        crowd = [call(port, token, LEGACY, path="/raw/mcp") for token in self._crowd]
         asked = [introspection(scene, token) for token in self._tokens]
         metadata = request("GET", "/.well-known/oauth-authorization-server", port)
         made = [
             self._same(CALL_RAW, calls, b'"structuredContent"'),
+            self._same(CALL_CROWD, crowd, b'"structuredContent"'),
             self._same(METADATA, [metadata], b'"issuer"'),
             self._same(INTROSPECTION, asked, b'"active":true'),
             self._same(CLIENT_CREDENTIALS, [client_credentials(scene)], b'"access_token"'),

@@ -52,7 +52,7 @@ def test_a_client_that_is_always_in_use_changes_once_a_minute(house: House, app:
 def test_what_changes_with_every_use_changes_where_it_stands(house: House) -> None:
     """A new version of a row that finds no room in its block has to be entered into every index of the table."""
     rows = house.sql("SELECT relname, reloptions FROM pg_class WHERE reloptions IS NOT NULL AND relkind = 'r'")
-    found = dict(rows)  # type: ignore[arg-type]
+    found = {row[0]: row[1] for row in rows}
     wanted = {name: table.dialect_options["postgresql"]["with"] for name, table in metadata.tables.items()}
     assert found == {name: [f"{key}={value}" for key, value in of.items()] for name, of in wanted.items() if of}
     assert {"api_keys", "browser_sessions", "connections", "tool_calls", "budgets"} <= set(found)
