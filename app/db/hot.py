@@ -121,15 +121,18 @@ class HotPool:
 
     async def _turn(self) -> Connection | None:
         """A connection that another had, or None, which is a place for one. Raises TimeoutError."""
-        waiting = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiting = loop.create_future()
         self._waiting.append(waiting)
+        timer = loop.call_later(TURN_SECONDS, _too_long, waiting)
         try:
-            async with asyncio.timeout(TURN_SECONDS):
-                return await waiting
-        except BaseException:
-            if waiting.done() and not waiting.cancelled():  # at the very moment in which patience ended
+            return await waiting
+        except asyncio.CancelledError:
+            if waiting.done() and not waiting.cancelled() and not waiting.exception():  # at this very moment
                 self._pass_on(waiting.result())
             raise
+        finally:
+            timer.cancel()
 
     def _is_good(self, connection: Connection, since: float, now: float) -> bool:
         return not connection.is_closed() and now - since < IDLE_SECONDS and now - self._born[connection] < AGE_SECONDS
@@ -163,6 +166,11 @@ class HotPool:
             self._places += 1
         else:
             self._idle.append((given, asyncio.get_running_loop().time()))
+
+
+def _too_long(waiting: asyncio.Future[Connection | None]) -> None:
+    if not waiting.done():
+        waiting.set_exception(TimeoutError("no connection to the database was to be had"))
 
 
 async def _copied(connection: Connection, table: str, rows: Any, columns: Sequence[str]) -> None:
