@@ -27,7 +27,9 @@ from app.world import World
 ONCE = frozenset({"authorization_code", DEVICE_CODE})  # grants that a person stands behind each time
 
 RECORDED = frozenset({"authorization_code", "refresh_token", "device_code"})  # by the statement that redeems them
-CONFIRMED = frozenset({"authorization_code", "refresh_token", "client_credentials"})  # whose statement looks at the client's row too
+CONFIRMED = frozenset(
+    {"authorization_code", "refresh_token", "client_credentials"}
+)  # whose statement looks at the client's row too
 ROUTINE = frozenset({"api_key", "client_credentials"})
 
 
