@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.db.tables import metadata
-from app.written_later import pause
+from app.written_later import BATCH, pause
 from tests.actors import App
 from tests.conftest import House
 
