@@ -11,7 +11,7 @@ WORKERS = $(shell .venv/bin/python -c 'import os; print(max(2, min(8, (os.cpu_co
 # Else every process that a test starts compiles the program anew, on machines where Python is told not to keep what it compiled.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: up demo test test-long check soak soak-model races crashes fuzz bench messages conformance referees failover node lnbits wheel lock clean
+.PHONY: up demo test test-long check soak soak-model races crashes fuzz bench grow messages conformance referees failover node lnbits wheel lock clean
 .DEFAULT_GOAL := up
 
 up: .venv/ready ## start Gatehouse on http://localhost:8000 with an embedded Postgres
@@ -48,6 +48,9 @@ fuzz: .venv/ready-dev ## EXAMPLES=300 for every operation of the API and every p
 
 bench: .venv/ready-dev ## CPU microseconds per request, start-up, memory
 	.venv/bin/python -m bench
+
+grow: .venv/ready-dev ## how it grows: 1, 2, 4 workers; ROWS=1000000 in the tables; STREAMS=10000 open (docs/scale.md)
+	.venv/bin/python -m bench.grow --rows $(or $(ROWS),1000000) --streams $(or $(STREAMS),10000)
 
 conformance: node ## the MCP project's conformance suite against real servers, each scenario with its result
 	.venv/bin/python -m tests.referees.conformance

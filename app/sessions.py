@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -39,6 +40,21 @@ INSERT INTO browser_sessions
 VALUES (:fingerprint, :id, :user_id, :now, :now, :now, :expires_at, :user_agent, :address, :method)
 """)
 END = text("DELETE FROM browser_sessions WHERE fingerprint = :fingerprint RETURNING user_id, id")
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A signed-in person at one of our pages. `csrf` is for its forms."""
+
+    request: Request
+    world: World
+    viewer: Viewer
+    csrf: str
+    now: datetime
+
+    @property
+    def is_recent(self) -> bool:
+        return is_recent(self.viewer, self.now)
 
 
 def cookie_name(settings: Settings) -> str:
@@ -80,6 +96,15 @@ async def viewer(request: Request, world: World, now: datetime) -> Viewer | None
     speak(row["language"])
     asking.acting(asking.USER, row["user_id"])
     return Viewer(row["user_id"], row["email"], row["name"], row["is_admin"], row["id"], row["authenticated_at"])
+
+
+async def visit(request: Request, world: World) -> Visit | None:
+    """None when nobody is signed in."""
+    now = world.now()
+    there, secret = await viewer(request, world, now), cookie(request, world)
+    if there is None or secret is None:
+        return None
+    return Visit(request, world, there, form_token(secret, world), now)
 
 
 def is_recent(viewer: Viewer, now: datetime) -> bool:
