@@ -160,20 +160,21 @@ def slope(noted: list[Noted], name: str) -> float:
     return line.slope * 3600
 
 
-def verdicts(noted: list[Noted], visitors: Visitors, errors: list[str]) -> list[tuple[bool, str]]:
-    """Whether each bound holds, and in words."""
+def verdicts(noted: list[Noted], answers: tuple[int, int, int], errors: list[str]) -> list[tuple[bool, str]]:
+    """Whether each bound holds, and in words. `answers`: how many there were, how many of 503, how many wrong ones."""
     half = [one for one in noted if one.at >= noted[-1].at / 2 or one in noted[-3:]]
     hours, found = (half[-1].at - half[0].at) / 3600, []
     for name, (hourly, unsteady) in BOUNDS.items():
         grows = slope(half, name)
-        holds = grows * hours <= max(hourly * hours, unsteady)
         values = [one.sizes[name] for one in half]
-        words = f"{name}: {min(values):.5g} to {max(values):.5g}, {grows:+.2f} an hour, at most {hourly:g}"
-        found.append((holds, words))
+        most = max(hourly, unsteady / hours)
+        words = f"{name}: {min(values):.5g} to {max(values):.5g}, {grows:+.2f} an hour, at most {most:.5g}"
+        found.append((grows <= most, words))
     wal = max(one.sizes["WAL MiB"] for one in noted)
     found.append((wal < WAL_MIB, f"write-ahead log: at most {wal:.0f} MiB"))
-    found.append((visitors.unwell <= visitors.answers * UNWELL, f"{visitors.unwell} answers of 503"))
-    found.append((not visitors.faults, f"{len(visitors.faults)} wrong answers of {visitors.answers}"))
+    count, unwell, wrong = answers
+    found.append((unwell <= count * UNWELL, f"{unwell} answers of 503"))
+    found.append((not wrong, f"{wrong} wrong answers of {count}"))
     found.append((not errors, f"{len(errors)} errors in the server's log"))
     return found
 
@@ -194,7 +195,7 @@ def show(watch: Watch, errors: list[str]) -> bool:
         )
     print("\n" + ", ".join(f"{name} {count}" for name, count in visitors.asked.most_common()))
     print("\n".join(errors[:20]))
-    found = verdicts(noted, visitors, errors)
+    found = verdicts(noted, (visitors.answers, visitors.unwell, len(visitors.faults)), errors)
     print("\n".join(f"{'holds' if holds else 'FAILS'}  {words}" for holds, words in found))
     return all(holds for holds, _ in found)
 
