@@ -94,7 +94,7 @@ def ada(shared: Database) -> str:
     return user_id
 
 
-@pytest.fixture(scope="module", params=APART.values(), ids=APART)
+@pytest.fixture(scope="module", params=list(APART.values()), ids=list(APART))
 def office(request: pytest.FixtureRequest, shared: Database, ada: str) -> Iterator[Office]:
     apart: float = request.param
     if abs(apart) < 1:  # to the second, so that none is cut off from when a token was issued
@@ -105,7 +105,7 @@ def office(request: pytest.FixtureRequest, shared: Database, ada: str) -> Iterat
         ]
     else:
         pair = [Replica(shared.dsn, ahead=ahead, **PUBLIC) for ahead in (apart, 0)]
-    yield Office(shared, *pair, asyncio.run(_key(shared.dsn, ada, ("read", "admin"))))
+    yield Office(shared, pair[0], pair[1], asyncio.run(_key(shared.dsn, ada, ("read", "admin"))))
     for replica in pair:
         replica.stop()
 
