@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +31,8 @@ pytestmark = pytest.mark.long
 __all__ = ["start"]
 ACCEPT = {"Accept": "application/json, text/event-stream"}
 BEFORE, NOW = "2025-11-25", "2026-07-28"
+HINT = re.compile(r"^retry: \d+\n\n\Z", re.MULTILINE)
+HALF = b"POST /token HTTP/1.1\r\nHost: localhost:%d\r\nContent-Length: 100\r\n\r\ngrant_type="  # and no more
 HANGS = """
 def call(asked, name, **arguments):
     if name == "slow": time.sleep(1.5); text(asked, "done")
@@ -179,6 +183,9 @@ def test_all_that_is_open_ends_well_and_in_time(start: Start, house: House, file
     slow, never = opened(SLOW), opened(NEVER)
     wait_until(lambda: _busy(replica) >= len(lasting) + len(others) + len(slow) + len(never), 30)
 
+    half = socket.create_connection(("127.0.0.1", port), 40)
+    half.sendall(HALF % port)
+
     asked_to_stop = time.monotonic()
     replica.process.process.send_signal(signal.SIGTERM)
     wait_until(lambda: replica.readiness() == 503, 5)
@@ -196,15 +203,20 @@ def test_all_that_is_open_ends_well_and_in_time(start: Start, house: House, file
     took = time.monotonic() - asked_to_stop
     assert took < STOP_SECONDS, "whatever is still open"
     assert code in (0, -signal.SIGTERM)
+    with half:
+        assert half.recv(65536).split(b" ")[1] in (b"400", b"408", b"503"), "who was still speaking is told, too"
     for name, one in {**lasting, **others}.items():
         assert one.ended_well, f"{name}: cut off after {one.text!r}"
-        assert "\n\nretry: " in f"\n\n{one.text}", f"{name}: no hint when to come again: {one.text!r}"
-        assert one.text.endswith("\n\n"), name
+        assert HINT.search(one.text), f"{name}: no hint when to come again: {one.text!r}"
     for name, one in lasting.items():
         assert one.ended_at - accepted_until < 5, f"{name} was waited for"
     for name, one in slow.items():
         assert (one.status, one.ended_well) == (200, True), f"{name}: what had begun was not answered: {one.text}"
     for name, one in never.items():
+        told = HINT.search(one.text) if one.status == 200 else "server stops" in one.text
+        assert (one.status in (200, 503), one.ended_well, bool(told)) == (True, True, True), (
+            f"{name}: {one.status} {one.text}"
+        )
         assert one.ended_at - asked_to_stop < STOP_SECONDS, name
 
 
