@@ -24,7 +24,7 @@ NEVER = {
     " (SELECT FROM payments WHERE claimed_by = 'session ' || s.id UNION ALL"
     " SELECT FROM settlements WHERE claimed_by = 'session ' || s.id)",
     "a session without a budget": "SELECT FROM agent_sessions s WHERE NOT EXISTS (SELECT FROM budgets b WHERE b.id = s.id)",
-    "a budget that does not add up": "SELECT FROM budgets b WHERE funded_sats +"
+    "a budget that does not add up": "SELECT FROM budgets b WHERE kind = 'agent' AND funded_sats +"
     " (SELECT coalesce(sum(sats - free_sats), 0) FROM charges WHERE budget_id = b.id)"
     " <> coalesce((SELECT sats FROM payments WHERE claimed_by = 'session ' || b.id), 0)",
     "a day that does not add up": "SELECT FROM budgets b, LATERAL (SELECT coalesce(sum(sats), 0) AS sats,"
