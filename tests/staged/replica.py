@@ -173,6 +173,7 @@ class Replica:
     def died(self) -> bool:
         """Of the step it was told to die at."""
         self._process.join(30)
+        self._http.close()
         return self._process.exitcode == KILLED
 
     def stop(self) -> None:
