@@ -175,6 +175,11 @@ class Replica:
         self._process.join(30)
         return self._process.exitcode == KILLED
 
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
     def stop(self) -> None:
         self._http.close()
         self._process.terminate()

@@ -38,8 +38,7 @@ def served_for_coins(dsn: str, chain: Chain) -> Iterator[House]:
 
 @pytest.fixture
 def guest(served_for_coins: House, chain: Chain) -> Iterator[Payer]:
-    chain.asked.clear()
-    chain.refuses = ""
+    chain.begin()
     yield Payer(emptied(served_for_coins))
     left(served_for_coins)
 

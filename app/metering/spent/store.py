@@ -41,6 +41,11 @@ UNION ALL
 SELECT (settled_at AT TIME ZONE 'UTC')::date, NULL, CASE purpose WHEN 'session' THEN subject ELSE purpose END,
   CASE purpose WHEN 'call' THEN split_part(subject, ' ', 2) ELSE '' END, sats, 0, 0, 0, 0, 0, 0, 0, 0
 FROM payments WHERE settled_at >= :since AND settled_at < :until AND CAST(:user_id AS text) IS NULL
+UNION ALL
+SELECT (settled_at AT TIME ZONE 'UTC')::date, NULL, CASE WHEN subject LIKE '% %' THEN 'call_coins' ELSE 'token_coins' END,
+  split_part(subject, ' ', 2), coalesce(sats, 0), 0, 0, 0, 0, 0, 0, 0, 0
+FROM settlements WHERE settled_at >= :since AND settled_at < :until AND transaction IS NOT NULL
+  AND CAST(:user_id AS text) IS NULL
 ),
 told AS (
 SELECT f.*, coalesce(f.who, CAST(:by_budget AS text) || f.budget_id, s.project_id, b.kind, 'agent') AS project FROM facts f
