@@ -18,6 +18,7 @@ class Chain:
     """Who was asked what; `refuses` says at which step it says no, or answers with nonsense.
 
     `cuts`: it settles, and the connection breaks before it says so; `hold`, when it is clear: so late that nobody waits.
+    `first`: until it is set who asks first is not answered, and `waits` is set. `leaves`: it is gone once it has verified.
     `kills`: the process that dies of it before it hears so. `repeats`: who asks again is told the same again, by others that the
     nonce was used. `pending`: so often it says that first.
     """
@@ -27,6 +28,8 @@ class Chain:
         self.spent: dict[str, str] = {}
         self.refuses, self.reason = "", "no"
         self.hold = threading.Event()
+        self.first: threading.Event | None = None
+        self.waits = threading.Event()
         self.begin()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -35,6 +38,8 @@ class Chain:
         """As it was."""
         self.asked.clear()
         self.refuses, self.reason, self.cuts, self.repeats, self.pending, self.kills = "", "no", False, False, 0, 0
+        self.leaves = False
+        self.waits.clear()
         self.hold.set()
 
     @property
@@ -60,6 +65,12 @@ class Chain:
             return ["?"]
         payload = json.dumps(question["paymentPayload"]["payload"], sort_keys=True)
         if what == "verify":
+            first, self.first = self.first, None
+            if first is not None:
+                self.waits.set()
+                first.wait(30)
+            if self.leaves:
+                self.close()
             return {"isValid": payload not in self.spent, "invalidReason": "spent", "payer": "0xpayer"}
         is_good = payload not in self.spent or self.repeats
         transaction = self.spent.setdefault(payload, f"0x{len(self.spent) + 1:064x}")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
 from typing import Any, cast
 
 import pytest
@@ -139,7 +141,22 @@ def test_a_facilitator_that_takes_too_long_is_asked_again(
     assert guest.post(call("whoami"), headers).status_code == 200
 
 
-def test_a_facilitator_that_is_not_there_leaves_nothing_behind(shop: House, guest: Payer, chain: Chain) -> None:
+def test_a_facilitator_that_is_gone_leaves_nothing_behind(dsn: str, shop: House) -> None:
+    """It was not asked: there is nothing to wait for."""
+    leaving = Chain()
+    house = House(dsn, facilitator=Facilitator(**leaving.settings), **OPTIONS).start()
+    try:
+        guest = Payer(house)
+        leaving.leaves = True
+        answer = guest.post(call("whoami"), paid(offer(guest), "gone"))
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert "try again" in answer.json()["error_description"]
+        assert settlements(house) == []
+    finally:
+        house.stop()
+
+
+def test_what_is_refused_at_first_leaves_nothing_behind(shop: House, guest: Payer, chain: Chain) -> None:
     """Refused at the first asking, there is nothing to remember: the payer may mend it and come again."""
     headers = paid(offer(guest), "poor")
     chain.refuses = "settle"
@@ -175,13 +192,25 @@ def test_two_at_once_do_not_both_ask(shop: House, guest: Payer, chain: Chain) ->
         chain.hold.clear()
         with ThreadPoolExecutor(4) as threads:
             answers = [threads.submit(guest.post, call("whoami"), headers) for _ in range(4)]
-            while sum(answer.done() for answer in answers) < 3:  # those who do not ask are told so at once
-                assert asked(chain).count("settle") <= settles
+            told = list(islice(as_completed(answers, timeout=30), 3))  # those who do not ask are told so at once
+            assert {answer.result().status_code for answer in told} == {503}
             chain.hold.set()
             statuses = sorted(answer.result().status_code for answer in answers)
         assert asked(chain).count("settle") == settles
         assert statuses == ([503] * 4 if cuts else [200, 503, 503, 503])
         shop.turn_clock(seconds=SECONDS)
+
+
+def test_who_asked_first_and_was_verified_last_is_not_told_to_pay_again(guest: Payer, chain: Chain) -> None:
+    """The facilitator says no, since it has settled this very payment meanwhile."""
+    headers = paid(offer(guest), "slow")
+    first = chain.first = threading.Event()
+    with ThreadPoolExecutor(1) as thread:
+        slow = thread.submit(guest.post, call("whoami"), headers)
+        assert chain.waits.wait(30)
+        assert guest.post(call("whoami"), headers).status_code == 200
+        first.set()
+        assert slow.result().status_code == 503
 
 
 def test_a_second_refusal_is_never_taken_for_a_payment(shop: House, guest: Payer, chain: Chain) -> None:
