@@ -12,6 +12,7 @@ import pytest
 from app.metering.budgets import open_budget
 from app.protocol.macaroon import read
 from tests.actors import App, Browser, http
+from tests.admins import Api, admin_key
 from tests.conftest import House
 from tests.payers import DIALECTS, L402, PAYMENT, PREIMAGE, X402, Bill, Payer, b64json, call, unb64json
 
@@ -397,3 +398,23 @@ def test_too_many_calls_a_minute_are_429(shop: House) -> None:
     answers = [member.post(call("whoami")) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert int(answers[2].headers["retry-after"]) > 0
+
+
+def test_guests_are_in_the_books(shop: House) -> None:
+    """What came in for single calls, though nobody's budget was charged: each payment, and each call that it bought."""
+    shop.add_user(admin=True)
+    guest = Payer(shop)
+    for tool, used in (("whoami", True), ("whoami", False), ("list_notes", True)):
+        bill = Bill.of(guest.post(call(tool)))
+        headers = bill.headers(L402, guest.pay(bill))
+        if used:
+            assert guest.post(call(tool), headers).status_code == 200
+        else:
+            assert guest.ask(headers).status_code == 200, "the same, traded for a token"
+    books = Api(shop, admin_key(shop))("GET", "/spending")
+    assert (books["total"]["sats_in"], books["total"]["calls"], books["total"]["sats_spent"]) == (44, 2, 0)
+    assert {line["tool"]: (line["sats_in"], line["calls"]) for line in books["tools"]} == {
+        "whoami": (42, 1),
+        "list_notes": (2, 1),
+    }
+    assert [(line["project"], line["sats_in"]) for line in books["projects"]] == [("call", 44)]

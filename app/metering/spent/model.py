@@ -25,7 +25,8 @@ class Line:
     project).
 
     `sats_in` came by Lightning, or are what stablecoins stood for; `sats_spent` were taken from budgets and stayed so,
-    `sats_refunded` went back since the tool failed or cost less; `calls` are those that stayed charged.
+    `sats_refunded` went back since the tool failed or cost less; `calls` are those that stayed charged, and those
+    that were paid with the call itself.
     """
 
     day: date | None

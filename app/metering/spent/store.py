@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.metering.spent.model import NUMBERS, Entry, Line
 
 # Everything in one shape. Charges are summed by budget first, so that whose they are is looked up once for each; a payment
-# counts on the day that it was found paid. A user's facts are those of their budgets.
+# counts on the day that it was found paid, and so does the one call that it bought. A user's facts are those of their budgets.
 FACTS = """
 WITH mine AS (SELECT id FROM budgets WHERE user_id = CAST(:user_id AS text)),
 spent AS (
@@ -39,11 +39,12 @@ SELECT day, budget_id, NULL, tool, 0, 0, 0, 0, 0,
 FROM denied
 UNION ALL
 SELECT (settled_at AT TIME ZONE 'UTC')::date, NULL, CASE purpose WHEN 'session' THEN subject ELSE purpose END,
-  CASE purpose WHEN 'call' THEN split_part(subject, ' ', 2) ELSE '' END, sats, 0, 0, 0, 0, 0, 0, 0, 0
+  CASE purpose WHEN 'call' THEN split_part(subject, ' ', 2) ELSE '' END, sats, starts_with(claimed_by, 'call_')::int,
+  0, 0, 0, 0, 0, 0, 0
 FROM payments WHERE settled_at >= :since AND settled_at < :until AND CAST(:user_id AS text) IS NULL
 UNION ALL
 SELECT (settled_at AT TIME ZONE 'UTC')::date, NULL, CASE WHEN subject LIKE '% %' THEN 'call_coins' ELSE 'token_coins' END,
-  split_part(subject, ' ', 2), coalesce(sats, 0), 0, 0, 0, 0, 0, 0, 0, 0
+  split_part(subject, ' ', 2), coalesce(sats, 0), starts_with(claimed_by, 'call_')::int, 0, 0, 0, 0, 0, 0, 0
 FROM settlements WHERE settled_at >= :since AND settled_at < :until AND transaction IS NOT NULL
   AND CAST(:user_id AS text) IS NULL
 ),
