@@ -140,7 +140,7 @@ def url_table(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
         "/account/security/passkeys/remove": Door(world, page, POST=passkeys.remove),
         "/account/export": Door(world, page, POST=export),
         "/account/delete": Door(world, page, GET=leave.show, POST=leave.delete),
-        "/receipt": Door(world, page, GET=receipt_page.show, POST=receipt_page.check),
+        "/receipt": Door(world, receipt_page.refused, GET=receipt_page.show, POST=receipt_page.check),
         "/goodbye": Door(world, page, GET=leave.goodbye),
         "/password/forgot": Door(world, page, GET=own_way(by_mail.show_forgot), POST=own_way(by_mail.forgot)),
         "/login/link": Door(world, page, GET=own_way(by_mail.show_link), POST=own_way(by_mail.send_link)),

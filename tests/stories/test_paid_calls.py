@@ -191,6 +191,20 @@ def test_a_receipt_can_be_checked_by_whoever_paid(guest: Payer, shop: House) -> 
     assert preimage not in answer.text + str(answer.headers)
 
 
+def test_a_receipt_may_come_out_of_a_file_or_a_letter(guest: Payer, shop: House) -> None:
+    """With a line's end behind it, or broken into lines; and a program is refused in JSON, whatever it sent."""
+    bill = Bill.of(guest.post(call("whoami")))
+    receipt = guest.post(call("whoami"), bill.headers(L402, guest.pay(bill))).headers["gatehouse-receipt"]
+    for pasted in (f"{receipt}\n", f" {receipt[:70]}\r\n{receipt[70:]}\t"):
+        told = http().post(f"{shop.url}/receipt", data={"receipt": pasted}, headers={"Accept": "application/json"})
+        assert (told.status_code, told.json().get("sats")) == (200, 21), told.text
+        assert "This receipt is genuine" in http().post(f"{shop.url}/receipt", data={"receipt": pasted}).text
+    for odd in (b"receipt=a&receipt=b", b"receipt=%ff", b"receipt=%00x", b""):
+        headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
+        told = http().post(f"{shop.url}/receipt", content=odd, headers=headers)
+        assert (told.status_code, told.json()["error"]) == (400, "invalid_request"), odd
+
+
 def test_a_receipt_is_no_token(guest: Payer, shop: House) -> None:
     bill = Bill.of(guest.post(call("whoami")))
     answer = guest.post(call("whoami"), bill.headers(L402, guest.pay(bill)))
