@@ -8,8 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.http import form, json_refusal, no_store
-from app.language import _
-from app.pages import page_refusal, render
+from app.pages import page_refusal, render, sentence
 from app.protocol.errors import InvalidRequest, InvalidToken, OAuthError
 from app.tokens.verify import receipt_claims
 from app.world import World
@@ -28,7 +27,7 @@ async def check(request: Request, world: World) -> Response:
     except InvalidToken as refusal:
         if _by_program(request):
             return json_refusal(InvalidRequest(refusal.template), request, world)
-        return _page(world, text, error=_(refusal.description))
+        return _page(world, text, error=sentence(refusal))
     if _by_program(request):
         return no_store(claims)
     return _page(world, text, claims=claims)

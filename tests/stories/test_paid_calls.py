@@ -199,6 +199,7 @@ def test_a_receipt_may_come_out_of_a_file_or_a_letter(guest: Payer, shop: House)
         told = http().post(f"{shop.url}/receipt", data={"receipt": pasted}, headers={"Accept": "application/json"})
         assert (told.status_code, told.json().get("sats")) == (200, 21), told.text
         assert "This receipt is genuine" in http().post(f"{shop.url}/receipt", data={"receipt": pasted}).text
+    assert "This is no receipt of ours" in http().post(f"{shop.url}/receipt", data={"receipt": "x"}).text, "a sentence"
     for odd in (b"receipt=a&receipt=b", b"receipt=%ff", b"receipt=%00x", b""):
         headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
         told = http().post(f"{shop.url}/receipt", content=odd, headers=headers)
