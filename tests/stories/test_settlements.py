@@ -276,6 +276,7 @@ def test_the_books_have_them(shop: House, guest: Payer, chain: Chain) -> None:
     assert came == {"call_coins": 21, "token_coins": 100}
     assert {line["project"]: line["calls"] for line in books["projects"]} == {"call_coins": 1, "token_coins": 0}
     assert {line["tool"]: line["sats_in"] for line in books["tools"]} == {"whoami": 21, "": 100}
+    assert "Decide stablecoin payments" in ada.open("/admin").text
     assert "1 stablecoin payment waits" in ada.open("/admin/spending").text
     page = ada.open("/admin/spending/settlements")
     assert page.text.count("nonce_already_used") == 1
