@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
@@ -14,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.paid_settings import Facilitator
 from app.protocol.errors import TemporarilyUnavailable
-from app.protocol.offer import NoPayment, canonical
+from app.protocol.offer import BadPayment, NoPayment, canonical
 from app.protocol.x402 import VERSION, Chosen
 from app.selling.settlements import store
 from app.selling.settlements.model import Intent, Settled
@@ -75,7 +76,7 @@ async def settle(world: World, given: Chosen, sats: int, subject: str) -> Settle
         raise NoPayment("the payment was used before")
     if known["transaction"] is not None:
         return Settled(fingerprint, known["transaction"], known["network"], known["payer"])
-    return await _again(world, facilitator, question, fingerprint)
+    return await _again(world, facilitator, question, fingerprint, known["asked_until"])
 
 
 async def _first(
@@ -111,12 +112,14 @@ async def _first(
     raise NoPayment(f"the facilitator could not settle it: {_word(done.get('errorReason'))}")
 
 
-async def _again(world: World, facilitator: Facilitator, question: dict[str, Any], fingerprint: bytes) -> Settled:
+async def _again(
+    world: World, facilitator: Facilitator, question: dict[str, Any], fingerprint: bytes, asked_until: datetime | None
+) -> Settled:
     """Where we died, or the facilitator was not heard. It says the same again, or refuses what is on the chain already; so does
     it what the payer has taken back meanwhile (EIP-3009 `cancelAuthorization`): a refusal is never taken for a payment."""
     now = world.now()
     if not await store.lease(world.pool, fingerprint, now, now + LEASE):
-        raise _busy()
+        raise _busy(LEASE if asked_until is None else asked_until - now)
     try:
         done = await _settled(facilitator, question)
     except _Unasked as fault:
@@ -179,8 +182,12 @@ async def _asked(
 ) -> dict[str, Any]:
     url = f"{str(facilitator.url).rstrip('/')}/{what}"
     try:
+        body = json.dumps(question, allow_nan=False)  # of a payer's making: in ASCII, whatever is in it
+    except ValueError as fault:
+        raise BadPayment("the payment has numbers that JSON does not have") from fault
+    try:
         async with httpx2.AsyncClient(timeout=SECONDS, trust_env=False, follow_redirects=False) as client:
-            response = await client.post(url, json=question)
+            response = await client.post(url, content=body, headers={"Content-Type": "application/json"})
         answer = response.json()
     except (httpx2.HTTPError, ValueError, OSError) as fault:
         log.warning("facilitator away", what=what, error=type(fault).__name__)
@@ -209,8 +216,8 @@ def _away() -> TemporarilyUnavailable:
     return TemporarilyUnavailable("the facilitator does not answer; try again", retry_after=5)
 
 
-def _busy() -> TemporarilyUnavailable:
-    seconds = int(LEASE.total_seconds())
+def _busy(wait: timedelta = LEASE) -> TemporarilyUnavailable:
+    seconds = max(1, ceil(wait.total_seconds()))
     return TemporarilyUnavailable("this payment is being settled; send it again, do not pay again", retry_after=seconds)
 
 

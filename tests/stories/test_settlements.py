@@ -100,6 +100,8 @@ def test_a_connection_that_broke_after_it_was_settled_loses_nothing(shop: House,
     chain.cuts = False
     early = guest.post(call("whoami"), headers)
     assert (early.status_code, early.headers["retry-after"]) == (503, "40")
+    shop.turn_clock(seconds=30)
+    assert 8 <= int(guest.post(call("whoami"), headers).headers["retry-after"]) <= 10
     assert asked(chain) == ["verify", "settle"], "nobody asks while another may still be asking"
     shop.turn_clock(seconds=SECONDS)
     answer = guest.post(call("whoami"), headers)

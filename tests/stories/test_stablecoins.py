@@ -106,6 +106,13 @@ def test_the_cheaper_tools_price_does_not_buy_the_dearer(guest: Payer, chain: Ch
     assert not chain.asked
 
 
+@pytest.mark.parametrize(("odd", "status"), [(float("nan"), 400), (10**400, 200), ("\ud800", 200), ("\0", 200)])
+def test_odd_payloads_are_the_facilitators_to_judge_if_they_are_json(guest: Payer, odd: object, status: int) -> None:
+    """This one believes everything."""
+    headers = {"PAYMENT-SIGNATURE": b64json({"x402Version": 2, "accepted": offer(guest), "payload": {"nonce": odd}})}
+    assert guest.post(call("whoami"), headers).status_code == status
+
+
 def test_coins_buy_a_token_too(guest: Payer) -> None:
     document = json.loads(base64.b64decode(guest.ask(sats="100").headers["payment-required"]))
     answer = guest.ask(paid(document["accepts"][1], "token"), sats="100")

@@ -67,7 +67,9 @@ async def overview(world: World, user_id: str, now: datetime) -> Overview:
         held, undecided = await factors(db, user_id), await unknown(db, now)
     tasks = _tasks(world, held, numbers, connected, backup, now)
     if undecided:
-        why = N_("The facilitator did not say whether they were made. Look on the chain; the page says what to do then.")
+        why = N_(
+            "The facilitator did not say whether they were made. Look on the chain; the page says what to do then."
+        )
         there = "/admin/spending/settlements?state=unknown"
         tasks.append(Task("settlements", N_("Decide stablecoin payments"), False, why, there))
     return Overview(__version__, checks, tasks, numbers, await failures(world, now))
