@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -13,6 +14,7 @@ from typing import Any, cast
 import pytest
 from pydantic import SecretStr
 
+from app.backups.store import VOIDED
 from app.paid_settings import Facilitator
 from app.selling import facilitator
 from tests.actors import http
@@ -262,6 +264,19 @@ def test_a_payment_that_is_being_asked_for_is_not_decided(shop: House, guest: Pa
     assert guest.post(call("whoami"), paid(offer(guest), "busy")).status_code == 503
     ident = str(settlements(shop, "encode(fingerprint, 'hex')")[0][0])
     assert "under way" in shop.operator("settlement", "void", ident, code=1)
+
+
+def test_what_a_backup_brought_back_is_given_for_by_nobody(shop: House, guest: Payer, chain: Chain) -> None:
+    """It may have been settled and given after the backup was made; the operator can still say what became of it."""
+    headers = in_doubt(guest, chain, "restored")
+    shop.sql(VOIDED["settlements"])
+    chain.repeats = True
+    assert guest.post(call("whoami"), headers).status_code == 402
+    ident = str(settlements(shop, "encode(fingerprint, 'hex')")[0][0])
+    shop.operator("settlement", "settled", ident, "--transaction", "0x88")
+    assert guest.post(call("whoami"), headers).status_code == 402
+    (row,) = json.loads(shop.operator("settlement", "list", "--json"))
+    assert (row["state"], row["bought"]) == ("given", "restored from a backup")
 
 
 def test_the_books_have_them(shop: House, guest: Payer, chain: Chain) -> None:

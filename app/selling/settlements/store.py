@@ -50,7 +50,7 @@ STATES = {
     "unknown": "transaction IS NULL AND voided_at IS NULL AND coalesce(asked_until <= :now, true)",
     "settled": "transaction IS NOT NULL AND claimed_by IS NULL",
     "given": "transaction IS NOT NULL AND claimed_by IS NOT NULL",
-    "void": "voided_at IS NOT NULL",
+    "void": "transaction IS NULL AND voided_at IS NOT NULL",
 }
 IS_SETTLED = f"""
 UPDATE settlements SET transaction = :transaction, settled_at = :now, claimed_by = nullif(claimed_by, '{UNSETTLED}')
