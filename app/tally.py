@@ -9,7 +9,9 @@ import structlog
 
 from app.db.engine import HotPool, is_unavailable
 
-FLUSH_SECONDS = 2.0
+FLUSH_SECONDS, MOST_SECONDS = 2.0, 60.0
+ROWS_PER_SECOND = 250  # that this process writes in the long run: with many callers it comes by less often
+BATCH = 1000  # rows a statement, which has seconds and no more
 # Whoever is not, or no longer, a user is left out; the lock lets nobody be deleted between the look and the insert. One
 # order everywhere, so that two replicas cannot deadlock.
 ADD = """
@@ -36,7 +38,7 @@ log = structlog.get_logger("gatehouse.tally")
 
 
 class Tally:
-    """Counts until the next flush; a crash loses at most FLUSH_SECONDS of it."""
+    """Counts until the next flush; a crash loses at most MOST_SECONDS of it."""
 
     def __init__(self, pool: HotPool) -> None:
         self._pool = pool
@@ -55,33 +57,40 @@ class Tally:
         key = (now.date(), budget_id, named, reason)
         self._denials[key] = self._denials.get(key, 0) + 1
 
-    async def flush(self) -> None:
-        """Adds what was counted, in one statement each. Raises the database's errors, having forgotten nothing."""
+    async def flush(self) -> int:
+        """Adds what was counted, and says how many rows it was. Raises the database's errors, having forgotten nothing that it
+        has not written."""
         async with self._writing:
-            await self._add(self._counts, ADD)
-            await self._add(self._denials, DENIED)
+            return await self._add(self._counts, ADD) + await self._add(self._denials, DENIED)
 
-    async def _add(self, counts: dict[Key, int], statement: str) -> None:
-        batch = sorted(counts.items())
-        if not batch:
-            return
-        columns = [list(column) for column in zip(*(key for key, _ in batch), strict=True)]
-        await self._pool.execute(statement, *columns, [calls for _, calls in batch])
-        for key, calls in batch:
-            left = counts[key] - calls  # what was counted meanwhile stays
-            if left:
-                counts[key] = left
-            else:
-                del counts[key]
+    async def _add(self, counts: dict[Key, int], statement: str) -> int:
+        waiting = sorted(counts.items())
+        for first in range(0, len(waiting), BATCH):
+            batch = waiting[first : first + BATCH]
+            columns = [list(column) for column in zip(*(key for key, _ in batch), strict=True)]
+            await self._pool.execute(statement, *columns, [calls for _, calls in batch])
+            for key, calls in batch:
+                left = counts[key] - calls  # what was counted meanwhile stays
+                if left:
+                    counts[key] = left
+                else:
+                    del counts[key]
+        return len(waiting)
 
     async def keep_flushing(self) -> None:
         """Runs until cancelled."""
+        written = 0
         while True:
-            await asyncio.sleep(FLUSH_SECONDS)
+            await asyncio.sleep(pause(written))
             try:
-                await self.flush()
+                written = await self.flush()
             except Exception as fault:
                 if is_unavailable(fault):
                     log.warning("calls not counted yet", error=type(fault).__name__)
                 else:
                     log.error("calls not counted yet", exc_info=fault)
+
+
+def pause(written: int) -> float:
+    """Seconds until the next flush, after one of so many rows."""
+    return min(max(FLUSH_SECONDS, written / ROWS_PER_SECOND), MOST_SECONDS)

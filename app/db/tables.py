@@ -85,6 +85,7 @@ browser_sessions = Table(
     Column("address", Text, nullable=False),
     Column("method", Text),  # what it was signed in with, such as password+totp; absent in old ones
     Index("ix_browser_sessions_user_id_created_at_id", "user_id", "created_at", "id"),
+    postgresql_with={"fillfactor": "80"},  # room for `last_seen_at`
 )
 
 # A browser that signed somebody in before (OWASP device cookies); until `trusted_until` it needs no second step.
@@ -296,6 +297,7 @@ consents = Table(
     Column("scope", ARRAY(Text), nullable=False),
     moment("given_at"),
     Index("ix_consents_user_id_given_at", "user_id", "given_at", "client_id", "redirect_host", "resource"),
+    Index("ix_consents_client_id", "client_id"),  # else each client that is deleted has all consents read
 )
 
 codes = Table(
@@ -382,6 +384,7 @@ api_keys = Table(
     moment("rotated_at", nullable=True),  # another key has taken its place; it may live on for a while
     Index("ix_api_keys_user_id_created_at_id", "user_id", "created_at", "id"),
     Index("ix_api_keys_created_at_id", "created_at", "id", postgresql_where=text("revoked_at IS NULL")),
+    postgresql_with={"fillfactor": "80"},  # room for each use to be written where the key stands, without its indexes
 )
 
 # Signing and revocation ------------------------------------------------------------------------------------------------

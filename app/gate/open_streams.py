@@ -44,8 +44,9 @@ class OpenStream:
 
     async def _passed(self, message: Message) -> None:
         chunk = message.get("body", b"")
-        if chunk:
-            self._tail = ((self._tail or b"") + chunk[-4:])[-4:]
+        tail = self._tail or b""
+        if chunk and not _is_comment(chunk, tail):
+            self._tail = (tail + chunk[-4:])[-4:]
         if not message.get("more_body", False):
             self._open.discard(self)
             if self._waiting is not None:  # let go, and the backend has found its own last words
@@ -87,6 +88,11 @@ class OpenStream:
         if self._tail is None or not self._tail.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")):
             return b""
         return b"retry: %d\n\n" % random.randint(SOONEST, LATEST)  # noqa: S311
+
+
+def _is_comment(chunk: bytes, tail: bytes) -> bool:
+    """One line that says only that somebody is still there (gate/backends/watching.py): it neither begins nor ends an event."""
+    return chunk[:1] == b":" and chunk.find(b"\n") == len(chunk) - 1 and tail[-1:] in (b"\n", b"\r")
 
 
 def _is_stream(start: Message) -> bool:
