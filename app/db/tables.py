@@ -578,11 +578,11 @@ settlements = Table(
     Column("subject", Text, nullable=False),  # for what, as in `payments`
     Column("claimed_by", Text),
     Column("created_at", DateTime(timezone=True), nullable=False, index=True),
-    Column("sats", BigInteger),  # the price; absent, as `amount`, of those before 0018
+    Column("sats", BigInteger),  # the price; absent, as `amount`, of those before 0019
     Column("asset", Text),
     Column("amount", Text),  # in the asset's smallest unit
     moment("asked_until", nullable=True),  # until then one alone asks the facilitator
-    Column("settled_at", DateTime(timezone=True), server_default=text("now()")),  # so code of before 0018 leaves it
+    Column("settled_at", DateTime(timezone=True), server_default=text("now()")),  # so code of before 0019 leaves it
     moment("unknown_at", nullable=True),  # when a second asking was refused
     moment("voided_at", nullable=True),  # when the operator found that it was not paid
     Column("said", Text),  # the facilitator's last words

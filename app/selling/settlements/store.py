@@ -15,7 +15,7 @@ from app.db.engine import HotPool
 from app.paging import PAGE, Place
 from app.selling.settlements.model import Intent, Settled, Settlement
 
-UNSETTLED = "not settled"  # in `claimed_by`, so that code of before 0018, too, gives nothing for it
+UNSETTLED = "not settled"  # in `claimed_by`, so that code of before 0019, too, gives nothing for it
 ONE = "SELECT * FROM settlements WHERE fingerprint = $1"
 BEGIN = f"""
 INSERT INTO settlements (fingerprint, network, asset, amount, payer, subject, sats, claimed_by, created_at, settled_at,
