@@ -28,7 +28,7 @@ from bench.rows import identifier
 from bench.servers import Child, child, free_port
 
 EXPIRED, MOST_ROUNDS = 100_000, 200
-PAGE_MS, SWEEP_SECONDS, START_SECONDS = 50.0, 1.0, 3.0
+PAGE_MS, SWEEP_SECONDS, START_SECONDS = 100.0, 1.0, 3.0
 LISTS = {
     "/admin/users": ("users", "created_at, id"),
     "/admin/clients": ("clients", "created_at, client_id"),

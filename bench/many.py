@@ -20,7 +20,7 @@ from bench.crew import Crew, crew
 from bench.growth import Plan, Side, database, serve
 from bench.running import prepared
 from bench.servers import free_port
-from bench.stock import Made, Stock
+from bench.stock import CALL_CROWD, Made, Stock
 from bench.workers import middle, shares
 
 FEW, CONNECTIONS = 1000, 32  # of so many rows requests name some, in both; in the third line any of the million
@@ -74,7 +74,7 @@ async def _rounds(few: Ground, many: Ground, spread: Ground, hands: Crew, plan: 
         jobs.append(Stock(other, range(half + 1, plan.rows + 1), plan.rows, CONNECTIONS).jobs(plan.only))
         before = await scanned(many.dsn)
         for number in range(-1, plan.rounds):
-            together = list(zip(*jobs, strict=True))
+            together = [same for same in zip(*jobs, strict=True) if same[0].name != CALL_CROWD]  # no question of rows
             for same in together if number % 2 else reversed(together):
                 for ground, made in zip((few, many, spread), same, strict=True):
                     seconds = plan.seconds if number >= 0 else 0.5
