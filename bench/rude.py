@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 
 from bench.agents import posted
 from bench.jobs import LEGACY, call, client_credentials, document, form, request
+from bench.person import Person, app_metadata
 from bench.remote import asked as stream_of
-from bench.visitors import Person, Visit, Visitors, app_metadata
+from bench.visitors import Visit, Visitors
 
 REFUSALS = range(400, 500)
 LOWER = {"accept": "application/json, text/event-stream", "content_type": "application/json"}
