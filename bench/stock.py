@@ -110,7 +110,7 @@ class Stock:
 
     async def _crowded(self, most: int) -> Load:
         """In no order: so a server that remembers half of them has met every second caller."""
-        tokens = random.choices(self._crowd, k=min(most, 20_000))  # noqa: S311
+        tokens = random.choices(self._crowd, k=min(most, 20_000))
         calls = [call(self._scene.port, token, LEGACY, path="/raw/mcp") for token in tokens]
         return Load(self._dealt(calls), 200, b'"structuredContent"')
 
