@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 
-import structlog
+from app.db.engine import HotPool
+from app.written_later import BATCH
 
-from app.db.engine import HotPool, is_unavailable
-
-FLUSH_SECONDS, MOST_SECONDS = 2.0, 60.0
-ROWS_PER_SECOND = 250  # that this process writes in the long run: with many callers it comes by less often
-BATCH = 1000  # rows a statement, which has seconds and no more
 STATEMENTS = {
     "api_keys": "UPDATE api_keys t SET last_used_at = u.at FROM unnest($1::text[], $2::timestamptz[]) u(id, at) "
     "WHERE t.id = u.id AND (t.last_used_at IS NULL OR t.last_used_at < u.at)",
@@ -22,11 +17,9 @@ STATEMENTS = {
     "WHERE t.id = u.id AND t.last_used_at < u.at",
 }
 
-log = structlog.get_logger("gatehouse.last_used")
-
 
 class LastUsed:
-    """Remembers the newest use of each id until the next flush; a crash loses at most MOST_SECONDS of it."""
+    """Remembers the newest use of each id until the next flush; a crash loses at most a minute of it."""
 
     def __init__(self, pool: HotPool) -> None:
         self._pool = pool
@@ -49,21 +42,3 @@ class LastUsed:
                         del seen[key]
             written += len(waiting)
         return written
-
-    async def keep_flushing(self) -> None:
-        """Runs until cancelled."""
-        written = 0
-        while True:
-            await asyncio.sleep(pause(written))
-            try:
-                written = await self.flush()
-            except Exception as fault:
-                if is_unavailable(fault):
-                    log.warning("last use not written yet", error=type(fault).__name__)
-                else:
-                    log.error("last use not written yet", exc_info=fault)
-
-
-def pause(written: int) -> float:
-    """Seconds until the next flush, after one of so many rows."""
-    return min(max(FLUSH_SECONDS, written / ROWS_PER_SECOND), MOST_SECONDS)

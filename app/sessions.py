@@ -27,7 +27,7 @@ from app.world import World
 PREFIX = "gh_session_"
 RECENT = timedelta(minutes=15)
 STALE = N_("This form has gone stale")
-TOUCH = timedelta(minutes=5)  # how exactly "last seen" is kept
+TOUCH = timedelta(minutes=5)  # how exactly "last seen" is kept, where sessions do not end much sooner
 VIEWER = """
 SELECT s.id, s.user_id, s.authenticated_at, s.last_seen_at, u.email, u.name, u.is_admin, u.language
 FROM browser_sessions s JOIN users u ON u.id = s.user_id
@@ -86,10 +86,11 @@ async def viewer(request: Request, world: World, now: datetime) -> Viewer | None
     if secret is None:
         return None
     key = fingerprint(secret)
-    row = await world.pool.fetchrow(VIEWER, key, now, now - timedelta(seconds=world.settings.session_idle))
+    idle = timedelta(seconds=world.settings.session_idle)
+    row = await world.pool.fetchrow(VIEWER, key, now, now - idle)
     if row is None:
         return None
-    if now - row["last_seen_at"] > TOUCH:
+    if now - row["last_seen_at"] > min(TOUCH, idle / 5):
         await world.pool.execute(SEEN, key, now)
     note(user_id=row["user_id"])
     speak(row["language"])

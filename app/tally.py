@@ -5,13 +5,9 @@ from __future__ import annotations
 import asyncio
 from datetime import date, datetime
 
-import structlog
+from app.db.engine import HotPool
+from app.written_later import BATCH
 
-from app.db.engine import HotPool, is_unavailable
-
-FLUSH_SECONDS, MOST_SECONDS = 2.0, 60.0
-ROWS_PER_SECOND = 250  # that this process writes in the long run: with many callers it comes by less often
-BATCH = 1000  # rows a statement, which has seconds and no more
 # Whoever is not, or no longer, a user is left out; the lock lets nobody be deleted between the look and the insert. One
 # order everywhere, so that two replicas cannot deadlock.
 ADD = """
@@ -34,11 +30,9 @@ ON CONFLICT (budget_id, day, tool, reason) DO UPDATE SET calls = t.calls + exclu
 Key = tuple[date, str, str, str]  # the day, in UTC; user, client or API key, tool; or budget, tool, reason
 MOST_DENIALS = 10_000  # told apart between two flushes; of more, callers choose the tools' names, the tool is left out
 
-log = structlog.get_logger("gatehouse.tally")
-
 
 class Tally:
-    """Counts until the next flush; a crash loses at most MOST_SECONDS of it."""
+    """Counts until the next flush; a crash loses at most a minute of it."""
 
     def __init__(self, pool: HotPool) -> None:
         self._pool = pool
@@ -76,21 +70,3 @@ class Tally:
                 else:
                     del counts[key]
         return len(waiting)
-
-    async def keep_flushing(self) -> None:
-        """Runs until cancelled."""
-        written = 0
-        while True:
-            await asyncio.sleep(pause(written))
-            try:
-                written = await self.flush()
-            except Exception as fault:
-                if is_unavailable(fault):
-                    log.warning("calls not counted yet", error=type(fault).__name__)
-                else:
-                    log.error("calls not counted yet", exc_info=fault)
-
-
-def pause(written: int) -> float:
-    """Seconds until the next flush, after one of so many rows."""
-    return min(max(FLUSH_SECONDS, written / ROWS_PER_SECOND), MOST_SECONDS)

@@ -24,7 +24,6 @@ PREFIX = "la_pk_"  # the seed's
 # With 24 more the key, a colon and the challenge before the nonce are 64 bytes: exactly what SHA-256 takes at a time.
 KEY_CHARACTERS = 24
 MOST_NAME, MOST_CALLS = 100, 1_000_000
-IN_FLIGHT = timedelta(seconds=1)  # a request that found the project not paused may issue its token a moment later
 MAY_HAVE = frozenset(DEFAULT)
 
 
@@ -95,7 +94,7 @@ async def pause(db: AsyncConnection, name: str, now: datetime, *, lifetime: time
     stay for later. Its id, or None when it is paused already or there is none."""
     project_id = await store.pause_project(db, name, now)
     if project_id is not None:
-        await revoke(db, [project_id], now + IN_FLIGHT, lifetime=lifetime)
+        await revoke(db, [project_id], now, lifetime=lifetime, comes_back=True)
         await audit.record(db, "project.paused", now, client_id=project_id)
     return project_id
 

@@ -63,7 +63,7 @@ def remove(issuer: Issuer, subject: Subject) -> None:
         async with world.db.begin() as db:
             user_id = await store.remove(db, issuer, subject)
             if user_id is not None:
-                await revoke(db, [user_id], now, lifetime=world.token_lifetime)
+                await revoke(db, [user_id], now, lifetime=world.token_lifetime, comes_back=True)
                 await audit.record(db, "identity.removed", now, user_id=user_id, issuer=issuer, subject=subject)
         return user_id is not None
 

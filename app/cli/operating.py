@@ -185,7 +185,10 @@ async def _is_current(settings: Settings) -> bool:
 
 
 def told(fault: Exception) -> Refused | None:
-    """What the operator is told of a database that does not answer; None for other faults."""
+    """What the operator is told of a database that does not answer; None for other faults, such as that whoever read our output
+    has read enough (`| head`)."""
+    if isinstance(fault, BrokenPipeError):
+        return None
     if is_unavailable(fault) or _is_refused_login(fault):
         return Refused(f"the database cannot be reached: {_words(fault)}")
     return None

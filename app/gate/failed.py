@@ -11,6 +11,13 @@ from app.http import request_id
 INTERNAL_ERROR = -32603
 
 
+def stopping(scope: Scope) -> Response:
+    """For a call that was not answered when the server had no more time."""
+    response = failed(scope, "the server stops, and the call was not answered; try again", 503)
+    response.headers["Retry-After"] = "1"
+    return response
+
+
 def failed(scope: Scope, why: str, status: int) -> Response:
     """`why` is told; what the backend said of it is not."""
     refused.set("backend_failed")

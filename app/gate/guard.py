@@ -16,6 +16,7 @@ from app.api_keys.callers import Callers
 from app.gate import noted
 from app.gate.answers import Counted, Filtered
 from app.gate.channels import replay, unless_away, with_cors
+from app.gate.failed import stopping
 from app.gate.headers import Sorted, sorted_headers, uncoded
 from app.gate.known import Acquaintances, Known
 from app.gate.open_streams import OpenStream
@@ -124,26 +125,26 @@ class Guard:
         scope["state"]["principal"] = call.known.principal
         auth_context_var.set(call.known.user)  # for the task of this request alone
         began = perf_counter()
-        self.stage.busy += 1
         send = unless_away(scope["state"], call.send) if self._is_python else call.send
-        stream = OpenStream(send, scope, self.stage.streams)
+        stream = OpenStream(send, scope, self.stage.streams, self.stage.calls)
         try:
             await self.stage.app(scope, call.receive, stream)
         except CancelledError:
             stream.was_it_us()
+            if stream.answered_at is None:
+                await stopping(scope)(scope, call.receive, send)
         except Exception:
             if call.paid is not None:
                 await call.paid.failed()
             raise
         finally:
-            self.stage.busy -= 1
             stream.finish()
             if stream.answered_at is not None:
                 self._world.measures.time(stream.answered_at - began, "gatehouse_backend_seconds", self.resource.name)
 
     def levels(self) -> Iterator[tuple[Key, float]]:
         """Of this resource, for whoever measures."""
-        yield ("gatehouse_backend_busy", self.resource.name), self.stage.busy
+        yield ("gatehouse_backend_busy", self.resource.name), len(self.stage.calls)
         yield ("gatehouse_backend_streams", self.resource.name), len(self.stage.streams)
         yield ("gatehouse_callers_remembered", self.resource.name), len(self._acquaintances)
 

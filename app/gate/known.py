@@ -18,7 +18,7 @@ from app.protocol.types import Principal
 from app.resources.model import Resource
 from app.world import World
 
-REMEMBERED = 30_000  # tokens; some 80 MB, when there are so many
+REMEMBERED = 30_000  # tokens; some 90 MB, when there are so many
 REMEMBERED_CALLER, CHECKED_CALLER = (("gatehouse_verifications_total", how) for how in ("remembered", "checked"))
 NOTED_EVERY = 1.0  # seconds between two notes of a caller's last use
 

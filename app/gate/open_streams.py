@@ -1,4 +1,5 @@
-"""Streams of events on their way out: when the server stops they end with a hint when to come again (HTML "Server-sent events": retry)."""
+"""Answers on their way out when the server stops: streams of events end with a hint when to come again (HTML "Server-sent events":
+retry), and calls that nobody has answered by then are given up."""
 
 from __future__ import annotations
 
@@ -13,22 +14,26 @@ from app.gate.answers import SSE
 GRACE_SECONDS = 1.0  # in which the backend may end it itself
 SOONEST, LATEST = 500, 3000  # milliseconds; not everybody at once
 LASTING = "subscriptions/listen"  # and GET: made to stay open
+COMMENT = b":\n"  # a sign of life, which is part of no event
 
 
 class OpenStream:
     """The `send` of one request behind the guard; of an answer that is no stream it takes no further notice."""
 
-    __slots__ = ("_ended_here", "_open", "_send", "_tail", "_task", "_waiting", "answered_at", "is_lasting")
+    __slots__ = ("_calls", "_ended_here", "_open", "_send", "_tail", "_task", "_waiting", "answered_at", "is_lasting")
 
-    def __init__(self, send: Send, scope: Scope, open_ones: set[OpenStream]) -> None:
+    def __init__(self, send: Send, scope: Scope, open_ones: set[OpenStream], calls: set[OpenStream]) -> None:
+        """It is among the `calls` until it is over, and among the `open_ones` while it is a stream."""
         self._send = send
         self._open = open_ones
+        self._calls = calls
         self._tail: bytes | None = None  # the last bytes that went out; absent: no stream
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = asyncio.current_task()
         self._waiting: asyncio.TimerHandle | None = None
         self._ended_here = False
         self.answered_at: float | None = None  # by perf_counter
         message = scope["state"].get("message")
+        calls.add(self)
         self.is_lasting = scope["method"] == "GET" or (isinstance(message, dict) and message.get("method") == LASTING)
 
     async def __call__(self, message: Message) -> None:
@@ -36,7 +41,7 @@ class OpenStream:
             if message["type"] == "http.response.start":
                 self.answered_at = perf_counter()
                 if _is_stream(message):
-                    self._tail, self._task = b"\n\n", asyncio.current_task()
+                    self._tail = b"\n\n"
                     self._open.add(self)
             await self._send(message)
         elif not self._ended_here:
@@ -44,9 +49,8 @@ class OpenStream:
 
     async def _passed(self, message: Message) -> None:
         chunk = message.get("body", b"")
-        tail = self._tail or b""
-        if chunk and not _is_comment(chunk, tail):
-            self._tail = (tail + chunk[-4:])[-4:]
+        if chunk:
+            self._tail = _last((self._tail or b"") + chunk[-4:])
         if not message.get("more_body", False):
             self._open.discard(self)
             if self._waiting is not None:  # let go, and the backend has found its own last words
@@ -59,9 +63,16 @@ class OpenStream:
         if self._waiting is None:
             self._waiting = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._end)
 
+    def give_up(self) -> None:
+        """For a call that was not answered at all: its task is cancelled, and tells its caller so."""
+        if self.answered_at is None and self._task is not None:
+            self._ended_here = True
+            self._task.cancel()
+
     def finish(self) -> None:
         """The request is over, however it ended."""
         self._open.discard(self)
+        self._calls.discard(self)
         if self._waiting is not None:
             self._waiting.cancel()
 
@@ -90,9 +101,11 @@ class OpenStream:
         return b"retry: %d\n\n" % random.randint(SOONEST, LATEST)  # noqa: S311
 
 
-def _is_comment(chunk: bytes, tail: bytes) -> bool:
-    """One line that says only that somebody is still there (gate/backends/watching.py): it neither begins nor ends an event."""
-    return chunk[:1] == b":" and chunk.find(b"\n") == len(chunk) - 1 and tail[-1:] in (b"\n", b"\r")
+def _last(written: bytes) -> bytes:
+    """The last bytes that say whether an event is complete."""
+    while written.endswith((b"\n" + COMMENT, b"\r" + COMMENT)):
+        written = written[: -len(COMMENT)]
+    return written[-4:]
 
 
 def _is_stream(start: Message) -> bool:

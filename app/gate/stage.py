@@ -29,14 +29,14 @@ log = structlog.get_logger("gatehouse.gate")
 
 
 class Stage:
-    """`busy` calls are on it; `methods` are those that it wants to be asked with."""
+    """`calls` are on it, of which `streams` stream their answer; `methods` are those that it wants to be asked with."""
 
     def __init__(self, resource: Resource, world: World, built_in: Opening) -> None:
         """`built_in` opens the tools that come with this program."""
         self.resource = resource
         self.app: ASGIApp = closed
         self.methods: tuple[str, ...] = ("POST",)
-        self.busy = 0
+        self.calls: set[OpenStream] = set()
         self.streams: set[OpenStream] = set()
         self._world = world
         self._built_in = built_in
@@ -63,7 +63,7 @@ class Stage:
         """Ends it when nobody is on it any more, or after `patience` seconds."""
         self.drain(lasting=True)  # who listens would stay until then
         left = patience
-        while self.busy and left > 0:
+        while self.calls and left > 0:
             await asyncio.sleep(LOOK_SECONDS)
             left -= LOOK_SECONDS
         self._over.set()
@@ -72,12 +72,15 @@ class Stage:
 
     def drain(self, *, lasting: bool) -> None:
         """Streams are let go: those that were made to last, or all of them. A backend that can ends its own, in its own words;
-        the others a moment later."""
+        the others a moment later. With all of them go the calls that are not answered yet: there is no time left to."""
         if lasting and hasattr(self.app, "drain"):
             self.app.drain()
         for stream in tuple(self.streams):
             if stream.is_lasting or not lasting:
                 stream.let_go()
+        if not lasting:
+            for call in self.calls - self.streams:
+                call.give_up()
 
     async def _run(self, opened: asyncio.Future[None]) -> None:
         try:

@@ -62,11 +62,13 @@ class KeyRing:
     keys: tuple[SigningKey, ...]
 
     def signer(self, now: datetime, algorithm: str = ALGORITHM) -> SigningKey:
-        """The youngest key of this algorithm that may sign already. Raises LookupError when there is none."""
-        ready = [key for key in self.keys if key.algorithm == algorithm and key.signs_from <= now]
-        if not ready:
+        """The youngest key of this algorithm that may sign already; before any may, the first of all, which a replica has made
+        whose clock is a moment ahead. Raises LookupError when there is none."""
+        keys = [key for key in self.keys if key.algorithm == algorithm]
+        if not keys:
             raise LookupError("no signing key")
-        return max(ready, key=lambda key: key.signs_from)
+        ready = [key for key in keys if key.signs_from <= now]
+        return max(ready, key=lambda key: key.signs_from) if ready else min(keys, key=lambda key: key.signs_from)
 
     def state(self, key: SigningKey, now: datetime) -> str:
         """Where a key is on its way: upcoming, signing, verifying, gone."""

@@ -16,6 +16,9 @@ from app.tokens.keyring import MARGIN, KeyRing, SigningKey, opened
 from app.tokens.secrets import Purpose
 
 CHANNEL = "gatehouse"
+IN_FLIGHT = timedelta(
+    seconds=2
+)  # two clocks, each half a second off, which is as good as right; and a request between two statements
 TWO_AT_ONCE = 0x67617465  # any number, the same in every process
 
 
@@ -55,9 +58,17 @@ async def add_key(db: AsyncConnection, key: SigningKey, purpose: Purpose, *, lif
     await notify(db, "keys")
 
 
-async def revoke(db: AsyncConnection, handles: Iterable[str], now: datetime, *, lifetime: timedelta) -> None:
-    """Voids every token with one of these handles issued until now; every replica hears of it when this commits."""
-    rows = [{"handle": handle, "revoked_at": now, "expires_at": now + lifetime + MARGIN} for handle in handles]
+async def revoke(
+    db: AsyncConnection, handles: Iterable[str], now: datetime, *, lifetime: timedelta, comes_back: bool = False
+) -> None:
+    """Voids every token with one of these handles; every replica hears of it when this commits.
+
+    What ended is void whenever it was issued: a replica whose clock is a little ahead, or whose request was on its way when this
+    committed, dates its tokens later than `now`. What `comes_back` (a user, a paused project) may have new ones after IN_FLIGHT.
+    """
+    ends = now + lifetime + MARGIN
+    until = now + IN_FLIGHT if comes_back else ends
+    rows = [{"handle": handle, "revoked_at": until, "expires_at": ends} for handle in handles]
     if not rows:
         return
     statement = upsert(revocations).values(rows)

@@ -72,7 +72,7 @@ async def disable(db: AsyncConnection, email: str, now: datetime, *, lifetime: t
     user_id = await store.set_disabled(db, email, now)
     if user_id is not None:
         await store.sign_out_everywhere(db, user_id)
-        await revoke(db, [user_id], now, lifetime=lifetime)
+        await revoke(db, [user_id], now, lifetime=lifetime, comes_back=True)
         await audit.record(db, "user.disabled", now, user_id=user_id)
     return user_id
 

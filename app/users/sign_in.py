@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,8 @@ from app.users.devices.cookie import device, new_device, set_device
 from app.users.totp import store as totp
 from app.world import World
 
+Spend = Callable[[AsyncConnection], Awaitable[bool]]
+
 
 @dataclass(frozen=True, slots=True)
 class Entered:
@@ -36,14 +39,37 @@ async def first_factor_done(
     request: Request, world: World, user_id: str, method: str, req: str | None, now: datetime
 ) -> Response:
     """For whoever proved one thing (`method`: password, link): on to the second step, or in, where none is asked."""
-    if await totp.is_on(world.pool, user_id):
-        this = device(request, world)
-        if this is None or not await devices.is_trusted(world.pool, this, user_id, now):
-            return _to_second_step(request, world, half.Half(user_id, method, now), req)
-        method = f"{method}+device"
+    method, is_half = await _after_first(request, world, user_id, method, now)
+    if is_half:
+        return _to_second_step(request, world, half.Half(user_id, method, now), req)
     async with world.db.begin() as db:
         entered = await enter(db, request, world, user_id, method, now)
     return welcome(world, entered, user_id, req, now)
+
+
+async def first_factor_spent(
+    request: Request, world: World, user_id: str, method: str, req: str | None, now: datetime, spend: Spend
+) -> Response | None:
+    """The same by what is good once: used up with the session that it opens, or not at all. None: somebody else was faster."""
+    method, is_half = await _after_first(request, world, user_id, method, now)
+    async with world.db.begin() as db:
+        spent = await spend(db)
+        entered = await enter(db, request, world, user_id, method, now) if spent and not is_half else None
+    if not spent:
+        return None
+    if entered is None:
+        return _to_second_step(request, world, half.Half(user_id, method, now), req)
+    return welcome(world, entered, user_id, req, now)
+
+
+async def _after_first(request: Request, world: World, user_id: str, method: str, now: datetime) -> tuple[str, bool]:
+    """What was proven by now, and whether there is a second step to take."""
+    if not await totp.is_on(world.pool, user_id):
+        return method, False
+    this = device(request, world)
+    if this is None or not await devices.is_trusted(world.pool, this, user_id, now):
+        return method, True
+    return f"{method}+device", False
 
 
 async def enter(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -9,7 +12,7 @@ from app.tokens.secrets import fingerprint
 from app.users import store
 from app.users.carried import goes_on, is_elsewhere
 from app.users.link_page import code_in, gone, page, sent
-from app.users.sign_in import first_factor_done
+from app.users.sign_in import first_factor_spent
 from app.world import World
 
 AGAIN = "/login/link"
@@ -18,8 +21,7 @@ AGAIN = "/login/link"
 async def show_open(request: Request, world: World) -> Response:
     """Whom the link signs in; uses nothing up."""
     code = code_in(request)
-    async with world.db.connect() as db:
-        link = await store.link(db, fingerprint(code), "login", world.now())
+    link = await _link(world, code, world.now())
     if link is None:
         return gone(world, ask=AGAIN)
     elsewhere = is_elsewhere(link, request, world)
@@ -29,10 +31,21 @@ async def show_open(request: Request, world: World) -> Response:
 async def open_link(request: Request, world: World) -> Response:
     """The first step of signing in, for the one request that uses the link."""
     fields, now = await sent(request, world), world.now()
-    async with world.db.begin() as db:
-        link = await store.consume_link(db, fingerprint(fields.get("code") or ""), "login", now)
-        if link is not None and link.user_id is not None and link.email is not None:
-            await store.set_email_verified(db, link.user_id, link.email, now)
+    code = fields.get("code") or ""
+    link = await _link(world, code, now)
     if link is None or link.user_id is None:
         return gone(world, ask=AGAIN)
-    return await first_factor_done(request, world, link.user_id, "link", goes_on(link, request, world), now)
+
+    async def spend(db: AsyncConnection) -> bool:
+        used = await store.consume_link(db, fingerprint(code), "login", now)
+        if used is not None and used.user_id is not None and used.email is not None:
+            await store.set_email_verified(db, used.user_id, used.email, now)
+        return used is not None
+
+    req = goes_on(link, request, world)
+    return await first_factor_spent(request, world, link.user_id, "link", req, now, spend) or gone(world, ask=AGAIN)
+
+
+async def _link(world: World, code: str, now: datetime) -> store.Link | None:
+    async with world.db.connect() as db:
+        return await store.link(db, fingerprint(code), "login", now)

@@ -1,4 +1,4 @@
-"""An ASGI app behind the guard: a stream that never ends by itself, and a call that takes its time."""
+"""An ASGI app behind the guard: streams that never end by themselves, and calls that take their time, or all of it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ SLOW_SECONDS = 1.5
 
 
 async def news(scope: Scope, receive: Receive, send: Send) -> None:
-    """`subscriptions/listen` opens a stream for ever; `tools/call` answers after SLOW_SECONDS."""
+    """`subscriptions/listen`, and a call of `drip`, open a stream for ever; other calls are answered after SLOW_SECONDS, and one
+    of `hang` never."""
     if scope["type"] != "http":
         raise RuntimeError("no lifespan here")
     message = json.loads((await receive())["body"])
-    if message["method"] == "subscriptions/listen":
+    called = message.get("params", {}).get("name")
+    if called == "drip" or message["method"] == "subscriptions/listen":
         start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
         await send(start)
         await send({"type": "http.response.body", "body": b'data: {"news":1}\n\n', "more_body": True})
+        await asyncio.Event().wait()
+    if called == "hang":
         await asyncio.Event().wait()
     await asyncio.sleep(SLOW_SECONDS)
     body = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": {"content": []}}).encode()

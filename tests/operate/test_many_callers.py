@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from app import last_used, tally
 from app.db.tables import metadata
 from app.gate import known
+from app.written_later import BATCH, pause
 from tests.actors import App
 from tests.conftest import House
 
-MANY = 2 * last_used.BATCH + 500
+MANY = 2 * BATCH + 500
 
 
 def test_the_last_use_of_many_is_written_in_batches(house: House) -> None:
@@ -75,8 +75,6 @@ def test_what_changes_with_every_use_changes_where_it_stands(house: House) -> No
     assert {"api_keys", "browser_sessions", "connections", "tool_calls", "budgets"} <= set(found)
 
 
-@pytest.mark.parametrize("room", [last_used, tally])
-def test_with_many_callers_it_is_written_less_often(room: object) -> None:
+def test_with_many_callers_it_is_written_less_often() -> None:
     """So that a process never writes more than some rows a second, however many call; and never later than after a minute."""
-    pause = room.pause  # type: ignore[attr-defined]
     assert [pause(written) for written in (0, 500, 5000, 15_000, 1_000_000)] == [2, 2, 20, 60, 60]

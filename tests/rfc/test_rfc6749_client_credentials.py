@@ -201,7 +201,7 @@ def test_a_disabled_owner_ends_it_at_once(house: House, machine: App) -> None:
     response = ask(machine)
     assert (response.status_code, response.json()["error"]) == (400, "invalid_grant")
     house.operator("user", "enable", "ada@example.com")
-    house.turn_clock(seconds=2)
+    house.turn_clock(seconds=3)
     assert machine.call("whoami", given(machine)["access_token"]).status_code == 200
 
 

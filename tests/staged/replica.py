@@ -173,7 +173,13 @@ class Replica:
     def died(self) -> bool:
         """Of the step it was told to die at."""
         self._process.join(30)
+        self._http.close()
         return self._process.exitcode == KILLED
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
 
     def stop(self) -> None:
         self._http.close()

@@ -9,7 +9,6 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -20,64 +19,15 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule,
 from tests.actors import App, Browser
 from tests.staged.conftest import Database
 from tests.staged.deeds import NEVER
+from tests.staged.modelled import Access, Code, Connection, Purse, Staged, open_purse
 from tests.staged.people import add_ada, at, seen_at
-from tests.staged.replica import Replica, replicas
+from tests.staged.replica import replicas
 
 pytestmark = pytest.mark.long
 
 WALKS, STEPS = int(os.environ.get("MODEL_WALKS", "20")), int(os.environ.get("MODEL_STEPS", "40"))
 CODE_SECONDS, GRACE_SECONDS, ACCESS_SECONDS = 60, 30, 300
 REPLICAS = st.sampled_from([0, 1])
-
-
-@dataclass
-class Connection:
-    """A family: its refresh tokens in order, of which the last that was handed out is number `counter`."""
-
-    app: App
-    refresh_tokens: list[str]
-    counter: int = 0
-    refreshed_at: float = 0.0
-    ended: bool = False
-
-
-@dataclass
-class Code:
-    value: str
-    app: App
-    given_at: float
-    connection: Connection | None = None
-
-
-@dataclass
-class Access:
-    value: str
-    connection: Connection
-    issued_at: float
-    void: bool = False
-
-
-@dataclass
-class Staged:
-    """What every walk uses: two replicas whose clocks stand, a browser that is signed in."""
-
-    shared: Database
-    pair: list[Replica]
-    browser: Browser
-    seen: dict[str, int] = field(default_factory=dict)  # how often what was answered, so that no walk is idle
-
-    @property
-    def now(self) -> float:
-        return float(self.pair[0].clock.value)
-
-    def turn(self, seconds: float) -> None:
-        for replica in self.pair:
-            replica.clock.value += seconds
-        for replica in self.pair:
-            replica.catch_up()
-
-    def saw(self, what: str) -> None:
-        self.seen[what] = self.seen.get(what, 0) + 1
 
 
 class Walk(RuleBasedStateMachine):
@@ -201,10 +151,51 @@ class Walk(RuleBasedStateMachine):
 
     def called(self, access: Access, replica: int) -> None:
         answer = self.at(access.connection.app, replica).call("whoami", access.value)
-        expired = int(self.staged.now) >= int(access.issued_at) + ACCESS_SECONDS
-        expected = 401 if access.void or access.connection.ended or expired else 200
+        expected = 401 if self.is_over(access) else 200
         assert answer.status_code == expected, answer.text
         self.staged.saw(f"called {expected}")
+
+    @rule(access=accesses, replica=REPLICAS, sats=st.integers(0, 8), key=st.sampled_from("abcd"), twice=st.booleans())
+    def charge(self, access: Access, replica: int, sats: int, key: str, twice: bool) -> None:
+        """From its connection's purse; twice, as a client does that heard nothing, and asks the other one."""
+        connection = access.connection
+        if connection.purse is None and access.issued_at:
+            connection.purse = open_purse(self.staged.shared, access.value)
+        for at_replica in (replica, 1 - replica)[: 1 + twice]:
+            self.staged.pair[at_replica].catch_up()
+            self.charged(access, connection.purse, at_replica, sats, key)
+
+    @rule(connection=connections, replica=REPLICAS)
+    def spend_it_all(self, connection: Connection, replica: int) -> None:
+        access = self.refresh(connection, 0, replica)
+        assert isinstance(access, Access)
+        for key in "efgh":
+            self.charge(access, replica, 8, key, False)
+        self.charge(access, 1 - replica, 7, "e", True)
+
+    def charged(self, access: Access, purse: Purse | None, replica: int, sats: int, key: str) -> None:
+        answer = access.connection.app.http.post(
+            f"{self.staged.pair[replica].url}/api/mcp/charge",
+            json={"callCostSats": sats, "toolName": "search", "idempotencyKey": key},
+            headers={"Authorization": f"Bearer {access.value}"},
+        )
+        if self.is_over(access) or purse is None:
+            assert answer.status_code == 401, answer.text
+            self.staged.saw("charge refused")
+            return
+        is_known = key in purse.ledger
+        expected = purse.charged(key, sats, int(self.staged.now // 86400))
+        if expected is None:
+            assert answer.status_code == 400, answer.text
+            self.staged.saw("charge of another")
+            return
+        assert (answer.status_code, answer.json()) == (200, expected)
+        assert ("idempotency-replayed" in answer.headers) == is_known
+        self.staged.saw("charge repeated" if is_known else f"charge {expected['status']}")
+
+    def is_over(self, access: Access) -> bool:
+        expired = int(self.staged.now) >= int(access.issued_at) + ACCESS_SECONDS
+        return access.void or access.connection.ended or expired
 
     @rule(seconds=st.sampled_from([1, 1, 1, 29, 31, 301]))
     def time_passes(self, seconds: int) -> None:
@@ -229,6 +220,11 @@ class Walk(RuleBasedStateMachine):
             "SELECT refresh_counter, revoked_at IS NOT NULL FROM connections WHERE client_id = ANY($1)", clients
         )
         assert sorted(rows) == ids
+        for purse in (family.purse for family in self.families if family.purse is not None):
+            (row,) = self.staged.shared.sql(
+                "SELECT funded_sats, day_free_sats, day_sats, day_calls FROM budgets WHERE id = $1", purse.name
+            )
+            assert row == (purse.funded, purse.free_used, purse.sats, purse.calls)
 
 
 @pytest.fixture(scope="module")
@@ -265,6 +261,11 @@ def test_every_walk_ends_as_the_model_says(staged: Staged) -> None:
         "called 401",
         "refused code",
         "refused refresh",
+        "charge ok",
+        "charge deny",
+        "charge repeated",
+        "charge of another",
+        "charge refused",
     }
     assert every <= staged.seen.keys(), staged.seen
     print(f"{WALKS} walks: {staged.seen}")

@@ -74,7 +74,7 @@ def test_a_project_is_paused_and_goes_on_with_what_it_had(house: House, ada: Adm
     refused = robot.post("/api/mcp/start")
     assert (refused.status_code, refused.json()["error"]) == (403, "project_paused")
     assert robot.refresh().status_code == 400
-    house.turn_clock(seconds=2)
+    house.turn_clock(seconds=3)
     house.catch_up()
     assert robot.charge(1).status_code == 401
     assert ada.press(page, f"{page}/resume").status == 200

@@ -69,7 +69,7 @@ def test_disabled_is_out_everywhere_within_a_second_and_enabled_again(
     assert app.call("whoami", tokens["access_token"]).status_code == 401
     assert app.refresh(tokens["refresh_token"]).status_code == 400
     assert "/login" in theirs.open("/account").url
-    house.turn_clock(seconds=2)
+    house.turn_clock(seconds=3)
     ada.press(f"/admin/users/{bob}", f"/admin/users/{bob}/enable")
     renewed = app.refresh(tokens["refresh_token"]).json()
     assert app.call("whoami", renewed["access_token"]).status_code == 200

@@ -19,7 +19,7 @@ async def let_go(chunks: list[bytes]) -> bytes:
     async def send(message: Message) -> None:
         sent.append(message.get("body", b""))
 
-    stream = OpenStream(send, {"method": "GET", "state": {}}, set())
+    stream = OpenStream(send, {"method": "GET", "state": {}}, set(), set())
     await stream(HEAD)
     for chunk in chunks:
         await stream({"type": "http.response.body", "body": chunk, "more_body": True})

@@ -7,7 +7,12 @@ from sqlalchemy import ForeignKeyConstraint, Table, UniqueConstraint
 
 from app.db.tables import metadata
 
-KEYS = [(table, key) for table in metadata.sorted_tables for key in table.foreign_key_constraints]
+# Sorted: each process of the tests must find the same tests in the same order, and a set has none.
+KEYS = [
+    (table, key)
+    for table in metadata.sorted_tables
+    for key in sorted(table.foreign_key_constraints, key=lambda key: str(key.name))
+]
 
 
 @pytest.mark.parametrize(("table", "key"), KEYS, ids=lambda value: getattr(value, "name", ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from app import audit
 from app.admin.clients import store
@@ -21,7 +21,6 @@ from app.tokens.secrets import CLIENT_SECRET, fingerprint, new_id, new_secret
 from app.tokens.store import revoke
 from app.world import World
 
-IN_FLIGHT = timedelta(seconds=1)  # a request that found the client not blocked may issue its token a moment later
 LONGEST = 5 * 365 * 86400  # seconds
 PLAIN = re.compile(r"(?!url-)[a-z0-9_-]{1,80}")
 
@@ -84,7 +83,7 @@ async def block(world: World, client_id: str, now: datetime) -> None:
     async with world.db.begin() as db:
         blocked = await store.block(db, client_id, now)
         if blocked:
-            await revoke(db, [client_id], now + IN_FLIGHT, lifetime=world.token_lifetime)
+            await revoke(db, [client_id], now, lifetime=world.token_lifetime, comes_back=True)
             await audit.record(db, "client.blocked", now, client_id=client_id)
     if not blocked:
         raise Conflict(N_("the app is blocked already"))

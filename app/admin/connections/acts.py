@@ -28,8 +28,9 @@ async def end_all(world: World, now: datetime, *, user_id: str | None = None, cl
     """Of this user, or with this client; how many there were."""
     async with world.db.begin() as db:
         ended = await store.end_all(db, BECAUSE, now, user_id=user_id, client_id=client_id)
-        names = ended if len(ended) <= FEW else [user_id or client_id or ""]
-        await revoke(db, names, now, lifetime=world.token_lifetime)
+        are_many = len(ended) > FEW
+        names = [user_id or client_id or ""] if are_many else ended
+        await revoke(db, names, now, lifetime=world.token_lifetime, comes_back=are_many)
         if ended:
             await audit.record(
                 db, "connections.revoked", now, user_id=user_id, client_id=client_id, count=len(ended), because=BECAUSE

@@ -65,7 +65,7 @@ async def disable(world: World, by: str, user_id: str, now: datetime) -> None:
         disabled = await store.disable(db, user_id, now)
         if disabled:
             await sign_out_everywhere(db, user_id)
-            await revoke(db, [user_id], now, lifetime=world.token_lifetime)
+            await revoke(db, [user_id], now, lifetime=world.token_lifetime, comes_back=True)
             await audit.record(db, "user.disabled", now, user_id=user_id)
     if not disabled:
         person = await known(world, user_id)
