@@ -117,10 +117,13 @@ def show(sides: list[Side]) -> None:
 
 
 def verdict(side: Side, job: str, rate: float, cost: float) -> str:
-    """By the rate where the workers had cores enough, else by what a request costs."""
-    if is_filled(side, job) and shares(side.workers)[0] != shares(side.workers)[1]:
+    """By the rate where both had their cores and filled them, else by what a request costs."""
+    ours, others = shares(side.workers)
+    if ours == others:
+        return "no cores of their own"
+    if is_filled(side, job):
         return "ok" if rate >= LINEAR else "MISSED"
-    return "cores ran out, ok by CPU" if cost >= LINEAR else "MISSED by CPU"
+    return "not filled, ok by CPU" if cost >= LINEAR else "not filled, MISSED by CPU"
 
 
 def is_filled(side: Side, job: str) -> bool:
