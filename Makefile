@@ -11,7 +11,7 @@ WORKERS = $(shell .venv/bin/python -c 'import os; print(max(2, min(8, (os.cpu_co
 # Else every process that a test starts compiles the program anew, on machines where Python is told not to keep what it compiled.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: up demo test test-long check soak-model races crashes fuzz bench messages conformance referees failover node lnbits wheel lock clean
+.PHONY: up demo test test-long check soak soak-model races crashes fuzz bench grow messages conformance referees failover node lnbits wheel lock clean
 .DEFAULT_GOAL := up
 
 up: .venv/ready ## start Gatehouse on http://localhost:8000 with an embedded Postgres
@@ -31,11 +31,14 @@ check: .venv/ready-dev
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
+soak: .venv/ready-dev ## MINUTES=60: a server under steady load of everything it does; nothing of it may grow
+	.venv/bin/python -m bench.soak --minutes $(or $(MINUTES),60)
+
 soak-model: .venv/ready-dev ## WALKS=2000: what apps, people and thieves do at two replicas, against a model, never the same twice
 	MODEL_WALKS=$(or $(WALKS),2000) MODEL_SECONDS=86400 .venv/bin/python -m pytest -m long -s tests/staged/test_model.py
 
-races: .venv/ready-dev ## COUNT=1000000: one proof at two replicas at once, and never two winners
-	.venv/bin/python -m tests.staged.races $(or $(COUNT),1000000)
+races: .venv/ready-dev ## COUNT=1000000 PAIRS=2: one proof at two replicas at once, and never two winners
+	.venv/bin/python -m tests.staged.races $(or $(COUNT),1000000) $(or $(PAIRS),2)
 
 crashes: .venv/ready-dev ## the process dies at every single step of every deed, not only at those that change something
 	STAGED_EVERY_STEP=1 .venv/bin/python -m pytest -m long tests/staged/test_crash_points.py
@@ -45,6 +48,9 @@ fuzz: .venv/ready-dev ## EXAMPLES=300 for every operation of the API and every p
 
 bench: .venv/ready-dev ## CPU microseconds per request, start-up, memory
 	.venv/bin/python -m bench
+
+grow: .venv/ready-dev ## how it grows: 1, 2, 4 workers; ROWS=1000000 in the tables; STREAMS=10000 open (docs/scale.md)
+	.venv/bin/python -m bench.grow --rows $(or $(ROWS),1000000) --streams $(or $(STREAMS),10000)
 
 conformance: node ## the MCP project's conformance suite against real servers, each scenario with its result
 	.venv/bin/python -m tests.referees.conformance

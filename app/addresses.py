@@ -13,7 +13,7 @@ def client_address(request: Request, trusted: tuple[IPv4Network | IPv6Network, .
     and of it the rightmost hop that is not one of them."""
     peer = request.client.host if request.client else "unknown"
     forwarded = [value for name, value in request.scope["headers"] if name == b"x-forwarded-for"] if trusted else []
-    return _seen(peer, b",".join(forwarded).decode("latin-1"), trusted)
+    return _seen(peer, b",".join(forwarded).decode("latin-1"), trusted) if forwarded else _seen(peer, "", ())
 
 
 def is_from(request: Request, trusted: tuple[IPv4Network | IPv6Network, ...]) -> bool:

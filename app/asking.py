@@ -19,7 +19,7 @@ PROCESS = f"{random.getrandbits(63) + 1:016x}"
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 refused: ContextVar[str | None] = ContextVar("refused", default=None)  # the word of the refusal, for whoever counts
 trace: ContextVar[Trace | None] = ContextVar("trace", default=None)
-_address: ContextVar[Callable[[], str] | None] = ContextVar("address", default=None)
+_address: ContextVar[Callable[[], str] | str | None] = ContextVar("address", default=None)
 _actor: ContextVar[Actor | None] = ContextVar("actor", default=None)
 
 
@@ -67,8 +67,11 @@ def begins(identifier: str, part: Trace, tell: Callable[[], str]) -> None:
 
 def address() -> str | None:
     """None where nobody's request is answered: on the command line, in the sweep."""
-    tell = _address.get()
-    return None if tell is None else tell()
+    known = _address.get()
+    if callable(known):
+        known = known()
+        _address.set(known)
+    return known
 
 
 def acting(kind: str, identifier: str | None = None) -> None:

@@ -121,15 +121,11 @@ class Edge:
             path in self._hot and status == 405
         ):  # clients ask for a stream that is not offered: normal
             return
-        traces, now, trusted = self._world.traces, self._world.now(), self._world.settings.trusted_proxies
-        request = Request(scope)
-        # Without proxies the socket's address is enough to count by: a flood is to cost as little as may be.
-        caller = client_address(request, trusted) if trusted or not scope.get("client") else scope["client"][0]
-        if traces.has_room(caller, now):
-            address = client_address(request, trusted)
-            traces.add(
-                _step(request, what or "other", path, status, identifier, draft, address, traces.links(draft), now)
-            )
+        traces, now = self._world.traces, self._world.now()
+        address = asking.address() or "unknown"
+        if traces.has_room(address, now):
+            request, links = Request(scope), traces.links(draft)
+            traces.add(_step(request, what or "other", path, status, identifier, draft, address, links, now))
 
 
 def _is_worth_keeping(what: str | None, method: str, draft: Draft) -> bool:

@@ -13,6 +13,7 @@ from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+MOST = 4  # threads of a process: some 200 hashes a second; each keeps the 19 MiB that a hash takes
 NICENESS = 5  # a third of the time, while the loop wants all of it
 
 
@@ -32,9 +33,13 @@ class Hashing(asyncio.Semaphore):
 
 
 def slots() -> int:
-    """One processor is left to the loop, of those that this process may use."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
-    return max(1, usable - 1)
+    """By the processors that this process may use."""
+    return threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2)
+
+
+def threads(processors: int) -> int:
+    """One is left to the loop; and where there are many, so are there processes."""
+    return min(MOST, max(1, processors - 1))
 
 
 def _step_back() -> None:

@@ -9,6 +9,7 @@ import re
 import sys
 from collections import deque
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TextIO
 
@@ -21,6 +22,9 @@ from app.asking import request_id, trace
 # Where it happened, never with what: the variables of a frame are tokens, arguments of tools, and kilobytes.
 TRACES = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 SECRET = re.compile("token|secret|password|code|state|authorization|cookie|api_?key|verifier", re.IGNORECASE)
+
+
+LEVELS = {"warn": "warning", "exception": "error", "fatal": "critical"}
 
 
 class Lines:
@@ -61,12 +65,7 @@ def configure(level: str, *, pretty: bool | None = None) -> None:
     pretty = sys.stderr.isatty() if pretty is None else pretty
     least = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
     of_libraries = max(least, logging.WARNING)  # they say much, and uvicorn a line of every caller who speaks no HTTP
-    shared: list[Any] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _with_request_id,
-        _without_secrets,
-    ]
+    shared: list[Any] = [_dressed]
     last: list[Any] = (
         [structlog.dev.ConsoleRenderer(pad_event_to=0, exception_formatter=structlog.dev.plain_traceback)]
         if pretty
@@ -88,21 +87,20 @@ def configure(level: str, *, pretty: bool | None = None) -> None:
         logging.getLogger(name).setLevel(of_libraries)
 
 
-def _with_request_id(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _dressed(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """With its level, time and request, and without secrets: a last line of defence, since nothing that we log has such a name,
+    but a library may. All in one, since there is one such line for every request."""
+    for name in event:
+        if _is_secret(name):
+            event[name] = "***"
+    event["level"] = LEVELS.get(method, method)
+    event["timestamp"] = f"{datetime.now(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
     identifier = request_id.get()
     if identifier != "-":
         event["request_id"] = identifier
         part = trace.get()
         if part is not None:
             event["trace_id"] = part.id
-    return event
-
-
-def _without_secrets(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A last line of defence: nothing we log has such a name, and what a library may log is hidden."""
-    for name in event:
-        if _is_secret(name):
-            event[name] = "***"
     return event
 
 

@@ -38,6 +38,7 @@ from app.sweep import keep_sweeping
 from app.tokens.rotate import ensure_key
 from app.urls import patterns
 from app.world import World, world_of
+from app.written_later import keep_flushing
 
 FAREWELL_SECONDS = 10.0  # to write what waits to be written, when the server has stopped
 NOTHING, WRONG_METHOD = N_("nothing is served at this address"), N_("this method is not allowed here")
@@ -143,8 +144,8 @@ class Gatehouse:
     def _background(self, world: World) -> list[Coroutine[Any, Any, None]]:
         return [
             world.live.follow(self._settings.direct_dsn),
-            world.last_used.keep_flushing(),
-            world.tally.keep_flushing(),
+            keep_flushing(world.last_used.flush, "last uses"),
+            keep_flushing(world.tally.flush, "counts"),
             world.traces.keep_flushing(),
             keep_sweeping(world),
             world.bodies.keep_looking(),

@@ -68,9 +68,8 @@ def levels(world: World) -> Iterable[tuple[Key, float]]:
 
 def _pools(world: World) -> Iterable[tuple[Key, float]]:
     hot, cool, size = world.pool, world.db.pool, world.settings.pool_size
-    idle = hot.get_idle_size()
-    yield ("gatehouse_pool_connections", "hot", "busy"), hot.get_size() - idle
-    yield ("gatehouse_pool_connections", "hot", "idle"), idle
+    yield ("gatehouse_pool_connections", "hot", "busy"), hot.busy
+    yield ("gatehouse_pool_connections", "hot", "idle"), hot.idle
     yield ("gatehouse_pool_connections", "cool", "busy"), cool.checkedout()  # type: ignore[attr-defined]
     yield ("gatehouse_pool_connections", "cool", "idle"), cool.checkedin()  # type: ignore[attr-defined]
     yield ("gatehouse_pool_size", "hot"), size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -26,7 +27,7 @@ from app.world import World
 PREFIX = "gh_session_"
 RECENT = timedelta(minutes=15)
 STALE = N_("This form has gone stale")
-TOUCH = timedelta(minutes=5)  # how exactly "last seen" is kept
+TOUCH = timedelta(minutes=5)  # how exactly "last seen" is kept, where sessions do not end much sooner
 VIEWER = """
 SELECT s.id, s.user_id, s.authenticated_at, s.last_seen_at, u.email, u.name, u.is_admin, u.language
 FROM browser_sessions s JOIN users u ON u.id = s.user_id
@@ -39,6 +40,21 @@ INSERT INTO browser_sessions
 VALUES (:fingerprint, :id, :user_id, :now, :now, :now, :expires_at, :user_agent, :address, :method)
 """)
 END = text("DELETE FROM browser_sessions WHERE fingerprint = :fingerprint RETURNING user_id, id")
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A signed-in person at one of our pages. `csrf` is for its forms."""
+
+    request: Request
+    world: World
+    viewer: Viewer
+    csrf: str
+    now: datetime
+
+    @property
+    def is_recent(self) -> bool:
+        return is_recent(self.viewer, self.now)
 
 
 def cookie_name(settings: Settings) -> str:
@@ -70,15 +86,25 @@ async def viewer(request: Request, world: World, now: datetime) -> Viewer | None
     if secret is None:
         return None
     key = fingerprint(secret)
-    row = await world.pool.fetchrow(VIEWER, key, now, now - timedelta(seconds=world.settings.session_idle))
+    idle = timedelta(seconds=world.settings.session_idle)
+    row = await world.pool.fetchrow(VIEWER, key, now, now - idle)
     if row is None:
         return None
-    if now - row["last_seen_at"] > TOUCH:
+    if now - row["last_seen_at"] > min(TOUCH, idle / 5):
         await world.pool.execute(SEEN, key, now)
     note(user_id=row["user_id"])
     speak(row["language"])
     asking.acting(asking.USER, row["user_id"])
     return Viewer(row["user_id"], row["email"], row["name"], row["is_admin"], row["id"], row["authenticated_at"])
+
+
+async def visit(request: Request, world: World) -> Visit | None:
+    """None when nobody is signed in."""
+    now = world.now()
+    there, secret = await viewer(request, world, now), cookie(request, world)
+    if there is None or secret is None:
+        return None
+    return Visit(request, world, there, form_token(secret, world), now)
 
 
 def is_recent(viewer: Viewer, now: datetime) -> bool:

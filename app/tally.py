@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from datetime import date, datetime
 
-import structlog
+from app.db.engine import HotPool
+from app.written_later import BATCH
 
-from app.db.engine import HotPool, is_unavailable
-
-FLUSH_SECONDS = 2.0
 # Whoever is not, or no longer, a user is left out; the lock lets nobody be deleted between the look and the insert. One
 # order everywhere, so that two replicas cannot deadlock.
 ADD = """
@@ -32,11 +30,9 @@ ON CONFLICT (budget_id, day, tool, reason) DO UPDATE SET calls = t.calls + exclu
 Key = tuple[date, str, str, str]  # the day, in UTC; user, client or API key, tool; or budget, tool, reason
 MOST_DENIALS = 10_000  # told apart between two flushes; of more, callers choose the tools' names, the tool is left out
 
-log = structlog.get_logger("gatehouse.tally")
-
 
 class Tally:
-    """Counts until the next flush; a crash loses at most FLUSH_SECONDS of it."""
+    """Counts until the next flush; a crash loses at most a minute of it."""
 
     def __init__(self, pool: HotPool) -> None:
         self._pool = pool
@@ -55,33 +51,22 @@ class Tally:
         key = (now.date(), budget_id, named, reason)
         self._denials[key] = self._denials.get(key, 0) + 1
 
-    async def flush(self) -> None:
-        """Adds what was counted, in one statement each. Raises the database's errors, having forgotten nothing."""
+    async def flush(self) -> int:
+        """Adds what was counted, and says how many rows it was. Raises the database's errors, having forgotten nothing that it
+        has not written."""
         async with self._writing:
-            await self._add(self._counts, ADD)
-            await self._add(self._denials, DENIED)
+            return await self._add(self._counts, ADD) + await self._add(self._denials, DENIED)
 
-    async def _add(self, counts: dict[Key, int], statement: str) -> None:
-        batch = sorted(counts.items())
-        if not batch:
-            return
-        columns = [list(column) for column in zip(*(key for key, _ in batch), strict=True)]
-        await self._pool.execute(statement, *columns, [calls for _, calls in batch])
-        for key, calls in batch:
-            left = counts[key] - calls  # what was counted meanwhile stays
-            if left:
-                counts[key] = left
-            else:
-                del counts[key]
-
-    async def keep_flushing(self) -> None:
-        """Runs until cancelled."""
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            try:
-                await self.flush()
-            except Exception as fault:
-                if is_unavailable(fault):
-                    log.warning("calls not counted yet", error=type(fault).__name__)
+    async def _add(self, counts: dict[Key, int], statement: str) -> int:
+        waiting = sorted(counts.items())
+        for first in range(0, len(waiting), BATCH):
+            batch = waiting[first : first + BATCH]
+            columns = [list(column) for column in zip(*(key for key, _ in batch), strict=True)]
+            await self._pool.execute(statement, *columns, [calls for _, calls in batch])
+            for key, calls in batch:
+                left = counts[key] - calls  # what was counted meanwhile stays
+                if left:
+                    counts[key] = left
                 else:
-                    log.error("calls not counted yet", exc_info=fault)
+                    del counts[key]
+        return len(waiting)

@@ -87,28 +87,14 @@ class _Watched:
     """What is put before the class of the pool: a span around each statement of a request, without its values. What nobody's
     request asks, such as the sweep, has none."""
 
-    __slots__ = ()
-
-    async def fetch(self, query: str, *values: Any, **options: Any) -> Any:
+    async def ask(self, how: Any, query: str, *values: Any, **options: Any) -> Any:
         with _statement(query):
-            return await super().fetch(query, *values, **options)  # type: ignore[misc]
-
-    async def fetchrow(self, query: str, *values: Any, **options: Any) -> Any:
-        with _statement(query):
-            return await super().fetchrow(query, *values, **options)  # type: ignore[misc]
-
-    async def fetchval(self, query: str, *values: Any, **options: Any) -> Any:
-        with _statement(query):
-            return await super().fetchval(query, *values, **options)  # type: ignore[misc]
-
-    async def execute(self, query: str, *values: Any, **options: Any) -> Any:
-        with _statement(query):
-            return await super().execute(query, *values, **options)  # type: ignore[misc]
+            return await super().ask(how, query, *values, **options)  # type: ignore[misc]
 
 
 def _watch_pool(pool: Any) -> None:
     """Every room holds this very pool, so it becomes another one where it stands."""
-    pool.__class__ = type("WatchedPool", (_Watched, type(pool)), {"__slots__": ()})
+    pool.__class__ = type("WatchedPool", (_Watched, type(pool)), {})
 
 
 def _statement(query: str) -> AbstractContextManager[Any]:

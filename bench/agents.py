@@ -32,13 +32,13 @@ CONNECTIONS, CALLERS, SESSIONS, CHARGES = 4, 128, 2000, 20_000
 
 
 async def agent_jobs(scene: Scene, connections: int) -> list[Job]:
-    key, port = await _project(scene), scene.port
+    key, port = await new_project(scene), scene.port
     challenges, numbers = deque[bytes](), count()
 
     async def solved(seconds: float) -> None:
         """Challenges as the server would have signed them, with work of one bit."""
         challenges.clear()
-        challenges.extend(_confirm(scene, key) for _ in range(int(seconds * SOLVED_PER_SECOND) + connections))
+        challenges.extend(confirmation(scene, key) for _ in range(int(seconds * SOLVED_PER_SECOND) + connections))
 
     def confirming(slot: int) -> Script:
         while challenges:
@@ -48,22 +48,22 @@ async def agent_jobs(scene: Scene, connections: int) -> list[Job]:
 
     def charging(slot: int) -> Script:
         while True:
-            yield _post(
+            yield posted(
                 "/api/mcp/charge", port, {"callCostSats": 1, "idempotencyKey": f"{next(numbers)}"}, tokens[slot]
             )
 
-    hot = _post("/api/mcp/charge", port, {"callCostSats": 1}, tokens[0])
+    hot = posted("/api/mcp/charge", port, {"callCostSats": 1}, tokens[0])
     start = request("POST", "/api/mcp/start", port, b"{}", content_type="application/json", x_lw_public=key)
     return [
         Job("agent: challenge", same(start, 200, b'"powChallenge"')),
         Job(CONFIRM, Task(confirming, 200, b'"refreshToken"'), prepare=solved),
         Job(CHARGE, Task(charging, 200, b'"ok"')),
         Job(CHARGE_HOT, same(hot, 200, b'"ok"')),
-        Job(PRICED_CALL, same(call(port, await _buyer(scene), LEGACY, path=PRICED), 200, b"gatehouse/receipt")),
+        Job(PRICED_CALL, same(call(port, await buyer(scene), LEGACY, path=PRICED), 200, b"gatehouse/receipt")),
     ]
 
 
-async def _project(scene: Scene) -> str:
+async def new_project(scene: Scene) -> str:
     now = datetime.now(UTC)
     made = projects.new_project(
         f"bench-{scene.port}",
@@ -78,13 +78,13 @@ async def _project(scene: Scene) -> str:
     return made.public_key
 
 
-def _confirm(scene: Scene, key: str) -> bytes:
+def confirmation(scene: Scene, key: str) -> bytes:
     world = scene.world
     made = new_challenge(wanted(key, "", world), 1, world.secrets.work, datetime.now(UTC))
-    return _post("/api/mcp/confirm", scene.port, _solution(made, key), key=key)
+    return posted("/api/mcp/confirm", scene.port, solution(made, key), key=key)
 
 
-def _solution(made: Challenge, key: str) -> dict[str, object]:
+def solution(made: Challenge, key: str) -> dict[str, object]:
     found = solve(key, made.challenge_hex, "7" + "f" * 63)
     assert found is not None
     assert found[1] == work_hash(key, made.challenge_hex, found[0])
@@ -99,12 +99,12 @@ def _solution(made: Challenge, key: str) -> dict[str, object]:
     }
 
 
-def _post(path: str, port: int, body: object, token: str = "", key: str = "") -> bytes:
+def posted(path: str, port: int, body: object, token: str = "", key: str = "") -> bytes:
     headers = {"content_type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
     return request("POST", path, port, json.dumps(body).encode(), **headers, **({"x_lw_public": key} if key else {}))
 
 
-async def _buyer(scene: Scene) -> str:
+async def buyer(scene: Scene) -> str:
     """A token of a session with a budget, for the tools that cost sats."""
     world, now = scene.world, datetime.now(UTC)
     audience = f"{world.settings.issuer}{PRICED}"
@@ -120,7 +120,7 @@ async def _tokens(scene: Scene, key: str, how_many: int) -> list[str]:
 
     def script(slot: int) -> Script:
         while len(tokens) < how_many:
-            tokens.append(json.loads((yield _confirm(scene, key)))["jwt"])
+            tokens.append(json.loads((yield confirmation(scene, key)))["jwt"])
 
     await drive(Task(script, 200, b'"jwt"'), scene.port, seconds=30, most=how_many, connections=1)
     return tokens

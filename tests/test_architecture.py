@@ -41,6 +41,7 @@ FLOORS = {
     "limits": 2,
     "mail": 2,
     "last_used": 2,
+    "written_later": 2,
     "tally": 2,
     "when": 2,
     "devices": 2,
@@ -120,6 +121,8 @@ DOORS: set[tuple[str, str]] = {
     ("settings", "branding"),  # a logo is looked at before anything starts
     ("tokens", "audit"),  # signing keys that come
     ("limits", "audit"),  # and limits that are reached
+    ("last_used", "written_later"),
+    ("tally", "written_later"),
     ("bridge", "checkup"),  # how to read an address and a challenge from outside
 }
 SQL = {"db", "audit", "limits", "replay", "last_used", "tally", "sessions", "sweep", "world"}  # and every store.py

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -15,7 +13,8 @@ from app.http import form, see_other
 from app.language import N_, _
 from app.pages import render
 from app.protocol.params import Params, parse
-from app.protocol.types import Viewer
+from app.sessions import Visit as Visit
+from app.sessions import visit as visit
 from app.world import World
 
 DONE = {
@@ -28,30 +27,6 @@ DONE = {
     "budget-given-up": N_("Given up. Nothing is charged to it any more."),
     "nothing": N_("Nothing to do: it had ended already."),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """A signed-in person at a page of theirs. `csrf` is for its forms."""
-
-    request: Request
-    world: World
-    viewer: Viewer
-    csrf: str
-    now: datetime
-
-    @property
-    def is_recent(self) -> bool:
-        return sessions.is_recent(self.viewer, self.now)
-
-
-async def visit(request: Request, world: World) -> Visit | None:
-    """None when nobody is signed in."""
-    now = world.now()
-    viewer, secret = await sessions.viewer(request, world, now), sessions.cookie(request, world)
-    if viewer is None or secret is None:
-        return None
-    return Visit(request, world, viewer, sessions.form_token(secret, world), now)
 
 
 async def sent(request: Request, world: World) -> tuple[Visit | None, Params]:

@@ -16,23 +16,8 @@ from app.http import json_refusal, see_other
 from app.pages import page_refusal
 from app.protocol.errors import InsufficientScope, NotFound, NoToken, OAuthError, SignInAgain
 from app.protocol.scope import ADMIN
-from app.protocol.types import Viewer
+from app.sessions import Visit as Visit
 from app.world import World
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """An admin at one of the pages. `csrf` is for its forms."""
-
-    request: Request
-    world: World
-    viewer: Viewer
-    csrf: str
-    now: datetime
-
-    @property
-    def is_recent(self) -> bool:
-        return sessions.is_recent(self.viewer, self.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +42,12 @@ def refused(refusal: OAuthError, request: Request, world: World) -> Response:
 
 async def entered(request: Request, world: World, page: str) -> Visit | Response:
     """The visit of an admin; the way to the sign-in page, and back to `page`, for who is not signed in. Raises NotFound."""
-    now = world.now()
-    viewer, secret = await sessions.viewer(request, world, now), sessions.cookie(request, world)
-    if viewer is None or secret is None:
+    visit = await sessions.visit(request, world)
+    if visit is None:
         return to_login(page)
-    if not viewer.is_admin:
+    if not visit.viewer.is_admin:
         raise nothing_here()
-    return Visit(request, world, viewer, sessions.form_token(secret, world), now)
+    return visit
 
 
 def to_login(page: str) -> Response:

@@ -26,7 +26,7 @@ VOIDED = {
     "upstream_flows": "DELETE FROM upstream_flows",
     "agent_sessions": "UPDATE agent_sessions SET ended_at = :now WHERE ended_at IS NULL AND kind = 'pow'",
     "payments": f"UPDATE payments SET claimed_at = :now, claimed_by = '{RESTORED}' WHERE claimed_at IS NULL",
-    "settlements": f"UPDATE settlements SET claimed_by = '{RESTORED}' WHERE claimed_by IS NULL",
+    "settlements": f"UPDATE settlements SET claimed_by = '{RESTORED}' WHERE claimed_by IS NULL OR transaction IS NULL",
     "signing_keys": "DELETE FROM signing_keys",  # and with them every access token; the next start makes new ones
     "used_once": "DELETE FROM used_once",  # what is older than the restore is refused by its own time (app/replay.py)
     "rate_counters": "DELETE FROM rate_counters",

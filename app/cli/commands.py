@@ -24,6 +24,7 @@ from app.cli import (
     resource,
     seal,
     serve,
+    settlement,
     token,
     trace,
     up,
@@ -38,7 +39,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for room in (user, api_key, client, connection, identity, key, mail, audit, resource, project, budget, seal):
+for room in (
+    user,
+    api_key,
+    client,
+    connection,
+    identity,
+    key,
+    mail,
+    audit,
+    resource,
+    project,
+    budget,
+    settlement,
+    seal,
+):
     app.add_typer(room.commands)
 app.command("up")(up.up)
 app.command("serve")(serve.serve)

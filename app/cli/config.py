@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 import typer
 
-from app.cli.console import Json, show
-from app.shown_settings import shown
+from app.cli.console import Json, show, warn
+from app.shown_settings import misspelt, shown
 
 commands = typer.Typer(name="config", help="The configuration.", no_args_is_help=True)
 
@@ -20,4 +20,6 @@ def _group() -> None:
 @commands.command("show")
 def show_config(as_json: Json = False) -> None:
     """Every setting with its value, its source and its meaning; secrets are masked."""
+    for sentence in misspelt():
+        warn(sentence)
     show([asdict(row) for row in shown()], as_json=as_json, empty="")

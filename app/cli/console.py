@@ -31,6 +31,11 @@ def say(text: str) -> None:
     Console(soft_wrap=True, highlight=False).print(text, markup=False)
 
 
+def warn(text: str) -> None:
+    """A line for people beside what the command prints, on standard error."""
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"gatehouse: {text}", markup=False)
+
+
 def show(rows: Sequence[dict[str, Any]], *, as_json: bool, empty: str) -> None:
     """A list, as a table or as JSON; times become RFC 3339, lists become words."""
     plain = [{name: _plain(value, as_json) for name, value in row.items()} for row in rows]

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import SecretStr
 
 from app import asking
-from app.cli.console import Refused
+from app.cli.console import Refused, warn
 from app.clock import Clock
 from app.db import embedded
 from app.db.binaries import EmbeddedError
@@ -25,6 +25,7 @@ from app.resources.listed import FILE, listed, source_of
 from app.resources.read import ResourcesError
 from app.resources.served import Resources
 from app.settings import Settings, SettingsError, load
+from app.shown_settings import misspelt
 from app.tokens.secrets import Unsealable
 from app.world import World, world_of
 
@@ -37,7 +38,9 @@ OTHER_KEY = (
 
 
 def configured(**given: Any) -> Settings:
-    """The settings. Raises Refused with every fault of them."""
+    """The settings; of a name that is no setting but looks like one a warning. Raises Refused with every fault of them."""
+    for sentence in misspelt():
+        warn(sentence)
     try:
         return load(**given)
     except SettingsError as fault:
@@ -182,7 +185,10 @@ async def _is_current(settings: Settings) -> bool:
 
 
 def told(fault: Exception) -> Refused | None:
-    """What the operator is told of a database that does not answer; None for other faults."""
+    """What the operator is told of a database that does not answer; None for other faults, such as that whoever read our output
+    has read enough (`| head`)."""
+    if isinstance(fault, BrokenPipeError):
+        return None
     if is_unavailable(fault) or _is_refused_login(fault):
         return Refused(f"the database cannot be reached: {_words(fault)}")
     return None

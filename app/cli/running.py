@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+try:
+    import resource
+except ImportError:  # Windows, which has no such limit
+    resource = None  # type: ignore[assignment]
+
 from app.cli.console import Refused
 from app.cli.wire import Wire
 
@@ -27,10 +32,21 @@ OPTIONS: dict[str, Any] = {
     "server_header": False,
     "timeout_keep_alive": 15,
 }
+FILES = 65_536
+
+
+def allow_files() -> None:
+    """As many open files as the system lets this process have: mostly it begins with 1,024, and each connection is one."""
+    if resource is not None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def claimed(host: str, port: int) -> socket.socket:
     """The listening socket. Raises Refused when somebody else has the port, or the address is not ours."""
+    allow_files()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named because asyncio switches Nagle's delay off only where it is: 40 ms an answer otherwise.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

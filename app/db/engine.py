@@ -10,8 +10,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.db.hot import HotPool as HotPool
 from app.db.patience import CONNECT_SECONDS as CONNECT_SECONDS
-from app.db.patience import HotPool as HotPool
 from app.db.patience import watch
 
 SETTINGS = {"statement_timeout": "5000", "lock_timeout": "2000", "idle_in_transaction_session_timeout": "10000"}
@@ -59,27 +59,12 @@ def engine(database_url: str, pool_size: int, *, pooled: bool = False) -> AsyncE
 
 
 async def pool(database_url: str, size: int, *, pooled: bool = False) -> HotPool:
-    """For the hot statements: each is whole by itself, so nothing needs a reset between two users of a connection."""
+    """For the hot statements. Raises what asyncpg does when the database is away."""
     options: dict[str, Any] = {"statement_cache_size": 0} if pooled else {"server_settings": SETTINGS}
-    opened = HotPool(
-        plain_url(database_url),
-        min_size=1,
-        max_size=size,
-        max_queries=50_000,
-        max_inactive_connection_lifetime=300,
-        timeout=CONNECT_SECONDS,
-        reset=_nothing,
-        loop=None,
-        connection_class=asyncpg.Connection,
-        record_class=asyncpg.Record,
-        **options,
-    )
-    await opened
+    url = plain_url(database_url)
+    opened = HotPool(lambda: asyncpg.connect(url, timeout=CONNECT_SECONDS, **options), size)
+    await opened.open()
     return opened
-
-
-async def _nothing(connection: Any) -> None:
-    return None
 
 
 def is_unavailable(fault: BaseException) -> bool:

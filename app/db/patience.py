@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
 from typing import Any
 
 import asyncpg
@@ -24,68 +23,8 @@ GOODBYE_SECONDS = 1.0
 ANSWER_SECONDS = 6.0  # for one statement: a second more than Postgres gives it, whose own word is the better one
 
 
-class HotPool(asyncpg.Pool):  # type: ignore[misc]  # the library leaves it untyped
-    """asyncpg's, lending each connection for one statement and a limited time."""
-
-    def __init__(self, *address: str, max_size: int, **options: Any) -> None:
-        super().__init__(*address, max_size=max_size, **options)
-        self.turns = asyncio.Semaphore(max_size)
-
-    def acquire(self, *, timeout: float | None = None) -> Lent:
-        return Lent(self, asyncpg.Pool.acquire(self))
-
-    async def executemany(self, command: str, args: Any, *, timeout: float | None = None) -> None:
-        """However long it takes: it is for tools that fill tables, not for requests."""
-        async with asyncpg.Pool.acquire(self) as connection:
-            await connection.executemany(command, args, timeout=timeout)
-
-    async def close(self) -> None:
-        """Says goodbye to the database, if that hears it."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(GOODBYE_SECONDS):
-                await super().close()
-
-
-class Lent:
-    """`async with` a connection. Raises TimeoutError when none is to be had; a statement that is not answered in time raises
-    ConnectionDoesNotExistError."""
-
-    __slots__ = ("_asked", "_connection", "_pool", "_timer")
-
-    def __init__(self, pool: HotPool, asked: Any) -> None:
-        self._pool = pool
-        self._asked = asked
-
-    async def __aenter__(self) -> Any:
-        turns = self._pool.turns
-        if turns.locked():
-            async with asyncio.timeout(TURN_SECONDS):
-                await turns.acquire()
-        else:
-            await turns.acquire()  # at once
-        try:
-            self._connection = await self._asked
-        except BaseException:
-            turns.release()
-            raise
-        self._timer = asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._connection.terminate)
-        return self._connection
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(fault, (asyncpg.ReadOnlySQLTransactionError, asyncio.CancelledError)):
-            # The former primary, or a statement that nobody waits for any longer: the next user gets another connection.
-            self._connection.terminate()
-        try:
-            await self._pool.release(self._connection)  # which may close it, and wait for that
-        finally:
-            self._timer.cancel()
-            self._pool.turns.release()
-
-
 def watch(engine: AsyncEngine) -> None:
-    """The same for SQLAlchemy's connections, at each step that waits for the database; and whoever gets one that lay idle
+    """SQLAlchemy's connections, at each step that waits for the database; and whoever gets one that lay idle
     gets one that answers. `execution_options(answer_within=seconds)` gives a statement longer."""
     for name, told in TOLD.items():
         event.listen(engine.sync_engine, name, told)

@@ -85,6 +85,7 @@ browser_sessions = Table(
     Column("address", Text, nullable=False),
     Column("method", Text),  # what it was signed in with, such as password+totp; absent in old ones
     Index("ix_browser_sessions_user_id_created_at_id", "user_id", "created_at", "id"),
+    postgresql_with={"fillfactor": "80"},  # room for `last_seen_at`
 )
 
 # A browser that signed somebody in before (OWASP device cookies); until `trusted_until` it needs no second step.
@@ -296,6 +297,7 @@ consents = Table(
     Column("scope", ARRAY(Text), nullable=False),
     moment("given_at"),
     Index("ix_consents_user_id_given_at", "user_id", "given_at", "client_id", "redirect_host", "resource"),
+    Index("ix_consents_client_id", "client_id"),  # else each client that is deleted has all consents read
 )
 
 codes = Table(
@@ -382,6 +384,7 @@ api_keys = Table(
     moment("rotated_at", nullable=True),  # another key has taken its place; it may live on for a while
     Index("ix_api_keys_user_id_created_at_id", "user_id", "created_at", "id"),
     Index("ix_api_keys_created_at_id", "created_at", "id", postgresql_where=text("revoked_at IS NULL")),
+    postgresql_with={"fillfactor": "80"},  # room for each use to be written where the key stands, without its indexes
 )
 
 # Signing and revocation ------------------------------------------------------------------------------------------------
@@ -563,18 +566,29 @@ payments = Table(
     Index("ix_payments_settled_at", "settled_at", postgresql_where=text("settled_at IS NOT NULL")),
 )
 
-# Payments that a facilitator settled on a chain. What was settled and given nothing for is good once more.
+# Payments that a facilitator settles on a chain, from before it is asked. What was settled and given nothing for is good once
+# more; what has no transaction may or may not be on the chain, and `claimed_by` keeps everybody from it.
 settlements = Table(
     "settlements",
     metadata,
     Column("fingerprint", LargeBinary, primary_key=True),  # of what the payer sent
     Column("network", Text, nullable=False),
-    Column("transaction", Text, nullable=False),
+    Column("transaction", Text),
     Column("payer", Text),
     Column("subject", Text, nullable=False),  # for what, as in `payments`
     Column("claimed_by", Text),
     Column("created_at", DateTime(timezone=True), nullable=False, index=True),
+    Column("sats", BigInteger),  # the price; absent, as `amount`, of those before 0019
+    Column("asset", Text),
+    Column("amount", Text),  # in the asset's smallest unit
+    moment("asked_until", nullable=True),  # until then one alone asks the facilitator
+    Column("settled_at", DateTime(timezone=True), server_default=text("now()")),  # so code of before 0019 leaves it
+    moment("unknown_at", nullable=True),  # when a second asking was refused
+    moment("voided_at", nullable=True),  # when the operator found that it was not paid
+    Column("said", Text),  # the facilitator's last words
     UniqueConstraint("network", "transaction"),
+    Index("ix_settlements_open", "created_at", postgresql_where=text("transaction IS NULL")),
+    Index("ix_settlements_settled_at", "settled_at", postgresql_where=text("settled_at IS NOT NULL")),
 )
 
 # What the pretend node knows of its invoices (app/lightning/pretend.py).

@@ -17,7 +17,7 @@ from app.protocol.types import Principal
 from app.resources.model import Resource
 from app.world import World
 
-REMEMBERED = 10_000  # tokens; some 10 MB
+REMEMBERED = 10_000  # tokens; some 30 MB
 REMEMBERED_CALLER, CHECKED_CALLER = (("gatehouse_verifications_total", how) for how in ("remembered", "checked"))
 NOTED_EVERY = 1.0  # seconds between two notes of a caller's last use
 

@@ -13,8 +13,8 @@ from app.payments.model import Quote
 from app.protocol.offer import Proof
 from app.protocol.types import Principal
 from app.selling import facilitator, receipts
-from app.selling.facilitator import Settled
 from app.selling.receipts import Receipt
+from app.selling.settlements.model import Settled
 from app.selling.taking import give_back
 from app.world import World
 

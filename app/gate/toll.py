@@ -102,7 +102,7 @@ class Toll:
         world, by = self._world, new_id("call")
         if isinstance(given, x402.Chosen):
             subject = subject_of(self._resource, call.tool)
-            settled = await facilitator.settle(world, given, call.sats, subject, now)
+            settled = await facilitator.settle(world, given, call.sats, subject)
             async with world.db.begin() as db:
                 taken = await facilitator.take(db, settled, by, now)
             if not taken:

@@ -27,7 +27,9 @@ from app.world import World
 ONCE = frozenset({"authorization_code", DEVICE_CODE})  # grants that a person stands behind each time
 
 RECORDED = frozenset({"authorization_code", "refresh_token", "device_code"})  # by the statement that redeems them
-CONFIRMED = frozenset({"authorization_code", "refresh_token"})  # whose statement looks at the client's row too
+CONFIRMED = frozenset(
+    {"authorization_code", "refresh_token", "client_credentials"}
+)  # whose statement looks at the client's row too
 ROUTINE = frozenset({"api_key", "client_credentials"})
 
 
@@ -79,7 +81,8 @@ async def _redeemed_for(
     if jkt is None and client.dpop_bound:
         raise InvalidRequest("this client registered for DPoP-bound tokens only; send a DPoP proof")
     try:
-        return replace(await redeem(world, client, params, jkt, now), jkt=jkt)
+        authorization = await redeem(world, client, params, jkt, now)
+        return authorization if authorization.jkt == jkt else replace(authorization, jkt=jkt)
     except UnknownApiKey:
         await hit(world.pool, BAD_KEY, client_address(request, world.settings.trusted_proxies), now)
         await refused(world, params.get("subject_token") or "", now, guess=True)

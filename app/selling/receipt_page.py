@@ -8,9 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.http import form, json_refusal, no_store
-from app.language import _
-from app.pages import render
-from app.protocol.errors import InvalidRequest, InvalidToken
+from app.pages import page_refusal, render, sentence
+from app.protocol.errors import InvalidRequest, InvalidToken, OAuthError
 from app.tokens.verify import receipt_claims
 from app.world import World
 
@@ -20,17 +19,27 @@ async def show(request: Request, world: World) -> Response:
 
 
 async def check(request: Request, world: World) -> Response:
-    """Nothing is kept of it."""
-    text = ((await form(request, world)).get("receipt") or "").strip()
+    """Nothing is kept of it. White space is left out, which mail and editors put in, and a file has at its end."""
+    pasted = (await form(request, world)).verbatim("receipt") or ""
+    text = "".join(character for character in pasted if character.isprintable() and character != " ")
     try:
         claims = receipt_claims(text, world.live.ring, world.settings.issuer, world.now())
     except InvalidToken as refusal:
-        if "application/json" in request.headers.get("accept", ""):
+        if _by_program(request):
             return json_refusal(InvalidRequest(refusal.template), request, world)
-        return _page(world, text, error=_(refusal.description))
-    if "application/json" in request.headers.get("accept", ""):
+        return _page(world, text, error=sentence(refusal))
+    if _by_program(request):
         return no_store(claims)
     return _page(world, text, claims=claims)
+
+
+def refused(refusal: OAuthError, request: Request, world: World) -> Response:
+    """The renderer of refusals here."""
+    return (json_refusal if _by_program(request) else page_refusal)(refusal, request, world)
+
+
+def _by_program(request: Request) -> bool:
+    return "application/json" in request.headers.get("accept", "")
 
 
 def _page(world: World, text: str, *, claims: dict[str, object] | None = None, error: str | None = None) -> Response:

@@ -9,7 +9,7 @@ from typing import Any
 from app.metering.spent.model import Entry
 from app.protocol import mpp, x402
 from app.protocol.offer import Proof, b64url, canonical, network_of
-from app.selling.facilitator import Settled
+from app.selling.settlements.model import Settled
 from app.tokens.issue import receipt
 from app.world import World
 

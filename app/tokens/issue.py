@@ -14,7 +14,8 @@ from app.protocol.metadata import ID_TOKEN_ALGORITHM
 from app.protocol.scope import OPENID
 from app.protocol.token_types import ACCESS_TOKEN
 from app.protocol.types import Authorization, Principal, SignIn
-from app.tokens.keyring import ALGORITHM, KeyRing, PrivateKey
+from app.tokens import jws
+from app.tokens.keyring import KeyRing, PrivateKey
 from app.tokens.refresh import RefreshToken, written
 from app.tokens.secrets import Secrets, b64
 
@@ -50,8 +51,7 @@ def access_token(authorization: Authorization, ring: KeyRing, issuer: str, *, no
             "handles": list(authorization.exchanged.handles),
             "iat": authorization.exchanged.issued_at,
         }
-    key = ring.signer(now)
-    return jwt.encode(claims, key.private, ALGORITHM, {"typ": TYPE, "kid": key.kid})
+    return jws.signed(claims, ring.signer(now), TYPE)
 
 
 def id_token(
@@ -84,9 +84,8 @@ def id_token(
 
 def receipt(claims: dict[str, Any], ring: KeyRing, issuer: str, *, now: datetime) -> str:
     """What somebody paid for, signed so that they can show it to anybody who has our published keys (RFC 7515)."""
-    key = ring.signer(now)
     said = {"iss": issuer, "iat": int(now.timestamp()), "jti": secrets.token_urlsafe(16), **claims}
-    return jwt.encode(said, key.private, ALGORITHM, {"typ": RECEIPT_TYPE, "kid": key.kid})
+    return jws.signed(said, ring.signer(now), RECEIPT_TYPE)
 
 
 def identity_token(

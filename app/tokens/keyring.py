@@ -37,16 +37,15 @@ class SigningKey:
     created_at: datetime
     signs_from: datetime
     verifies_until: datetime | None
+    algorithm: str = field(init=False)
     public: PublicKey = field(init=False)
     written: str = field(init=False)  # its JWK
 
     def __post_init__(self) -> None:
+        on_a_curve = isinstance(self.private, ec.EllipticCurvePrivateKey)
+        object.__setattr__(self, "algorithm", ALGORITHM if on_a_curve else ID_TOKEN_ALGORITHM)
         object.__setattr__(self, "public", self.private.public_key())
         object.__setattr__(self, "written", json.dumps(self.jwk(), separators=(",", ":")))
-
-    @property
-    def algorithm(self) -> str:
-        return ALGORITHM if isinstance(self.private, ec.EllipticCurvePrivateKey) else ID_TOKEN_ALGORITHM
 
     def jwk(self) -> dict[str, str]:
         return {**_required_members(self.public), "kid": self.kid, "use": "sig", "alg": self.algorithm}

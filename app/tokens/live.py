@@ -26,6 +26,7 @@ KEYS_EVERY = timedelta(seconds=60)
 _LONG_AGO, _OPEN = datetime.fromtimestamp(0, UTC), datetime(9000, 1, 1, tzinfo=UTC)
 _NEVER = (_LONG_AGO, _LONG_AGO)
 OVERLAP = timedelta(seconds=60)  # longer than any transaction may last, so that none commits behind the watermark
+LATELY = timedelta(seconds=2)  # as far back as one looks for whoever has just said something: as long as most last
 
 log = structlog.get_logger("gatehouse.live")
 
@@ -65,12 +66,12 @@ class Live:
 
     async def catch_up(self) -> None:
         """Learns every revocation since the last look. Raises the database's errors."""
-        await self._catch_up(self._pool)
+        await self._catch_up(self._pool, OVERLAP)
 
-    async def _catch_up(self, asked: HotPool | asyncpg.Connection) -> None:
+    async def _catch_up(self, asked: HotPool | asyncpg.Connection, overlap: timedelta) -> None:
         started, asked_at = await self.time(asked)
         is_first = not self.revocations.as_of
-        for handle, revoked_at, expires_at, ago in await store.revoked_since(asked, self._asked_at - OVERLAP):
+        for handle, revoked_at, expires_at, ago in await store.revoked_since(asked, self._asked_at - overlap):
             if self.revocations.add(handle, revoked_at, expires_at) and not is_first:
                 self._measures.time(ago, "gatehouse_revocation_lag_seconds")
         self._asked_at = asked_at
@@ -110,16 +111,20 @@ class Live:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await connection.add_listener(store.CHANNEL, self._heard)
             self._keys_at = datetime.fromtimestamp(0, UTC)  # what was said while nobody listened
+            loop, looked_back = asyncio.get_running_loop(), 0.0
             while True:
                 self._wake.clear()
+                # Far back once a second: where many are revoked, each word of it would have all of a minute read again.
+                is_due = loop.time() - looked_back >= POLL_SECONDS
                 async with asyncio.timeout(CONNECT_SECONDS):
-                    await self._catch_up(connection)
+                    await self._catch_up(connection, OVERLAP if is_due else LATELY)
+                looked_back = loop.time() if is_due else looked_back
                 self._back()
                 if self._now() - self._keys_at > KEYS_EVERY:
                     await self.load_keys()
                     self.revocations.forget_expired(self._now())
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                    await asyncio.wait_for(self._wake.wait(), max(0.0, looked_back + POLL_SECONDS - loop.time()))
         finally:
             connection.terminate()
 

@@ -41,7 +41,7 @@ SECRET = re.compile(r"gh_[a-z]+_[A-Za-z0-9_-]{6,}|eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z
 
 async def write(pool: HotPool, steps: Sequence[Step]) -> None:
     """All of them or none."""
-    await pool.copy_records_to_table("trace_steps", records=[_row(step) for step in steps], columns=COLUMNS)
+    await pool.copy("trace_steps", [_row(step) for step in steps], COLUMNS)
 
 
 def _row(step: Step) -> tuple[Any, ...]:

@@ -45,6 +45,30 @@ def after_spending(path: str) -> Bring:
     return lambda person: (spent(person), person.opens(path))
 
 
+def paid_by_coins(person: Person) -> None:
+    """One of each kind, with names as long as they come."""
+    person.is_signed_in(admin=True)
+    for number, columns in enumerate(
+        (
+            "NULL, 'not settled', NULL, 'invalid_exact_evm_nonce_already_used'",
+            "'0x' || repeat('5b', 32), NULL, now(), NULL",
+            "'0x' || repeat('6c', 32), 'call_0123456789abcdef', now(), NULL",
+        )
+    ):
+        person.house.sql(
+            "INSERT INTO settlements (fingerprint, network, asset, amount, payer, subject, sats, created_at, transaction, "
+            f"claimed_by, settled_at, said) VALUES (sha256('{number}'), 'eip155:84532', '0x' || repeat('03', 20), '13661', "
+            f"'0x' || repeat('9f', 20), '{person.house.url}/mcp whoami', 21, :now, {columns})",
+            now=person.house.clock(),
+        )
+    person.opens("/admin/spending/settlements")
+
+
+def settlements_waiting(person: Person) -> None:
+    paid_by_coins(person)
+    person.opens("/admin/spending")
+
+
 def one_project(person: Person) -> None:
     person.is_signed_in(admin=True)
     project(person.house, "Robots")
@@ -182,6 +206,10 @@ PAGES = {
         ("admin: spending", "/admin/spending", after_spending("/admin/spending")),
         ("admin: spending, nothing", "/admin/spending", at("/admin/spending")),
         ("admin: spending, bad days", "/admin/spending", at("/admin/spending?since=yesterday")),
+        ("admin: settlements", "/admin/spending/settlements", paid_by_coins),
+        ("admin: settlements, none", "/admin/spending/settlements", at("/admin/spending/settlements")),
+        ("admin: settlements, bad state", "/admin/spending/settlements", at("/admin/spending/settlements?state=x")),
+        ("admin: settlements wait", "/admin/spending", settlements_waiting),
         ("admin: budgets", "/admin/budgets", after_spending("/admin/budgets")),
         ("admin: budgets, none", "/admin/budgets", at("/admin/budgets")),
         ("admin: one budget", ONE_BUDGET, a_budget),

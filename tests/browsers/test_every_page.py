@@ -42,6 +42,7 @@ PASSED_THROUGH = {
     "/openapi.json",
     "/admin/spending/file",
     "/account/spending/file",
+    "/admin/spending/settlements/file",
 }
 
 

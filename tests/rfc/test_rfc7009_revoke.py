@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import jwt
+
 from tests.actors import App, Browser
 from tests.conftest import House
 
@@ -41,6 +43,22 @@ def test_news_of_a_revocation_does_not_wait_for_the_poll(app: App, browser: Brow
         deadline = time.monotonic() + 0.25
         while app.call("whoami", token).status_code == 200:
             assert time.monotonic() < deadline
+
+
+def test_a_revocation_that_was_long_in_coming_is_heard_among_many(app: App, browser: Browser, house: House) -> None:
+    """One that was recorded half a minute before it was committed, while there is news all the time."""
+    token = app.connect(browser)["access_token"]
+    jti = jwt.decode(token, options={"verify_signature": False})["jti"]
+    assert app.call("whoami", token).status_code == 200
+    house.sql(
+        "INSERT INTO revocations (handle, revoked_at, expires_at, recorded_at) "
+        "VALUES (:jti, now(), now() + interval '1 hour', now() - interval '30 seconds')",
+        jti=jti,
+    )
+    deadline = time.monotonic() + 3
+    while app.call("whoami", token).status_code == 200:
+        house.sql("SELECT pg_notify('gatehouse', 'revoked')")
+        assert time.monotonic() < deadline
 
 
 def test_an_access_token_ends_alone(app: App, browser: Browser) -> None:

@@ -178,6 +178,11 @@ class Replica:
         self._http.close()
         return self._process.exitcode == KILLED
 
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
     def stop(self) -> None:
         self._http.close()
         self._process.terminate()

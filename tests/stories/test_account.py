@@ -334,3 +334,19 @@ def test_old_usage_is_swept(house: House, browser: Browser) -> None:
     assert swept(house)["tool_calls"] == 1
     house.clock.ahead += timedelta(days=2)
     assert swept(house)["tool_calls"] == 1
+
+
+def test_a_session_that_is_used_does_not_end_however_soon_idle_ones_do(house: House) -> None:
+    """GATEHOUSE_SESSION_IDLE at its least: when it was last used is known more exactly than that."""
+    hasty = House(house.dsn, session_idle=300).start()
+    try:
+        hasty.add_user()
+        browser = Browser(hasty.url)
+        browser.sign_in()
+        for minutes in (2, 4, 4, 4, 4):
+            hasty.turn_clock(minutes=minutes)
+            assert browser.open("/account").url.endswith("/account")
+        hasty.turn_clock(minutes=6)
+        assert "/login" in browser.open("/account").url
+    finally:
+        hasty.stop()

@@ -415,3 +415,12 @@ def test_without_a_node_there_is_no_invoice(mailing: House) -> None:
     assert robot.work()["jwt"]
     assert robot.post("/api/public/demo/start").status_code == 501
     assert robot.post("/api/public/demo/pay", {"invoice": "x"}).status_code == 404
+
+
+def test_the_page_says_how_long_the_work_takes(house: House) -> None:
+    """/work: for the bits of this project, not of some project."""
+    for bits, words in ((18, "a second or so"), (21, "some seconds"), (24, "up to a minute")):
+        key = project(house, f"Bits {bits}", bits_floor=bits, bits_ceiling=24)
+        page = http().get(f"{house.url}/work?key={key}").text
+        assert f"({bits} bits): {words} on a computer" in page
+        assert ("up to 24 bits" in page) is (bits < 24)

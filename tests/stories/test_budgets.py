@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 from app.metering.store import settle_overdue
 from app.sweep import sweep
@@ -56,6 +59,19 @@ def test_the_ledger_is_for_the_books(house: House) -> None:
     assert len(csv) == 3
     assert ",'=cmd," in csv[2], "no spreadsheet runs it"
     assert house.operator("budget", "ledger", "--budget", "another") == ""
+
+
+def test_whoever_reads_only_the_beginning_is_told_nothing_of_the_database(house: House) -> None:
+    """`| head`: what reads our output has gone."""
+    robot = agent(house, allowance_sats=50)
+    robot.work()
+    robot.charge(5)
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-u", "-m", "app", "budget", "ledger"]
+    ran = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, env=house.environment(), text=True)
+    os.close(writing)
+    assert (ran.returncode, ran.stderr) == (1, "")
 
 
 def test_what_somebody_spent_goes_with_the_account(house: House) -> None:

@@ -15,7 +15,7 @@ from app.lightning.bolt11 import BadInvoice, decode
 from app.lightning.opened import node_of
 from app.payments import quotes
 from app.settings import SettingsError, load
-from tests.agents import agent
+from tests.agents import Agent, agent
 from tests.conftest import SECRET_KEY, House, emptied
 from tests.nodes import Node
 
@@ -51,6 +51,15 @@ class Swapped:
         object.__setattr__(self.house.world, "lightning", self.before)
 
 
+def is_found_paid(house: House, robot: Agent, quote_id: str) -> bool:
+    """At one of the next seconds: the look of any of them may be taken by what looks of its own accord, and has not come back yet."""
+    for _ in range(20):
+        house.turn_clock(seconds=2)
+        if robot.confirm({"quoteId": quote_id}).json()["paymentStatus"] == "paid":
+            return True
+    return False
+
+
 def test_every_kind_of_node_sells_a_session(house: House, node: Node) -> None:
     robot = agent(house, session_sats=21)
     with Swapped(house, node.url):
@@ -84,8 +93,7 @@ def test_paid_is_not_believed_without_the_preimage_that_fits(house: House, node:
             house.turn_clock(seconds=2)
             assert robot.confirm({"quoteId": started["quoteId"]}).json()["paymentStatus"] == "pending", lie
         node.ledger.lies = ""
-        house.turn_clock(seconds=2)
-        assert robot.confirm({"quoteId": started["quoteId"]}).json()["paymentStatus"] == "paid"
+        assert is_found_paid(house, robot, started["quoteId"])
 
 
 def test_flaw_9_a_node_is_asked_once_a_second_however_many_poll(house: House) -> None:
@@ -125,11 +133,10 @@ def test_a_webhook_is_only_a_hint(house: House, node: Node) -> None:
             robot.http.post(f"{house.url}/api/public/lightning/hint", content="ab" * 32)
         assert node.ledger.asked == before, "what is not ours is not asked about"
         node.pay(payment_hash)
-        house.turn_clock(seconds=2)
-        for _ in range(2):
-            assert (
-                robot.http.post(f"{house.url}/api/public/lightning/hint", content=json.dumps(says)).status_code == 204
-            )
+        for _ in range(5):
+            house.turn_clock(seconds=2)
+            answer = robot.http.post(f"{house.url}/api/public/lightning/hint", content=json.dumps(says))
+            assert answer.status_code == 204
         assert house.sql("SELECT settled_at IS NOT NULL, claimed_at FROM payments") == [(True, None)]
         if node.kind in ("lnbits", "phoenixd"):
             assert "https://gate.example/hint" in node.ledger.bodies[0]
@@ -149,8 +156,7 @@ def test_a_slow_node_is_given_up(house: House, node: Node, monkeypatch: pytest.M
         node.ledger.lies = ""
         node.ledger.awake.set()
         monkeypatch.setattr(quotes, "ASK_SECONDS", 8.0)
-        house.turn_clock(seconds=2)
-        assert robot.confirm({"quoteId": started["quoteId"]}).json()["paymentStatus"] == "paid"
+        assert is_found_paid(house, robot, started["quoteId"])
 
 
 def test_a_node_that_repeats_itself_sells_nothing_twice(house: House) -> None:

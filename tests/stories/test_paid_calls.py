@@ -12,6 +12,7 @@ import pytest
 from app.metering.budgets import open_budget
 from app.protocol.macaroon import read
 from tests.actors import App, Browser, http
+from tests.admins import Api, admin_key
 from tests.conftest import House
 from tests.payers import DIALECTS, L402, PAYMENT, PREIMAGE, X402, Bill, Payer, b64json, call, unb64json
 
@@ -188,6 +189,21 @@ def test_a_receipt_can_be_checked_by_whoever_paid(guest: Payer, shop: House) -> 
     assert said["challengeId"] == bill.challenge["id"]
     assert answer.json()["result"]["_meta"]["org.paymentauth/receipt"] == said
     assert preimage not in answer.text + str(answer.headers)
+
+
+def test_a_receipt_may_come_out_of_a_file_or_a_letter(guest: Payer, shop: House) -> None:
+    """With a line's end behind it, or broken into lines; and a program is refused in JSON, whatever it sent."""
+    bill = Bill.of(guest.post(call("whoami")))
+    receipt = guest.post(call("whoami"), bill.headers(L402, guest.pay(bill))).headers["gatehouse-receipt"]
+    for pasted in (f"{receipt}\n", f" {receipt[:70]}\r\n{receipt[70:]}\t"):
+        told = http().post(f"{shop.url}/receipt", data={"receipt": pasted}, headers={"Accept": "application/json"})
+        assert (told.status_code, told.json().get("sats")) == (200, 21), told.text
+        assert "This receipt is genuine" in http().post(f"{shop.url}/receipt", data={"receipt": pasted}).text
+    assert "This is no receipt of ours" in http().post(f"{shop.url}/receipt", data={"receipt": "x"}).text, "a sentence"
+    for odd in (b"receipt=a&receipt=b", b"receipt=%ff", b"receipt=%00x", b""):
+        headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
+        told = http().post(f"{shop.url}/receipt", content=odd, headers=headers)
+        assert (told.status_code, told.json()["error"]) == (400, "invalid_request"), odd
 
 
 def test_a_receipt_is_no_token(guest: Payer, shop: House) -> None:
@@ -397,3 +413,23 @@ def test_too_many_calls_a_minute_are_429(shop: House) -> None:
     answers = [member.post(call("whoami")) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert int(answers[2].headers["retry-after"]) > 0
+
+
+def test_guests_are_in_the_books(shop: House) -> None:
+    """What came in for single calls, though nobody's budget was charged: each payment, and each call that it bought."""
+    shop.add_user(admin=True)
+    guest = Payer(shop)
+    for tool, used in (("whoami", True), ("whoami", False), ("list_notes", True)):
+        bill = Bill.of(guest.post(call(tool)))
+        headers = bill.headers(L402, guest.pay(bill))
+        if used:
+            assert guest.post(call(tool), headers).status_code == 200
+        else:
+            assert guest.ask(headers).status_code == 200, "the same, traded for a token"
+    books = Api(shop, admin_key(shop))("GET", "/spending")
+    assert (books["total"]["sats_in"], books["total"]["calls"], books["total"]["sats_spent"]) == (44, 2, 0)
+    assert {line["tool"]: (line["sats_in"], line["calls"]) for line in books["tools"]} == {
+        "whoami": (42, 1),
+        "list_notes": (2, 1),
+    }
+    assert [(line["project"], line["sats_in"]) for line in books["projects"]] == [("call", 44)]

@@ -38,8 +38,7 @@ def served_for_coins(dsn: str, chain: Chain) -> Iterator[House]:
 
 @pytest.fixture
 def guest(served_for_coins: House, chain: Chain) -> Iterator[Payer]:
-    chain.asked.clear()
-    chain.refuses = ""
+    chain.begin()
     yield Payer(emptied(served_for_coins))
     left(served_for_coins)
 
@@ -105,6 +104,13 @@ def test_an_altered_offer_is_not_even_asked_about(guest: Payer, chain: Chain, ch
 def test_the_cheaper_tools_price_does_not_buy_the_dearer(guest: Payer, chain: Chain) -> None:
     assert guest.post(call("whoami"), paid(offer(guest, "list_notes"), "cheap")).status_code == 402
     assert not chain.asked
+
+
+@pytest.mark.parametrize(("odd", "status"), [(float("nan"), 400), (10**400, 200), ("\ud800", 200), ("\0", 200)])
+def test_odd_payloads_are_the_facilitators_to_judge_if_they_are_json(guest: Payer, odd: object, status: int) -> None:
+    """This one believes everything."""
+    headers = {"PAYMENT-SIGNATURE": b64json({"x402Version": 2, "accepted": offer(guest), "payload": {"nonce": odd}})}
+    assert guest.post(call("whoami"), headers).status_code == status
 
 
 def test_coins_buy_a_token_too(guest: Payer) -> None:

@@ -230,10 +230,14 @@ def test_every_fault_of_the_configuration_is_told_at_once(start: Start) -> None:
         GATEHOUSE_SECRET_KEY="short",
         GATEHOUSE_ACCESS_TOKEN_LIFETIME="soon",
         GATEHOUSE_LOG_LEVEL="loud",
+        GATEHOUSE_SINGUP="open",
+        GATEHOUSE_SERVICE_HOST="10.0.0.1",
     ).sentence()
     assert code == 2
     for name in ("PUBLIC_URL", "SECRET_KEY", "ACCESS_TOKEN_LIFETIME", "LOG_LEVEL"):
         assert f"GATEHOUSE_{name} " in said
+    assert "GATEHOUSE_SINGUP is not a setting; GATEHOUSE_SIGN_UP is" in said
+    assert "SERVICE_HOST" not in said, "others have variables too, such as Kubernetes"
     assert "Traceback" not in said
 
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.hashing import threads
 from app.users.passwords import LONGEST, Judged, fault, judge
 from app.users.strength import COMMON, SAID, _guessed, plain
 
@@ -128,3 +129,8 @@ def test_everything_that_zxcvbn_says_has_words_of_ours() -> None:
         "No need for ",
     }
     assert len(said) > 20
+
+
+def test_many_processors_are_no_reason_for_many_threads() -> None:
+    """Each keeps 19 MiB, in every process."""
+    assert [threads(processors) for processors in (1, 2, 4, 5, 64)] == [1, 1, 3, 4, 4]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Literal
 
 from app.admin.api.models import Told
 
@@ -66,6 +67,25 @@ class Line(Told):
     denied_rate_limited: int
     denied_idempotency_mismatch: int
     denied_session_ended: int
+
+
+class Settlement(Told):
+    """A payment through the facilitator. `amount` is in the asset's smallest unit; `bought` is what was given for it; `said` are
+    the facilitator's last words about one that it did not settle, or whose outcome is unknown."""
+
+    id: str
+    state: Literal["under_way", "unknown", "settled", "given", "void"]
+    started_at: datetime
+    settled_at: datetime | None = None
+    subject: str
+    sats: int | None = None
+    network: str
+    asset: str | None = None
+    amount: str | None = None
+    payer: str | None = None
+    transaction: str | None = None
+    bought: str | None = None
+    said: str | None = None
 
 
 class Spending(Told):

@@ -9,15 +9,19 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from app import paging
 from app.admin.api import books
-from app.admin.api.frame import Words, body, caller, plain, wish
+from app.admin.api.frame import After, Words, body, caller, plain, wish
+from app.admin.api.models import Listed
 from app.admin.api.wishes import NewBudget
 from app.admin.budgets import acts
 from app.admin.budgets import store as budgets
 from app.admin.budgets.store import Holder
+from app.admin.spending import settlements
 from app.admin.spending.pages import exported
 from app.metering.spent import store
 from app.metering.spent.window import MOST, sorted_out, window
+from app.selling.settlements import store as settlement_store
 
 LEAN: dict[str, Any] = {"response_model_exclude_none": True}
 spending = APIRouter(prefix="/spending", tags=["Spending"])
@@ -44,6 +48,23 @@ async def export_spending(
     """A line for each day, project and tool, oldest first, as JSON lines or CSV."""
     by = caller(request)
     return await exported(by.world, by.user_id, window(plain(since), plain(until), by.now), format, by.now)
+
+
+@spending.get("/settlements", response_model=Listed[books.Settlement], **LEAN)
+async def list_settlements(request: Request, state: Words = None, after: After = None) -> Any:
+    """Payments through the facilitator, newest first; of one state, such as unknown."""
+    at, by, wanted = paging.read(after), caller(request), settlements.state_of(plain(state))
+    async with by.world.db.connect() as db:
+        return settlements.listed_from(await settlement_store.page_of(db, wanted, at, by.now), at)
+
+
+@spending.get("/settlements/file", response_class=Response)
+async def export_settlements(
+    request: Request, format: Literal["jsonl", "csv"] = "jsonl", state: Words = None
+) -> Response:
+    """All of them, newest first, as JSON lines or CSV."""
+    by = caller(request)
+    return await settlements.exported(by.world, by.user_id, settlements.state_of(plain(state)), format, by.now)
 
 
 @given.get("", response_model=books.Budgets, **LEAN)

@@ -15,6 +15,7 @@ from app.db.engine import is_unavailable
 from app.db.migrate import is_current
 from app.db.tables import metadata
 from app.language import N_
+from app.selling.settlements.store import unknown
 from app.tokens.store import clock
 from app.world import World
 
@@ -63,8 +64,14 @@ async def overview(world: World, user_id: str, now: datetime) -> Overview:
         numbers = await store.numbers(db, now)
         connected = await store.was_connected(db)
         backup = await store.backup_at(db)
-        held = await factors(db, user_id)
+        held, undecided = await factors(db, user_id), await unknown(db, now)
     tasks = _tasks(world, held, numbers, connected, backup, now)
+    if undecided:
+        why = N_(
+            "The facilitator did not say whether they were made. Look on the chain; the page says what to do then."
+        )
+        there = "/admin/spending/settlements?state=unknown"
+        tasks.append(Task("settlements", N_("Decide stablecoin payments"), False, why, there))
     return Overview(__version__, checks, tasks, numbers, await failures(world, now))
 
 

@@ -1,4 +1,4 @@
-"""/admin/spending and /admin/spending/file: sats by day, by project and by tool, and all of it to take away."""
+"""/admin/spending and what is below it: sats by day, by project and by tool, and all of it to take away."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from starlette.responses import Response
 from app import audit
 from app.admin.entry import Visit
 from app.admin.frame import query, shown, word
+from app.admin.spending import settlements
 from app.metering.spent import files, store
 from app.metering.spent.model import NUMBERS
 from app.metering.spent.store import Window
 from app.metering.spent.window import sorted_out, window
 from app.protocol.errors import InvalidRequest, OAuthError
+from app.selling.settlements.store import unknown as how_many_unknown
 from app.world import World
 
 COLUMNS = ("day", "project", "name", "tool", *NUMBERS)
@@ -35,11 +37,13 @@ async def spending(visit: Visit) -> Response:
     await visit.world.tally.flush()  # what this process has not written yet
     async with visit.world.db.connect() as db:
         books = sorted_out(await store.by_each(db, wanted, SHOWN))
+        unknown = await how_many_unknown(db, visit.now)
     return shown(
         visit,
         "admin_spending.html",
         refusal=refusal,
         books=books,
+        unknown=unknown,
         filters=filters,
         first=wanted.since,
         last=wanted.until - timedelta(days=1),
@@ -68,3 +72,11 @@ async def _lines(world: World, wanted: Window) -> AsyncIterator[dict[str, Any]]:
     async with world.db.connect() as db:
         async for line in store.cube(db, wanted):
             yield asdict(line)
+
+
+PAGES = {
+    "/admin/spending": spending,
+    "/admin/spending/file": file,
+    "/admin/spending/settlements": settlements.settlements,
+    "/admin/spending/settlements/file": settlements.file,
+}

@@ -21,10 +21,12 @@ NUMBERS = (
 @dataclass(frozen=True, slots=True)
 class Line:
     """Sums of a day, of who spent, and of a tool; what it is not split by is absent. `project` is a project's id, or one of
-    api_key, connection, demo, call and token (paid at a 402), agent (of no project).
+    api_key, connection, demo, call and token (paid at a 402), call_coins and token_coins (the same in stablecoins), agent (of no
+    project).
 
-    `sats_in` came by Lightning, `sats_spent` were taken from budgets and stayed so, `sats_refunded` went back since the tool
-    failed or cost less; `calls` are those that stayed charged.
+    `sats_in` came by Lightning, or are what stablecoins stood for; `sats_spent` were taken from budgets and stayed so,
+    `sats_refunded` went back since the tool failed or cost less; `calls` are those that stayed charged, and those
+    that were paid with the call itself.
     """
 
     day: date | None

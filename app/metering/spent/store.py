@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.metering.spent.model import NUMBERS, Entry, Line
 
 # Everything in one shape. Charges are summed by budget first, so that whose they are is looked up once for each; a payment
-# counts on the day that it was found paid. A user's facts are those of their budgets.
+# counts on the day that it was found paid, and so does the one call that it bought. A user's facts are those of their budgets.
 FACTS = """
 WITH mine AS (SELECT id FROM budgets WHERE user_id = CAST(:user_id AS text)),
 spent AS (
@@ -39,8 +39,17 @@ SELECT day, budget_id, NULL, tool, 0, 0, 0, 0, 0,
 FROM denied
 UNION ALL
 SELECT (settled_at AT TIME ZONE 'UTC')::date, NULL, CASE purpose WHEN 'session' THEN subject ELSE purpose END,
-  CASE purpose WHEN 'call' THEN split_part(subject, ' ', 2) ELSE '' END, sats, 0, 0, 0, 0, 0, 0, 0, 0
+  CASE purpose WHEN 'call' THEN split_part(subject, ' ', 2) ELSE '' END, sum(sats),
+  count(*) FILTER (WHERE starts_with(claimed_by, 'call_')), 0, 0, 0, 0, 0, 0, 0
 FROM payments WHERE settled_at >= :since AND settled_at < :until AND CAST(:user_id AS text) IS NULL
+GROUP BY 1, 3, 4
+UNION ALL
+SELECT (settled_at AT TIME ZONE 'UTC')::date, NULL, CASE WHEN subject LIKE '% %' THEN 'call_coins' ELSE 'token_coins' END,
+  split_part(subject, ' ', 2), coalesce(sum(sats), 0), count(*) FILTER (WHERE starts_with(claimed_by, 'call_')),
+  0, 0, 0, 0, 0, 0, 0
+FROM settlements WHERE settled_at >= :since AND settled_at < :until AND transaction IS NOT NULL
+  AND CAST(:user_id AS text) IS NULL
+GROUP BY 1, 3, 4
 ),
 told AS (
 SELECT f.*, coalesce(f.who, CAST(:by_budget AS text) || f.budget_id, s.project_id, b.kind, 'agent') AS project FROM facts f

@@ -148,7 +148,7 @@ async def _settled(
     """Raises NoPayment, TemporarilyUnavailable, InvalidRequest."""
     if sats is None:
         raise InvalidRequest("sats is missing")
-    settled = await facilitator.settle(world, given, sats, subject_of(resource.audience, None), now)
+    settled = await facilitator.settle(world, given, sats, subject_of(resource.audience, None))
     session = _session(scope, resource, jkt, now)
     async with world.db.begin() as db:
         taken = await facilitator.take(db, settled, f"session {session.id}", now)
