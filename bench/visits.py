@@ -21,6 +21,7 @@ from bench import logins
 from bench.agents import buyer, new_project, posted
 from bench.dpop import Holder
 from bench.jobs import LEGACY, MODERN, authorization, call, client_credentials, document, form, introspection, request
+from bench.load import BadAnswer
 from bench.pages import ROOMS
 from bench.rude import Rude
 from bench.scene import Scene
@@ -179,9 +180,13 @@ class Visits:
         if random.random() < 0.5:
             return  # nobody pays
         await pay(self.scene.world.pool, bytes.fromhex(asked["invoice"]["paymentHash"]), datetime.now(UTC))
-        await asyncio.sleep(1.5)  # the node is asked once a second
         sent = posted("/api/mcp/confirm", self.port, {"quoteId": asked["quoteId"]}, key=self.project)
-        await self._spend(await self.visitors.ask(sent))
+        for _ in range(10):
+            await asyncio.sleep(1.5)  # the node is asked once a second, and may be asked just now
+            answer = await self.visitors.ask(sent)
+            if answer.json["jwt"]:
+                return await self._spend(answer)
+        raise BadAnswer("what was paid is not seen as paid")
 
     async def page(self) -> None:
         await self.visitors.ask(request("GET", next(self.pages), self.port, cookie=self.scene.cookie))
