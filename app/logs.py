@@ -63,6 +63,8 @@ class Lines:
 def configure(level: str, *, pretty: bool | None = None) -> None:
     """For the process: our own events and those of the libraries, to stderr. `pretty` defaults to whether it is a terminal."""
     pretty = sys.stderr.isatty() if pretty is None else pretty
+    least = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+    of_libraries = max(least, logging.WARNING)  # they say much, and uvicorn a line of every caller who speaks no HTTP
     shared: list[Any] = [_dressed]
     last: list[Any] = (
         [structlog.dev.ConsoleRenderer(pad_event_to=0, exception_formatter=structlog.dev.plain_traceback)]
@@ -72,19 +74,17 @@ def configure(level: str, *, pretty: bool | None = None) -> None:
     lines = Lines(sys.__stderr__)
     structlog.configure(
         processors=[*shared, *last],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
-        ),
+        wrapper_class=structlog.make_filtering_bound_logger(least),
         logger_factory=lambda *args: lines,
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.__stderr__)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_plain, *last]))
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.basicConfig(handlers=[handler], level=of_libraries, force=True)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "mcp"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(of_libraries)
 
 
 def _dressed(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -5,6 +5,7 @@ What is remembered may only ever lead to a yes that Postgres confirms; before a 
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import replace
 
 from app.protocol.types import Client
@@ -21,7 +22,7 @@ class Remembered:
     """In one process."""
 
     def __init__(self) -> None:
-        self._clients: dict[str, Client] = {}
+        self._clients: OrderedDict[str, Client] = OrderedDict()
 
     def get(self, client_id: str) -> Client | None:
         return self._clients.get(client_id)
@@ -31,7 +32,7 @@ class Remembered:
             return
         self._clients.pop(client.client_id, None)
         if len(self._clients) >= MOST:
-            del self._clients[next(iter(self._clients))]
+            self._clients.popitem(last=False)
         self._clients[client.client_id] = replace(client, is_remembered=True)
 
     def forget(self, client_id: str) -> None:

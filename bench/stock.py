@@ -40,7 +40,7 @@ from bench.rows import identifier, secret
 from bench.scene import CHALLENGE, REDIRECT_URI, Scene
 
 CALLERS = 1000  # whose tokens are presented to /mcp and to /introspect
-CROWD = 20_000  # more callers than a process remembers (app/gate/known.py)
+CROWD = 20_000  # so many that most are met for the first time
 CALL_CROWD = "tools/call, any of 20,000 callers"
 A_DAY = timedelta(days=1)
 
@@ -109,7 +109,7 @@ class Stock:
         return access_token(who, world.live.ring, issuer, now=now, lifetime=3600)
 
     async def _crowded(self, most: int) -> Load:
-        """In no order: so a server that remembers half of them has met every second caller."""
+        """In no order: in each round most of them are new to the server."""
         tokens = random.choices(self._crowd, k=min(most, 20_000))
         calls = [call(self._scene.port, token, LEGACY, path="/raw/mcp") for token in tokens]
         return Load(self._dealt(calls), 200, b'"structuredContent"')

@@ -101,7 +101,9 @@ def show(sides: list[Side]) -> None:
                 f"{middle(side.busy[name]):.2f}",
             ]
             first = name if side.workers == 1 else ""
-            words = ["", "", ""] if side.workers == 1 else [f"{rate:.2f}", f"{cost:.2f}", verdict(side, name, rate)]
+            words = (
+                ["", "", ""] if side.workers == 1 else [f"{rate:.2f}", f"{cost:.2f}", verdict(side, name, rate, cost)]
+            )
             table.add_row(first, side.name, *cells, *words, end_section=side is sides[-1])
     console.print(table)
     for side in sides:
@@ -109,18 +111,19 @@ def show(sides: list[Side]) -> None:
         where = "shared with load and Postgres" if ours == others else f"load and Postgres on {sorted(others)}"
         console.print(f"{side.name}: workers on cores {sorted(ours)}, {where}.")
     console.print(
-        f"Target: {LINEAR} × linear, where cores lasted: where the workers had cores of their own, and {FULL:.0%} of them in use. "
-        "By CPU: what one worker takes for a request, over what several take; 1.00 is linear as long as cores last."
+        f"Target: {LINEAR} × linear, where cores lasted: where the workers had cores of their own, and {FULL:.0%} of them in use; else by "
+        "CPU, which is what one worker takes for a request, over what several take: 1.00 is linear as long as cores last."
     )
 
 
-def verdict(side: Side, job: str, rate: float) -> str:
+def verdict(side: Side, job: str, rate: float, cost: float) -> str:
+    """By the rate where both had their cores and filled them, else by what a request costs."""
     ours, others = shares(side.workers)
     if ours == others:
-        return "no cores left"
-    if not is_filled(side, job):
-        return "load or Postgres full first"
-    return "ok" if rate >= LINEAR else "MISSED"
+        return "no cores of their own"
+    if is_filled(side, job):
+        return "ok" if rate >= LINEAR else "MISSED"
+    return "not filled, ok by CPU" if cost >= LINEAR else "not filled, MISSED by CPU"
 
 
 def is_filled(side: Side, job: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +18,7 @@ from app.protocol.types import Principal
 from app.resources.model import Resource
 from app.world import World
 
-REMEMBERED = 10_000  # tokens; some 30 MB
+REMEMBERED = 30_000  # tokens; some 90 MB, when there are so many
 REMEMBERED_CALLER, CHECKED_CALLER = (("gatehouse_verifications_total", how) for how in ("remembered", "checked"))
 NOTED_EVERY = 1.0  # seconds between two notes of a caller's last use
 
@@ -42,7 +43,9 @@ class Acquaintances:
         self.resource = resource
         self._revocations = world.live.revocations
         self._staleness = world.settings.revocation_staleness
-        self._met: dict[bytes, Known] = {}
+        self._met: OrderedDict[bytes, Known] = (
+            OrderedDict()
+        )  # which finds its first at once; a dict walks over those that went
         self._counts = world.measures.counts
 
     def __len__(self) -> int:
@@ -73,7 +76,7 @@ class Acquaintances:
             how = CHECKED_CALLER
             known = self.introduced(await self._callers.recognised(credentials, self.resource, now))
             while len(self._met) >= REMEMBERED:
-                del self._met[next(iter(self._met))]  # the one that has been here longest
+                self._met.popitem(last=False)  # the one that has been here longest
             self._met[digest] = known
         self._counts[how] += 1
         return known

@@ -136,6 +136,10 @@ class Purpose:
             return True
         return any(hmac.compare_digest(mac, _keyed(message, key)) for key in self.keys[1:])
 
+    def is_tag(self, tag: bytes, message: bytes) -> bool:
+        """Whether a MAC begins with this, whose length the caller has fixed."""
+        return any(hmac.compare_digest(tag, _keyed(message, key)[: len(tag)]) for key in self.keys)
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secrets:

@@ -7,7 +7,6 @@ see: the purpose, the audience, and who alone may redeem it, where they said so.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import os
 import re
@@ -123,7 +122,6 @@ def expiry_of(quote_id: str, public_key: str, keys: Purpose) -> int | None:
     except ValueError:
         return None
     head, tag = raw[:-TAG_BYTES], raw[-TAG_BYTES:]
-    message = b"quote" + head + public_key.encode()
-    if not any(hmac.compare_digest(tag, hmac.digest(key, message, "sha256")[:TAG_BYTES]) for key in keys.keys):
+    if not keys.is_tag(tag, b"quote" + head + public_key.encode()):
         return None
     return int.from_bytes(head[:4], "big")

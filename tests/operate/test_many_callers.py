@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from app.db.tables import metadata
+from app.gate import known
 from app.written_later import BATCH, pause
 from tests.actors import App
 from tests.conftest import House
@@ -45,6 +48,22 @@ def test_a_client_that_is_always_in_use_changes_once_a_minute(house: House, app:
         house.wait_for(house.world.last_used.flush())
         rows.append(house.sql("SELECT xmin::text FROM clients"))
     assert rows[0] == rows[1] != rows[2]
+
+
+def test_who_has_been_remembered_longest_makes_room(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known, "REMEMBERED", 2)
+    house.add_user()
+    tokens = [house.operator("token", "--user", "ada@example.com", "--quiet").strip() for _ in range(3)]
+    app = App(house.url)
+    before = met(house)
+    for place in (0, 1, 2, 2, 1, 0):  # three are new, two are known, and the first has made room for the third
+        assert app.call("whoami", tokens[place]).status_code == 200
+    assert [after - first for after, first in zip(met(house), before, strict=True)] == [4, 2]
+
+
+def met(house: House) -> list[float]:
+    """How many tokens were checked, and how many remembered."""
+    return [house.world.measures.counts["gatehouse_verifications_total", how] for how in ("checked", "remembered")]
 
 
 def test_what_changes_with_every_use_changes_where_it_stands(house: House) -> None:

@@ -22,7 +22,7 @@ import uvicorn
 from pydantic import SecretStr
 from starlette.types import Message, Receive, Scope, Send
 
-from app import logs
+from app import logs, sweep
 from app.cli.running import OPTIONS, Server, claimed
 from app.clock import Clock
 from app.main import Gatehouse, create_app
@@ -130,6 +130,8 @@ def serve(dsn: str, options: dict[str, Any], clock: Any, frozen: bool, log: str 
     def runs() -> datetime:
         return datetime.now(UTC) + timedelta(seconds=clock.value)
 
+    if frozen:  # a clock that is turned by hours would let it sweep away what the test still looks at
+        sweep.EVERY_SECONDS = 86400.0
     app = create_app(settings, stands if frozen else Clock(runs))
     hook_the_driver()
     config = uvicorn.Config(Stage(app), timeout_graceful_shutdown=2, loop="uvloop", **OPTIONS)
