@@ -106,7 +106,10 @@ class Visitors:
 
     def connections(self) -> int:
         """Those that are open, as seen from here."""
-        self._idle = [one for one in self._idle if not one[0].at_eof()]
+        for reader, writer, _ in self._idle:
+            if reader.at_eof():
+                writer.close()
+        self._idle = [one for one in self._idle if not one[1].is_closing()]
         self.opened = {writer for writer in self.opened if not writer.is_closing()}
         return len(self.opened)
 
