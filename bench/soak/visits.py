@@ -1,4 +1,4 @@
-"""What is asked while the server soaks: a little of everything that it does, some hundred requests a second (bench/soak.py)."""
+"""What is asked while the server soaks: a little of everything that it does, some hundred requests a second (bench/soak)."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from bench.dpop import Holder
 from bench.jobs import LEGACY, MODERN, authorization, call, client_credentials, document, form, introspection, request
 from bench.load import BadAnswer
 from bench.pages import ROOMS
-from bench.rude import Rude
 from bench.scene import Scene
-from bench.visitors import Answer, Person, Visit, Visitors, app_metadata
+from bench.soak.rude import Rude
+from bench.soak.visitors import Answer, Person, Visit, Visitors, app_metadata
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 SESSION = re.compile(rb"(?i)set-cookie: (gatehouse-[0-9]+=gh_session_[^;]+)")
