@@ -79,6 +79,8 @@ def main() -> int:
     )
     parser.add_argument("--minutes", type=float, default=60.0, metavar="N")
     options = parser.parse_args()
+    if options.minutes < 2:
+        parser.error("a line needs two minutes at least")
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # so that everything is stopped and removed
     place = Path(tempfile.mkdtemp(prefix="gatehouse-soak-"))
     place.chmod(0o711)  # as root, Postgres runs as somebody else, who has to pass through

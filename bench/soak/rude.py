@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from bench.agents import posted
 from bench.jobs import LEGACY, call, client_credentials, document, form, request
 from bench.remote import asked as stream_of
-from bench.soak.visitors import Person, Visit, Visitors, app_metadata
+from bench.soak.person import Person, app_metadata
+from bench.soak.visitors import Visit, Visitors
 
 REFUSALS = range(400, 500)
 LOWER = {"accept": "application/json, text/event-stream", "content_type": "application/json"}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 BOUNDS = {
     "resident MiB": (5.0, 1.5),
     "Postgres MiB": (10.0, 5.0),
-    "files": (5.0, 5.0),
+    "handles": (5.0, 5.0),  # without those of the connections of whoever visits
     "threads": (1.0, 1.0),
     "tasks": (5.0, 5.0),
     "tables MiB": (4.0, 1.0),

@@ -6,22 +6,23 @@ import asyncio
 import json
 import random
 import re
-import secrets
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from urllib.parse import parse_qs, urlencode, urlsplit
 
-from bench.jobs import form, request
 from bench.load import BadAnswer, content_length
-from bench.scene import CHALLENGE, REDIRECT_URI, VERIFIER, Scene
+from bench.scene import Scene
 
 PATIENCE_SECONDS = 30.0
+IDLE_SECONDS = 10.0  # the server closes what is unused for 15, perhaps just when somebody writes
 MOST_AT_ONCE = 400
 FIELD = r'name="{}" value="([^"]*)"'
+
+
+Idle = tuple[asyncio.StreamReader, asyncio.StreamWriter, float]  # since when
 
 
 class Unwell(Exception):
@@ -63,7 +64,8 @@ class Visitors:
     unwell: int = 0  # answered with 503
     faults: list[str] = field(default_factory=list)
     under_way: set[asyncio.Task[None]] = field(default_factory=set)
-    _idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = field(default_factory=list)
+    opened: set[asyncio.StreamWriter] = field(default_factory=set)
+    _idle: list[Idle] = field(default_factory=list)
 
     async def ask(self, sent: bytes, *statuses: int) -> Answer:
         """From somewhere in the world. Raises BadAnswer for a status that is none of these (without any: 200)."""
@@ -80,7 +82,7 @@ class Visitors:
         if b"connection: close" in head.lower():
             writer.close()
         else:
-            self._idle.append((reader, writer))
+            self._idle.append((reader, writer, time.perf_counter()))
         if status == 503:
             self.unwell += 1
             raise Unwell
@@ -89,17 +91,29 @@ class Visitors:
         return Answer(status, head, body)
 
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        now = time.perf_counter()
         while self._idle:
-            reader, writer = self._idle.pop()
-            if not reader.at_eof() and not writer.is_closing():
+            reader, writer, since = self._idle.pop()
+            if now - since < IDLE_SECONDS and not reader.at_eof():
                 return reader, writer
-            writer.close()  # the server has closed it, unused for long
-        return await asyncio.open_connection("127.0.0.1", self.scene.port)
+            writer.close()
+        return await self._open()
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.scene.port)
+        self.opened.add(writer)
+        return reader, writer
+
+    def connections(self) -> int:
+        """Those that are open, as seen from here."""
+        self._idle = [one for one in self._idle if not one[0].at_eof()]
+        self.opened = {writer for writer in self.opened if not writer.is_closing()}
+        return len(self.opened)
 
     @asynccontextmanager
     async def rudely(self, sent: bytes) -> AsyncIterator[asyncio.StreamReader]:
         """A connection of its own, closed whatever is still to come."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.scene.port)
+        reader, writer = await self._open()
         try:
             writer.write(from_somewhere(sent))
             yield reader
@@ -169,68 +183,3 @@ async def _chunks(reader: asyncio.StreamReader) -> bytes:
         await reader.readexactly(2)
     await reader.readexactly(2)
     return body
-
-
-@dataclass
-class Person:
-    """With a browser, whose cookie is `cookie`, and an app."""
-
-    visitors: Visitors
-    cookie: str
-    client_id: str
-    path: str = "/mcp"
-
-    async def connect(self) -> Answer:
-        """The code, after a page on which to allow it where nothing is remembered, and the tokens for it (OAuth 2.1 §4.1)."""
-        scene, audience = self.visitors.scene, f"{self.visitors.scene.world.settings.issuer}{self.path}"
-        asked = {
-            "response_type": "code",
-            "client_id": self.client_id,
-            "redirect_uri": REDIRECT_URI,
-            "resource": audience,
-        }
-        asked |= {"code_challenge": CHALLENGE, "code_challenge_method": "S256", "state": secrets.token_hex(8)}
-        place = f"/authorize?{urlencode(asked)}"
-        for _ in range(6):
-            answer = await self._get(place, 200, 302, 303)
-            if answer.status == 200:
-                fields = {name: answer.hidden(name) for name in ("csrf", "req")}
-                sent = form("/consent", scene.port, **fields, decision="allow")
-                answer = await self.visitors.ask(with_header(sent, f"Cookie: {self.cookie}"), 303)
-            place = answer.location
-            if place.startswith(REDIRECT_URI):
-                return await self._redeem(parse_qs(urlsplit(place).query)["code"][0])
-        raise BadAnswer(f"never back at the app: {place[:200]}")
-
-    async def _get(self, place: str, *statuses: int) -> Answer:
-        return await self.visitors.ask(request("GET", place, self.visitors.scene.port, cookie=self.cookie), *statuses)
-
-    async def _redeem(self, code: str) -> Answer:
-        fields = {"redirect_uri": REDIRECT_URI, "client_id": self.client_id, "code_verifier": VERIFIER}
-        sent = form("/token", self.visitors.scene.port, grant_type="authorization_code", code=code, **fields)
-        return await self.visitors.ask(sent)
-
-    async def live_with(self, answer: Answer, refreshes: int, pause: float) -> None:
-        """One refresh after the other, and at the end all of it is given back. Meanwhile others use the token."""
-        port, tokens, shared = self.visitors.scene.port, answer.json, self.visitors.tokens
-        for _ in range(refreshes):
-            if self.path == "/mcp":
-                shared.append(tokens["access_token"])
-            await asyncio.sleep(random.uniform(0, 2 * pause))
-            if tokens["access_token"] in shared:
-                shared.remove(tokens["access_token"])
-            fields = {"refresh_token": tokens["refresh_token"], "client_id": self.client_id}
-            tokens = (await self.visitors.ask(form("/token", port, grant_type="refresh_token", **fields))).json
-        await asyncio.sleep(5)  # until nobody is on the way with it
-        gone = {"token": tokens["refresh_token"], "client_id": self.client_id}
-        await self.visitors.ask(form("/revoke", port, **gone))
-
-
-def app_metadata(**more: object) -> dict[str, object]:
-    metadata = {"redirect_uris": [REDIRECT_URI], "client_name": f"Soak {secrets.token_hex(6)}"}
-    return metadata | {"token_endpoint_auth_method": "none", **more}
-
-
-def with_header(sent: bytes, line: str) -> bytes:
-    first, rest = sent.split(b"\r\n", 1)
-    return b"%s\r\n%s\r\n%s" % (first, line.encode(), rest)

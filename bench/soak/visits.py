@@ -24,8 +24,9 @@ from bench.jobs import LEGACY, MODERN, authorization, call, client_credentials, 
 from bench.load import BadAnswer
 from bench.pages import ROOMS
 from bench.scene import Scene
+from bench.soak.person import Person, app_metadata
 from bench.soak.rude import Rude
-from bench.soak.visitors import Answer, Person, Visit, Visitors, app_metadata
+from bench.soak.visitors import Answer, Visit, Visitors
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 SESSION = re.compile(rb"(?i)set-cookie: (gatehouse-[0-9]+=gh_session_[^;]+)")

@@ -44,7 +44,7 @@ class Watch:
         passed = max(time.monotonic() - self._began - (self.noted[-1].at if self.noted else 0.0), 0.1)
         sizes = {
             "resident MiB": proc.resident_mib(self.server.pid) or 0.0,
-            "files": len(list((proc.PROC / str(self.server.pid) / "fd").iterdir())),
+            "handles": len(list((proc.PROC / str(self.server.pid) / "fd").iterdir())) - self.visitors.connections(),
             "threads": int(status.partition("Threads:")[2].split()[0]),
             "tasks": remembered.pop("tasks", 0.0),
             "objects": remembered.pop("objects", 0.0),
