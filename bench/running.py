@@ -55,7 +55,7 @@ def gatehouse(place: Path, name: str, dsn: str, chosen: cores.Cores, **settings:
     """`serve` with one worker, or what ALONE names: the tools alone, or streams alone."""
     port = free_port()
     (place / "gatehouse.toml").write_text(RESOURCES)
-    command = "bench.soaked" if name == "soaked" else "app"
+    command = "bench.soak.soaked" if name == "soaked" else "app"
     module = [ALONE[name], str(port)] if name in ALONE else [command, "serve", "--port", str(port)]
     server = child(place, name, port, *module, cores=chosen.server, **scene.settings(dsn, port), **settings)
     try:

@@ -1,10 +1,10 @@
-"""What the soak says of an hour (bench/soak.py): it must be able to say no."""
+"""What the soak says of an hour (bench/soak): it must be able to say no."""
 
 from __future__ import annotations
 
 import pytest
 
-from bench.soak import BOUNDS, Noted, verdicts
+from bench.soak.verdicts import BOUNDS, Noted, verdicts
 
 SHOWN = {"WAL MiB": 48.0}
 

@@ -19,15 +19,15 @@ from rich.table import Table
 from app.protocol.types import Authorization
 from app.tokens.issue import access_token
 from bench import cores, proc
-from bench.growth import Plan, database, serve
+from bench.grow.growth import Plan, database, serve
+from bench.grow.rows import identifier
+from bench.grow.workers import shares
 from bench.jobs import LEGACY, call, request
 from bench.load import BadAnswer
 from bench.remote import connected
-from bench.rows import identifier
 from bench.running import gatehouse, prepared
 from bench.scene import Scene
 from bench.servers import Child, free_port
-from bench.workers import shares
 
 CALLERS, AT_ONCE, CALLS = 1000, 100, 2000  # whose streams they are; opened together; calls for a latency
 IDLE_SECONDS, OPENED_SECONDS, GONE_SECONDS = 10.0, 120.0, 60.0
@@ -101,7 +101,7 @@ def measure(place: Path, plan: Plan) -> None:
         cores.pin([0], others)
         # A remote server takes a second file for each, and Gatehouse keeps a third of all for it at most.
         kinds = {
-            IN_PROCESS: ('python = "bench.listening:app"', hard - SPARE),
+            IN_PROCESS: ('python = "bench.grow.listening:app"', hard - SPARE),
             REMOTE: (_remote(backend.port), hard // 3 - SPARE),
         }
         for name, (line, most) in kinds.items():

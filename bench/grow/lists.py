@@ -24,7 +24,7 @@ from app.users import accounts
 from app.users.remove import remove
 from app.world import World, world_of
 from bench import scene
-from bench.rows import identifier
+from bench.grow.rows import identifier
 from bench.servers import Child, child, free_port
 
 EXPIRED, MOST_ROUNDS = 100_000, 200

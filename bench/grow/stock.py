@@ -14,7 +14,8 @@ from app.protocol.types import Authorization
 from app.tokens.issue import access_token
 from app.tokens.refresh import RefreshToken, written
 from app.tokens.secrets import API_KEY, CODE, fingerprint, new_secret
-from bench.crew import Answered, Load
+from bench.grow.crew import Answered, Load
+from bench.grow.rows import identifier, secret
 from bench.jobs import (
     API_KEY as API_KEY_JOB,
 )
@@ -36,7 +37,6 @@ from bench.jobs import (
     redemption,
     request,
 )
-from bench.rows import identifier, secret
 from bench.scene import CHALLENGE, REDIRECT_URI, Scene
 
 CALLERS = 1000  # whose tokens are presented to /mcp and to /introspect

@@ -14,12 +14,12 @@ from rich.table import Table
 
 from bench import cores, proc
 from bench.cores import Cores
-from bench.crew import Crew, crew
-from bench.growth import Plan, Side, database, serve
-from bench.rows import fill
+from bench.grow.crew import Crew, crew
+from bench.grow.growth import Plan, Side, database, serve
+from bench.grow.rows import fill
+from bench.grow.stock import Stock
 from bench.running import prepared
 from bench.servers import free_port
-from bench.stock import Stock
 
 COUNTS = (1, 2, 4)
 ROWS, ACTIVE, CONNECTIONS = 3000, 1000, 32  # connections for each worker

@@ -1,4 +1,4 @@
-"""Who comes while the server soaks: everybody at once, each at a steady rate, and some of them rude (bench/soak.py)."""
+"""Who comes while the server soaks: everybody at once, each at a steady rate, and some of them rude (bench/soak)."""
 
 from __future__ import annotations
 

@@ -12,8 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import crowd, many, proc, workers
-from bench.growth import Plan
+from bench import proc
+from bench.grow import crowd, many, workers
+from bench.grow.growth import Plan
 from bench.load import BadAnswer
 from bench.servers import DidNotStart
 

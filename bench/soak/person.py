@@ -1,4 +1,4 @@
-"""Somebody with a browser and an app, who connects it, lets it refresh, and takes it back (bench/soak.py)."""
+"""Somebody with a browser and an app, who connects it, lets it refresh, and takes it back (bench/soak)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from bench.jobs import form, request
 from bench.load import BadAnswer
 from bench.scene import CHALLENGE, REDIRECT_URI, VERIFIER
-from bench.visitors import Answer, Visitors
+from bench.soak.visitors import Answer, Visitors
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What is asked while the server soaks: a little of everything that it does, some hundred requests a second (bench/soak.py)."""
+"""What is asked while the server soaks: a little of everything that it does, some hundred requests a second (bench/soak)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from bench.dpop import Holder
 from bench.jobs import LEGACY, MODERN, authorization, call, client_credentials, document, form, introspection, request
 from bench.load import BadAnswer
 from bench.pages import ROOMS
-from bench.person import Person, app_metadata
-from bench.rude import Rude
 from bench.scene import Scene
-from bench.visitors import Answer, Visit, Visitors
+from bench.soak.person import Person, app_metadata
+from bench.soak.rude import Rude
+from bench.soak.visitors import Answer, Visit, Visitors
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 SESSION = re.compile(rb"(?i)set-cookie: (gatehouse-[0-9]+=gh_session_[^;]+)")

@@ -1,4 +1,4 @@
-"""`python -m bench.soaked serve …`: the `gatehouse` command, for which days are minutes: so that within an hour rows come and go.
+"""`python -m bench.soak.soaked serve …`: the `gatehouse` command, for which days are minutes: so that within an hour rows come and go.
 
 What differs: the sweep comes every ten seconds and keeps nothing for longer than some minutes; what is remembered in memory is
 bounded at a thousand, so that the bounds are reached before the hour begins to count; and /metrics says how large it is.

@@ -14,11 +14,11 @@ import asyncpg
 from app.db.engine import plain_url
 from bench import proc, scene
 from bench.cores import Cores
-from bench.crew import Answered, Crew
+from bench.grow.crew import Answered, Crew
+from bench.grow.stock import Made, used
 from bench.report import Line
 from bench.running import RESOURCES, postgres
 from bench.servers import Child, child, free_port
-from bench.stock import Made, used
 
 PER_SECOND = 6000  # requests prepared for each second and worker, where each is good once
 MEMORY = (

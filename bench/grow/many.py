@@ -15,13 +15,14 @@ from rich.console import Console
 from rich.table import Table
 
 from app.db.engine import plain_url
-from bench import cores, lists, rows
-from bench.crew import Crew, crew
-from bench.growth import Plan, Side, database, serve
+from bench import cores
+from bench.grow import lists, rows
+from bench.grow.crew import Crew, crew
+from bench.grow.growth import Plan, Side, database, serve
+from bench.grow.stock import CALL_CROWD, Made, Stock
+from bench.grow.workers import middle, shares
 from bench.running import prepared
 from bench.servers import free_port
-from bench.stock import CALL_CROWD, Made, Stock
-from bench.workers import middle, shares
 
 FEW, CONNECTIONS = 1000, 32  # of so many rows requests name some, in both; in the third line any of the million
 MOST = 1.2  # of what it is with a thousand

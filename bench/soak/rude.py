@@ -1,4 +1,4 @@
-"""Visitors who do it wrong, come with what they may not, or are gone before they are answered (bench/soak.py)."""
+"""Visitors who do it wrong, come with what they may not, or are gone before they are answered (bench/soak)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 
 from bench.agents import posted
 from bench.jobs import LEGACY, call, client_credentials, document, form, request
-from bench.person import Person, app_metadata
 from bench.remote import asked as stream_of
-from bench.visitors import Visit, Visitors
+from bench.soak.person import Person, app_metadata
+from bench.soak.visitors import Visit, Visitors
 
 REFUSALS = range(400, 500)
 LOWER = {"accept": "application/json, text/event-stream", "content_type": "application/json"}
