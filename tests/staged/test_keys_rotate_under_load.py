@@ -95,6 +95,12 @@ def publish(dsn: str, now: float) -> None:
     asyncio.run(work())
 
 
+def published(replica: Replica) -> set[str]:
+    """The names of its keys."""
+    answer = httpx2.get(f"{replica.url}/.well-known/jwks.json", trust_env=False, timeout=30)
+    return {key["kid"] for key in answer.json()["keys"]}
+
+
 @contextmanager
 def going_on(work: Callable[[], None], load: Load) -> Iterator[None]:
     """Again and again in a thread of its own, until the block ends."""
@@ -142,7 +148,12 @@ def test_twenty_rotations_and_no_failed_verification(shared: Database, pair: tup
 
     with going_on(verify_everywhere, load):
         for _ in range(ROTATIONS):
+            before = published(one) | published(other)
             publish(shared.dsn, one.clock.value)
+            while not all(
+                published(replica) - before for replica in pair
+            ):  # heard; then there are minutes for everybody
+                time.sleep(0.005)
             until = load.verified + 2
             while load.verified < until and not load.failed:  # upcoming: published, signing nothing
                 time.sleep(0.005)
