@@ -59,7 +59,12 @@ async def measure_round(job: Job, line: Line, server: Child, postmaster: int, se
     def mark() -> None:
         marks.append((proc.server_seconds(server.pid), proc.cluster_seconds(postmaster)))
 
-    measured = await drive(job.task, server.port, seconds=seconds, most=MOST, mark=mark)
+    try:
+        measured = await drive(job.task, server.port, seconds=seconds, most=MOST, mark=mark)
+    except BadAnswer as fault:
+        log = server.log.read_text(errors="replace").splitlines()
+        told = [entry for entry in log if '"level":"info"' not in entry][-5:]
+        raise BadAnswer("\n".join([f"{job.name}: {fault}", "the last warnings in the server's log:", *told])) from fault
     line.requests.append(measured.count)
     line.per_second.append(measured.count / measured.seconds)
     line.p50_ms.append(measured.percentile(0.5) * 1000)
