@@ -6,7 +6,7 @@ import pytest
 
 from bench.soak.verdicts import BOUNDS, Noted, verdicts
 
-SHOWN = {"WAL MiB": 48.0}
+SHOWN = {"WAL MiB": 48.0, "Postgres MiB": 140.0}
 
 
 def an_hour(**hourly: float) -> list[Noted]:
