@@ -84,6 +84,8 @@ async def measure_jobs(plan: Plan, servers: dict[str, Child], dsn: str, postmast
         pairs = list(zip(jobs, lines, strict=True))
         for number in range(plan.rounds):
             say(f"round {number + 1} of {plan.rounds}")
+            # Clients by the ten thousand came since the last round: autovacuum, which looks once a minute, would be too late.
+            await stage.world.pool.execute("ANALYZE")
             for job, line in pairs if number % 2 == 0 else reversed(pairs):
                 await measure_round(job, line, servers[job.server], postmaster, plan.seconds)
         return lines
