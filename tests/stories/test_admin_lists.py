@@ -67,6 +67,25 @@ def test_a_hundred_thousand_of_everything(house: House) -> None:
         swept_out(house)
 
 
+def test_one_app_that_nearly_everybody_uses(house: House) -> None:
+    """As Claude is at many servers: the others' connections are not looked for among all of its."""
+    user = house.add_user(admin=True)
+    house.sql(
+        "INSERT INTO clients (client_id, kind, client_name, redirect_uris, grant_types, token_endpoint_auth_method,"
+        " metadata, created_at) SELECT 'client_' || n, 'dynamic', 'App ' || n, '{http://127.0.0.1/cb}',"
+        " '{authorization_code}', 'none', '{}', now() FROM generate_series(1, 60) n"
+    )
+    house.sql(
+        "INSERT INTO connections (id, user_id, client_id, redirect_host, resource, scope, refresh_counter, created_at,"
+        " refreshed_at, last_used_at, expires_at) SELECT 'con_' || n, :user, 'client_1', '127.0.0.1', 'r', '{read}', 0,"
+        " now() - n * interval '1 second', now(), now(), now() + interval '30 days' FROM generate_series(1, 20000) n",
+        user=user,
+    )
+    house.sql("ANALYZE clients")
+    house.sql("ANALYZE connections")
+    assert looked_at(house, AdminBrowser(house), "/admin/clients") < ROWS
+
+
 def quickest_but_one(ada: AdminBrowser, path: str) -> float:
     took = []
     for _ in range(4):
