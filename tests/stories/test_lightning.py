@@ -129,9 +129,10 @@ def test_a_webhook_is_only_a_hint(house: House, node: Node) -> None:
             assert robot.http.post(f"{house.url}/api/public/lightning/hint", content=forged).status_code == 204
         assert house.sql("SELECT settled_at FROM payments") == [(None,)]
         before = node.ledger.asked
-        for _ in range(5):
+        for _ in range(20):
             robot.http.post(f"{house.url}/api/public/lightning/hint", content="ab" * 32)
-        assert node.ledger.asked == before, "what is not ours is not asked about"
+        of_its_own_accord = 3  # at most once a second, for the one that is ours
+        assert node.ledger.asked - before <= of_its_own_accord, "what is not ours is not asked about"
         node.pay(payment_hash)
         for _ in range(5):
             house.turn_clock(seconds=2)
