@@ -22,8 +22,6 @@ from app.asking import request_id, trace
 # Where it happened, never with what: the variables of a frame are tokens, arguments of tools, and kilobytes.
 TRACES = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 SECRET = re.compile("token|secret|password|code|state|authorization|cookie|api_?key|verifier", re.IGNORECASE)
-
-
 LEVELS = {"warn": "warning", "exception": "error", "fatal": "critical"}
 
 

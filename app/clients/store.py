@@ -33,15 +33,14 @@ async def client(pool: HotPool, client_id: str) -> Client | None:
 
 IS_SAME = """
 SELECT EXISTS (
-  SELECT FROM clients c WHERE c.client_id = $1 AND c.xmin = $2 AND c.revoked_at IS NULL
-  AND c.owner_id IS NOT DISTINCT FROM $3
-  AND ($3 IS NULL OR EXISTS (SELECT FROM users u WHERE u.id = $3 AND u.disabled_at IS NULL))
+  SELECT FROM clients c JOIN users u ON u.id = c.owner_id
+  WHERE c.client_id = $1 AND c.xmin = $2 AND c.revoked_at IS NULL AND u.id = $3 AND u.disabled_at IS NULL
 )
 """
 
 
 async def is_same(pool: HotPool, known: Client) -> bool:
-    """Whether its row, and its owner's, still say what is remembered of them."""
+    """Whether the row of a client with an owner, and that owner's, still say what is remembered of them."""
     return bool(await pool.fetchval(IS_SAME, known.client_id, known.version, known.owner_id))
 
 

@@ -45,7 +45,7 @@ class Acquaintances:
         self._staleness = world.settings.revocation_staleness
         self._met: OrderedDict[bytes, Known] = (
             OrderedDict()
-        )  # which finds its first at once; a dict walks over those that went
+        )  # finds its first at once; a dict walks over those that went
         self._counts = world.measures.counts
 
     def __len__(self) -> int:
