@@ -45,7 +45,7 @@ CATALOG = {
     "gatehouse_backend_busy": gauge("Calls and streams on a backend now.", "resource"),
     "gatehouse_backend_streams": gauge("Streams of events among them.", "resource"),
     "gatehouse_verifications_total": counter("Callers at the guard: remembered, or checked anew.", "how"),
-    "gatehouse_callers_remembered": gauge("Tokens that are remembered, at most 10,000 a resource.", "resource"),
+    "gatehouse_callers_remembered": gauge("Tokens that are remembered, at most 30,000 a resource.", "resource"),
     "gatehouse_revocations": gauge("Revocations that are remembered.", gathered="max"),
     "gatehouse_revocation_lag_seconds": Metric("histogram", "From a revocation's record to this process's knowing."),
     "gatehouse_database_silence_seconds": gauge("Since the database was last heard.", gathered="max"),

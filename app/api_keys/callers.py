@@ -107,7 +107,7 @@ class Callers:
         if found is None:
             await refused(self._world, api_key, now)
             raise InvalidToken("the API key is not valid")
-        authorization, expires_at = found
+        authorization, expires_at, _ = found
         scope = self._world.resources.held(resource, authorization.scope)
         if not scope:
             raise InvalidToken("the API key is for another resource")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app import asking, audit
 from app.api_keys import store
 from app.api_keys.refused import refused
 from app.http import client_address, json_body, no_store
 from app.limits import BAD_KEY, hit
 from app.protocol.errors import InvalidRequest
+from app.protocol.types import Authorization
 from app.tokens.issue import access_token
 from app.tokens.secrets import API_KEY, fingerprint
 from app.traces.recording import note
@@ -27,23 +30,33 @@ async def exchange(request: Request, world: World) -> Response:
     resource = world.resources.resolve(_resource(body))
     found = None
     if isinstance(api_key, str) and api_key.startswith(API_KEY) and len(api_key) < 200 and api_key.isascii():
-        found = await store.exchanged(world.pool, fingerprint(api_key), resource.audience, now)
+        found = await store.usable(world.pool, fingerprint(api_key), resource.audience, now)
     note(grant_type="api_key")
-    scope = world.resources.held(resource, found[0].scope) if found else ()
+    scope = world.resources.held(resource, found.authorization.scope) if found else ()
     if found is None or not scope:
         note(error="invalid_api_key", description="the API key is unknown, expired or revoked")
         await hit(world.pool, BAD_KEY, client_address(request, world.settings.trusted_proxies), now)
         await refused(world, api_key if isinstance(api_key, str) else "", now, guess=True)
         return no_store({"error": "Invalid credentials"}, 401)
-    authorization, expires_at = replace(found[0], scope=scope), found[1]
+    authorization, expires_at = replace(found.authorization, scope=scope), found.expires_at
     note(client_id=authorization.client_id, user_id=authorization.subject, scope=list(authorization.scope))
     lifetime = world.settings.access_token_lifetime
     if expires_at is not None:  # a token never outlives its key
         lifetime = min(lifetime, max(1, int((expires_at - now).total_seconds())))
     token = access_token(authorization, world.live.ring, world.settings.issuer, now=now, lifetime=lifetime)
+    if (
+        found.last_used_at is None or found.last_used_at.date() < now.date()
+    ):  # the first of a day: no script fills the log
+        await _record(world, authorization, now)
     world.measures.count("gatehouse_tokens_total", "api_key")
     world.last_used.saw("api_keys", authorization.client_id, now)
     return no_store({"token": token, "expiresIn": lifetime})
+
+
+async def _record(world: World, authorization: Authorization, now: datetime) -> None:
+    user_id, key_id, said = authorization.subject, authorization.client_id, " ".join(authorization.scope)
+    asking.acting(asking.USER, user_id)
+    await audit.add(world.pool, "token.issued", now, user_id=user_id, client_id=key_id, grant="api_key", scope=said)
 
 
 def _resource(body: object) -> list[str]:

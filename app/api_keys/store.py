@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy import insert, or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app import audit
 from app.db.engine import HotPool
 from app.db.tables import api_keys
 from app.paging import PAGE, Place
@@ -36,32 +35,20 @@ SELECT k.id, k.user_id, k.scope, k.expires_at, k.last_used_at FROM api_keys k JO
 WHERE k.fingerprint = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)
   AND u.disabled_at IS NULL
 """
-# The first of a day, in UTC, as far as the last use is written: some more within the first two seconds.
-_exchanged = audit.noted(
-    "token.issued",
-    f"$2, user_id, id, {audit.grant('api_key')}",
-    f"k WHERE last_used_at IS NULL OR {audit.another_day('last_used_at', '$2')}",
-    3,
-)
-EXCHANGED = f"WITH k AS ({USABLE}), noted AS ({_exchanged}) SELECT * FROM k"
 SHOWN = [api_keys.c[name] for name in ApiKey.__slots__]
 
 
-async def usable(
-    pool: HotPool, key: bytes, resource: str, now: datetime
-) -> tuple[Authorization, datetime | None] | None:
-    """What the key authorizes and until when; None for an unknown, expired or revoked one alike."""
-    return _authorized(await pool.fetchrow(USABLE, key, now), resource)
+class Usable(NamedTuple):
+    """What a key authorizes, until when, and when it was used before, as far as that is written: within two seconds."""
+
+    authorization: Authorization
+    expires_at: datetime | None
+    last_used_at: datetime | None
 
 
-async def exchanged(
-    pool: HotPool, key: bytes, resource: str, now: datetime
-) -> tuple[Authorization, datetime | None] | None:
-    """The same, with a line in the audit log that a token was made of it."""
-    return _authorized(await pool.fetchrow(EXCHANGED, key, now, *audit.who()), resource)
-
-
-def _authorized(row: Any, resource: str) -> tuple[Authorization, datetime | None] | None:
+async def usable(pool: HotPool, key: bytes, resource: str, now: datetime) -> Usable | None:
+    """None for an unknown, expired or revoked one alike."""
+    row = await pool.fetchrow(USABLE, key, now)
     if row is None:
         return None
     authorization = Authorization(
@@ -72,7 +59,7 @@ def _authorized(row: Any, resource: str) -> tuple[Authorization, datetime | None
         via="api_key",
         key_id=row["id"],
     )
-    return authorization, row["expires_at"]
+    return Usable(authorization, row["expires_at"], row["last_used_at"])
 
 
 WHY_UNUSABLE = """

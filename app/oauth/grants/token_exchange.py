@@ -107,7 +107,7 @@ async def _for_key(
         found = await store.usable(world.pool, fingerprint(api_key), resource.audience, now)
     if found is None:
         raise UnknownApiKey("subject_token: the API key is not valid")
-    authorization, expires_at = found
+    authorization, expires_at, _ = found
     key_id, held = authorization.client_id, world.resources.held(resource, authorization.scope)
     if not held:
         raise InvalidTarget("subject_token: the API key is for another resource")
