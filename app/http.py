@@ -35,6 +35,7 @@ OPEN_CORS = {
     "Access-Control-Expose-Headers": "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, X-Request-Id, DPoP-Nonce, "
     "Idempotency-Replayed, PAYMENT-REQUIRED, PAYMENT-RESPONSE, Payment-Receipt, Gatehouse-Receipt",
 }
+CORS_FIELDS = [(name.lower().encode(), value.encode()) for name, value in OPEN_CORS.items()]
 CORS_HEADERS = "authorization, content-type, accept, dpop, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id"
 CORS_HEADERS += ", x-lw-public, payment-signature, accept-payment, idempotency-key"
 
@@ -69,7 +70,7 @@ class Door:
             speak(chosen(request.headers.get("accept-language", "")) or "en")
         response = await self._answer(request)
         if self._cors:
-            response.headers.update(OPEN_CORS)
+            response.raw_headers.extend(CORS_FIELDS)
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:

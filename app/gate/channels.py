@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.types import Message, Receive, Send
 
-from app.http import OPEN_CORS
+from app.http import CORS_FIELDS
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
@@ -37,11 +37,9 @@ def unless_away(state: Mapping[str, Any], send: Send) -> Send:
 
 
 def with_cors(send: Send) -> Send:
-    cors = [(name.lower().encode(), value.encode()) for name, value in OPEN_CORS.items()]
-
     async def channel(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *cors]
+            message["headers"] = [*message["headers"], *CORS_FIELDS]
         await send(message)
 
     return channel

@@ -47,7 +47,7 @@ async def token(request: Request, world: World) -> Response:
     client, authorization = await _redeemed(request, params, world, redeem, now)
     await _record(world, authorization, now)
     world.measures.count("gatehouse_tokens_total", authorization.via)
-    if client not in (SCRIPT, payment.BUYER):
+    if client is not SCRIPT and client is not payment.BUYER:
         world.last_used.saw("clients", client.client_id, now)
     _note(world, authorization, grant_type, now)
     return _answer(world, authorization, lifetimes.access(client, world.settings), now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from app.protocol.errors import InvalidTarget
 from app.protocol.resource import canonical
@@ -13,7 +14,7 @@ from app.resources.model import Resource, Rules
 NAME, PATH = "gatehouse", "/mcp"
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # each reading of the file is one of its own
+@dataclass(frozen=True, eq=False)  # each reading of the file is one of its own
 class Resources:
     """Never empty. `default` is meant where a request names none."""
 
@@ -21,18 +22,18 @@ class Resources:
     by_audience: Mapping[str, Resource]
     default: Resource
 
-    @property
+    @cached_property
     def audiences(self) -> Mapping[str, Mapping[str, Scope]]:
         """For whom tokens may be, and with what scopes."""
         return {audience: one.scopes for audience, one in self.by_audience.items()}
 
-    @property
+    @cached_property
     def words(self) -> Mapping[str, Scope]:
         """What API keys and programs without a person may be given, who ask at no one resource: the scopes of the default
         as they are, those of the others after the resource's name: `github/repo:read`."""
         return {self._word(one, name): scope for one in self for name, scope in one.scopes.items()}
 
-    @property
+    @cached_property
     def every_scope(self) -> frozenset[str]:
         """Of any resource."""
         return frozenset(name for one in self for name in one.scopes)

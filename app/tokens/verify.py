@@ -12,6 +12,7 @@ from app.language import N_
 from app.protocol.errors import InvalidToken
 from app.protocol.scope import Scope, expanded
 from app.protocol.types import Principal
+from app.tokens import jws
 from app.tokens.issue import RECEIPT_TYPE, TYPE
 from app.tokens.keyring import ALGORITHM, KeyRing
 
@@ -31,7 +32,7 @@ def verify(token: str, ring: KeyRing, issuer: str, audiences: Audiences, now: da
     if len(token) > MAX_TOKEN:
         raise InvalidToken("the access token is not one of ours")
     try:
-        header = jwt.get_unverified_header(token)
+        header = jws.header(token)
         # `typ` keeps other JWTs out (§4); `jku`, `jwk` and `x5u` are never looked at (RFC 8725 §3.10).
         if str(header.get("typ", "")).lower().removeprefix("application/") != TYPE:
             raise InvalidToken("the token is not an access token")
@@ -60,7 +61,7 @@ def receipt_claims(text: str, ring: KeyRing, issuer: str, now: datetime) -> dict
     if len(text) > MAX_TOKEN:
         raise InvalidToken(N_("this is no receipt of ours"))
     try:
-        header = jwt.get_unverified_header(text)
+        header = jws.header(text)
         key = ring.verifier(str(header.get("kid")), now) if header.get("typ") == RECEIPT_TYPE else None
         if key is None:
             raise InvalidToken(N_("this is no receipt of ours, or one whose key is published no more"))
