@@ -21,7 +21,7 @@ from app.tokens.refresh import RefreshToken, written
 from app.tokens.secrets import API_KEY, CODE, DEVICE, Secrets, b64, fingerprint, new_id, new_secret
 from app.work.challenge import Challenge, Wanted, new_challenge
 from app.work.solve import solve
-from tests.actors import DEVICE_CODE
+from tests.actors import DEVICE_CODE, PASSWORD
 from tests.conftest import SECRET_KEY
 from tests.staged.people import EMAIL
 
@@ -73,15 +73,15 @@ async def devices(db: asyncpg.Connection, user_id: str, count: int) -> list[Race
     return [by_form("device", "/token", **proof, device_code=code) for code in made]
 
 
-async def opened(db: asyncpg.Connection, user_id: str, count: int) -> list[str]:
-    """The first refresh tokens of new connections."""
+async def opened(db: asyncpg.Connection, user_id: str, count: int, jkt: str | None = None) -> list[str]:
+    """The first refresh tokens of new connections; `jkt` is of the key that they are bound to."""
     ids, now = [new_id("con") for _ in range(count)], datetime.now(UTC)
     columns = ["id", "user_id", "client_id", "redirect_host", "resource", "scope", "refresh_counter", "created_at"]
     rows = [
-        (name, user_id, CLIENT, "127.0.0.1", RESOURCE, ["read"], 0, now, now, now, now + timedelta(days=90))
+        (name, user_id, CLIENT, "127.0.0.1", RESOURCE, ["read"], 0, now, now, now, now + timedelta(days=90), jkt)
         for name in ids
     ]
-    columns += ["refreshed_at", "last_used_at", "expires_at"]
+    columns += ["refreshed_at", "last_used_at", "expires_at", "dpop_jkt"]
     await db.copy_records_to_table("connections", records=rows, columns=columns)
     await db.execute(
         "INSERT INTO audit_events (at, event, detail, actor)"
@@ -108,15 +108,30 @@ async def links(db: asyncpg.Connection, user_id: str, count: int) -> list[Race]:
     rows = [(fingerprint(code), "login", user_id, EMAIL, now, now + timedelta(hours=1)) for code in made]
     names = ("fingerprint", "purpose", "user_id", "email", "created_at", "expires_at")
     await db.copy_records_to_table("one_time_links", records=rows, columns=names)
+    return [from_page("link", "/login/link/open", code=code) for code in made]
+
+
+async def invitations(db: asyncpg.Connection, user_id: str, count: int) -> list[Race]:
+    """An invitation: one makes the account, the other is told that it was accepted, though both chose a password."""
+    made, now = [secrets.token_urlsafe(24) for _ in range(count)], datetime.now(UTC)
+    rest = (False, True, user_id, now, now + timedelta(days=7))
+    rows = [(new_id("inv"), fingerprint(code), f"guest{number}@example.com", *rest) for number, code in enumerate(made)]
+    names = ("id", "fingerprint", "email", "is_admin", "mailed", "invited_by", "created_at", "expires_at")
+    await db.copy_records_to_table("invitations", records=rows, columns=names)
+    return [from_page("invitation", "/invitation", code=code, name="", password=PASSWORD) for code in made]
+
+
+def from_page(kind: str, path: str, /, **fields: str) -> Race:
+    """A form of ours, in a browser of its own."""
     cookie = new_secret(COOKIE)
     csrf = b64(SECRETS.forms.mac(cookie.encode()))
-    return [by_form("link", "/login/link/open", somewhere(cookie), csrf=csrf, code=code) for code in made]
+    return by_form(kind, path, {"Cookie": f"gatehouse-8000={cookie}"} | somewhere(), csrf=csrf, **fields)
 
 
-def somewhere(cookie: str) -> dict[str, str]:
-    """An address that has not tried many links yet."""
+def somewhere() -> dict[str, str]:
+    """An address that has not tried much yet."""
     address = f"10.{random.randrange(256)}.{random.randrange(256)}.{random.randrange(256)}"
-    return {"Cookie": f"gatehouse-8000={cookie}", "X-Forwarded-For": address}
+    return {"X-Forwarded-For": address}
 
 
 async def charges(db: asyncpg.Connection, user_id: str, count: int) -> list[Race]:
@@ -178,59 +193,3 @@ async def payments(db: asyncpg.Connection, user_id: str, count: int) -> list[Rac
     columns = ["id", "payment_hash", "bolt11", "sats", "purpose", "subject", "detail", "created_at", "expires_at"]
     await db.copy_records_to_table("payments", records=rows, columns=[*columns, "settled_at"])
     return [by_json("payment", "/api/mcp/confirm", {"X-LW-Public": key}, quoteId=name) for name in made]
-
-
-# One line for each: how many parts of the whole it is (what costs the servers five times as much is raced for less often); and
-# what both answers are, in order.
-KINDS: dict[Prepared, int] = {
-    codes: 2,
-    devices: 3,
-    refreshes: 4,
-    revocations: 1,
-    links: 1,
-    charges: 4,
-    work: 4,
-    payments: 1,
-}
-BOTH = {
-    "code": [200, 400],
-    "device": [200, 400],
-    "refresh": [200, 200],
-    "revoke": [200, 200],
-    "link": [303, 410],
-    "charge": [200, 200],
-    "work": [200, 400],
-    "payment": [200, 409],
-}
-
-
-def fault(race: Race, answers: list[tuple[int, bytes]]) -> str | None:
-    """What was answered that may not be."""
-    if sorted(status for status, _ in answers) != BOTH[race.kind]:
-        return f"{race.kind}: {answers}"
-    if race.kind == "refresh":
-        successors = {body.partition(b'"refresh_token":"')[2].split(b'"')[0] for _, body in answers}
-        return None if len(successors) == 1 else f"two successors: {answers}"
-    if race.kind == "charge":
-        return None if answers[0] == answers[1] and b'"ok"' in answers[0][1] else f"not the same charge: {answers}"
-    return None
-
-
-# What the database must say of so many of each kind: each won once.
-CAME_OF_IT = {
-    "SELECT count(*) FROM connections": ("code", "device", "refresh", "revoke"),
-    "SELECT count(*) FROM connections WHERE refresh_counter = 1": ("refresh",),
-    "SELECT count(*) FROM connections WHERE refresh_counter > 1": (),
-    # Those of codes are ended by the second who came.
-    "SELECT count(*) FROM connections WHERE revoked_at IS NOT NULL": ("code", "revoke"),
-    "SELECT count(*) FROM browser_sessions": ("link",),
-    "SELECT count(*) FROM one_time_links WHERE used_at IS NOT NULL": ("link",),
-    "SELECT count(*) FROM charges WHERE sats = 1 AND state = 'charged'": ("charge",),
-    "SELECT coalesce(sum(day_sats), 0) FROM budgets": ("charge",),
-    "SELECT coalesce(sum(day_calls), 0) FROM budgets": ("charge",),
-    "SELECT count(*) FROM agent_sessions WHERE kind = 'pow'": ("work",),
-    "SELECT count(*) FROM agent_sessions WHERE kind = 'lightning'": ("payment",),
-    "SELECT count(*) FROM payments WHERE claimed_by = 'session ' || id": ("payment",),
-    "SELECT coalesce(sum(funded_sats), 0) / 50 FROM budgets": ("payment",),
-    "SELECT count(*) FROM budgets WHERE kind = 'agent'": ("work", "payment"),
-}

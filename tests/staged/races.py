@@ -23,12 +23,17 @@ from tests.actors import DEVICE_CODE
 from tests.commands import forks
 from tests.conftest import EMPTIED, database
 from tests.staged.deeds import NEVER
+from tests.staged.kinds import CAME_OF_IT, KINDS, fault
 from tests.staged.people import add_ada
-from tests.staged.proofs import CALLBACK, CAME_OF_IT, CLIENT, KINDS, Race, fault
+from tests.staged.proofs import CALLBACK, CLIENT, Race
 from tests.staged.replica import replicas
 
 LANES, BATCH = 24, 4000
-REPLICAS: dict[str, Any] = {"pool_size": 40, "trusted_proxies": (ip_network("127.0.0.1"),)}
+REPLICAS: dict[str, Any] = {
+    "pool_size": 40,
+    "trusted_proxies": (ip_network("127.0.0.1"),),
+    "sign_up": "invited",
+}
 EVERY_SECONDS = 60.0
 
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.staged.conftest import Database
-from tests.staged.proofs import KINDS
+from tests.staged.kinds import KINDS
 from tests.staged.races import REPLICAS, run
 from tests.staged.replica import replicas
 
