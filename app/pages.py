@@ -47,6 +47,7 @@ templates = Environment(
     extensions=["jinja2.ext.i18n"],
 )
 templates.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
+templates.globals["_"] = templates.globals["gettext"]  # jinja2's own asks for that one by name, each time
 
 
 def render(
