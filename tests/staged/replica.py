@@ -67,9 +67,28 @@ def hooked(kind: type, name: str, text_of: Callable[..., str]) -> None:
     setattr(kind, name, told)
 
 
+def unheard(kind: type, name: str) -> None:
+    """What this method sends is no step: whether it comes at all depends on who else is there."""
+    sent: Callable[..., Awaitable[Any]] = getattr(kind, name)
+
+    async def quietly(self: Any, *arguments: Any) -> Any:
+        part = playing.get()
+        playing.set(None)
+        try:
+            return await sent(self, *arguments)
+        finally:
+            playing.set(part)
+
+    setattr(kind, name, quietly)
+
+
 def hook_the_driver() -> None:
-    """Every way in which the server's two pools ask Postgres, BEGIN and COMMIT included."""
+    """Every way in which the server's two pools ask Postgres, BEGIN and COMMIT included. Not whether a connection that lay
+    idle still answers: where another request has that one, a new one is opened, which is not asked."""
     from asyncpg.prepared_stmt import PreparedStatement
+    from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_connection
+
+    unheard(AsyncAdapt_asyncpg_connection, "_async_ping")
 
     hooked(asyncpg.Connection, "_execute", lambda self, query, *rest: query)
     hooked(asyncpg.Connection, "_executemany", lambda self, query, *rest: query)
