@@ -1,4 +1,4 @@
-"""The process dies while many charges of one budget are on their way in one statement: each is made once, and what was answered is there."""
+"""The process dies while many charges of one budget go to Postgres together: each is made once, and what was answered is there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.long
 MANY = MOST + 30
 FIRST, BATCH, REST = 1, MOST, MANY - 1 - MOST  # the first comes alone, and while it is under way the others gather
 CHARGING, TOGETHER = "WITH t AS (", "unnest("  # of each statement that charges, and of one that charges for many
-PUBLIC = {"public_url": "http://localhost:8000"}
+PUBLIC: dict[str, Any] = {"public_url": "http://localhost:8000"}
 
 
 @pytest.fixture(scope="module")
