@@ -19,6 +19,7 @@ from tests.trouble.load import Caller
 CALLERS, CODES = 4, 10
 ELECTION = 60.0  # seconds; Patroni's ttl is 20
 SOON = 5.0
+CODE_SECONDS = 60.0
 GOOD_AGAIN, CONNECTION_LOST = "a spent code is good again", "a connection was lost"
 FORGOTTEN = "what was answered is not there, or more than that"
 CAUGHT_UP = "SELECT replay_lsn >= $1::text::pg_lsn FROM pg_stat_replication"
@@ -50,6 +51,7 @@ class Load:
         for caller in self.callers:
             caller.start()
         until(lambda: all(len(caller.refreshed) > 3 for caller in self.callers), 30, "under way")
+        self._asked = time.monotonic()
         self._codes = [self._app.code(browser) for _ in range(CODES)]
 
     def spend(self) -> None:
@@ -58,6 +60,7 @@ class Load:
 
     def faults(self, pair: Cluster) -> Iterator[str]:
         """What was answered and is not there, or is good once more; nobody is at work any longer."""
+        assert time.monotonic() - self._asked < CODE_SECONDS, "else they would be refused for their age"
         for code in self._codes:
             if self._app.redeem(code).status_code == 200:
                 yield GOOD_AGAIN
@@ -111,10 +114,14 @@ def test_the_operator_lets_them_change_places(pair: Cluster, gatehouse: Gatehous
 
 
 @pytest.mark.timeout(300)
-def test_the_primary_dies(pair: Cluster, gatehouse: Gatehouse) -> None:
+@pytest.mark.parametrize("is_slow", [False, True], ids=["at once", "with changes that its replica has not got"])
+def test_the_primary_dies(is_slow: bool, pair: Cluster, gatehouse: Gatehouse) -> None:
     with load(gatehouse, pair) as under_way:
         callers, dead = under_way.callers, pair.primary
         under_way.spend()
+        if is_slow:
+            dead.keeps_to_itself()
+            until(lambda: all(503 in caller.statuses("refresh") for caller in callers), 60, "not answered as if done")
         began = time.monotonic()
         dead.die()
         until(lambda: all(503 in caller.statuses("refresh") for caller in callers), 60, "refused")
