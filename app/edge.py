@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from asyncio import CancelledError
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import structlog
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import asking, branding
 from app.http import client_address, json_refusal, new_request_id
-from app.protocol.errors import Misdirected
+from app.pages import page_or_json
+from app.protocol.errors import Misdirected, TemporarilyUnavailable
 from app.traces.recording import Draft, drafted, note
 from app.traces.step import BROWSER, Step, what_is
 from app.world import World
@@ -78,6 +81,10 @@ class Edge:
         try:
             ours = path in self._any_host or self._is_ours(scope["headers"])
             await ((door or self._app) if ours else self._turn_away)(scope, receive, labelled)
+        except CancelledError:  # the server stops, and has no more time for this one
+            if status:
+                raise
+            await self._stopping(scope)(scope, receive, labelled)
         finally:
             self._measure(scope, path if door else None, status, answered - started)
             if self._traced and ("trace" in state or status >= 400):
@@ -100,6 +107,10 @@ class Edge:
             "this Host is not served here; GATEHOUSE_PUBLIC_URL and GATEHOUSE_ALLOWED_HOSTS name those that are"
         )
         await json_refusal(refusal, Request(scope), self._world)(scope, receive, send)
+
+    def _stopping(self, scope: Scope) -> Response:
+        refusal = TemporarilyUnavailable("the server stops; try again in a moment", retry_after=1)
+        return page_or_json(refusal, Request(scope), self._world)
 
     def _measure(self, scope: Scope, path: str | None, status: int, seconds: float) -> None:
         """By the address as it is written in the table: what strangers make up must not fill the memory."""

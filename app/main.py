@@ -28,9 +28,9 @@ from app.gate.server import Build
 from app.gate.tool import load_tools
 from app.house import House, on_hangup, on_leaving
 from app.http import as_refusal, json_refusal
-from app.language import N_, chosen, speak
+from app.language import N_
 from app.metrics import keep_measuring
-from app.pages import page_refusal
+from app.pages import page_or_json
 from app.payments.quotes import keep_looking
 from app.protocol.errors import NotFound, OAuthError
 from app.settings import Settings, load
@@ -58,11 +58,7 @@ def api_app(world: World, callers: Callers) -> FastAPI:
 
     async def nothing_here(request: Request, fault: Exception) -> Response:
         status = fault.status_code if isinstance(fault, HTTPException) else 404
-        refusal = NotFound(NOTHING if status == 404 else WRONG_METHOD)
-        wants_page = "text/html" in request.headers.get("accept", "")
-        if wants_page:
-            speak(chosen(request.headers.get("accept-language", "")) or "en")
-        response = (page_refusal if wants_page else json_refusal)(refusal, request, world)
+        response = page_or_json(NotFound(NOTHING if status == 404 else WRONG_METHOD), request, world)
         response.status_code = status
         return response
 

@@ -10,8 +10,8 @@ from starlette.responses import HTMLResponse, Response
 
 from app import __version__, branding
 from app.asking import refused
-from app.http import request_id
-from app.language import N_, _, gettext, ngettext, spoken
+from app.http import json_refusal, request_id
+from app.language import N_, _, chosen, gettext, ngettext, speak, spoken
 from app.paths import TEMPLATES
 from app.protocol.errors import OAuthError
 from app.protocol.words import Worded
@@ -47,6 +47,7 @@ templates = Environment(
     extensions=["jinja2.ext.i18n"],
 )
 templates.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
+templates.globals["_"] = templates.globals["gettext"]  # jinja2's own asks for that one by name, each time
 
 
 def render(
@@ -98,6 +99,14 @@ def page_refusal(refusal: OAuthError, request: Request, world: World) -> Respons
     )
     page.headers.update(refusal.headers)
     return page
+
+
+def page_or_json(refusal: OAuthError, request: Request, world: World) -> Response:
+    """Where nobody has said yet who asks: a page in their language for browsers that want one."""
+    if "text/html" not in request.headers.get("accept", ""):
+        return json_refusal(refusal, request, world)
+    speak(chosen(request.headers.get("accept-language", "")) or "en")
+    return page_refusal(refusal, request, world)
 
 
 def said(refusal: OAuthError | Worded) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from time import perf_counter
 from typing import NamedTuple
 
+import structlog
 from mcp.server.auth.middleware.auth_context import auth_context_var
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,8 +16,8 @@ from starlette.types import Receive, Scope, Send
 from app.api_keys.callers import Callers
 from app.gate import noted
 from app.gate.answers import Counted, Filtered
-from app.gate.channels import replay, unless_away, with_cors
-from app.gate.failed import stopping
+from app.gate.channels import replay, with_cors
+from app.gate.failed import failed, stopping
 from app.gate.headers import Sorted, sorted_headers, uncoded
 from app.gate.known import Acquaintances, Known
 from app.gate.open_streams import OpenStream
@@ -31,11 +32,12 @@ from app.limits import Rate, hit
 from app.measures import Key
 from app.protocol.errors import InsufficientScope, NoToken, TooManyRequests
 from app.protocol.types import Principal
-from app.resources.model import CallRate, PythonBackend, Resource
+from app.resources.model import CallRate, Resource
 from app.world import World
 
 BODY_BYTES = 4 * 1024 * 1024
 LONGEST_NAME = 128  # of a tool whose calls are counted
+log = structlog.get_logger("gatehouse.gate")
 
 
 class Call(NamedTuple):
@@ -73,7 +75,6 @@ class Guard:
         self._hosts = frozenset(host.encode() for host in world.settings.accepted_hosts())
         self._metadata = f"{world.settings.issuer}/.well-known/oauth-protected-resource{resource.path}"
         self._is_foreign = resource.backend is not None  # the built-in tools count, and look at headers, themselves
-        self._is_python = resource.backend is None or isinstance(resource.backend, PythonBackend)
         self._counts_as = "" if is_default else f"{resource.name}/"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,18 +126,20 @@ class Guard:
         scope["state"]["principal"] = call.known.principal
         auth_context_var.set(call.known.user)  # for the task of this request alone
         began = perf_counter()
-        send = unless_away(scope["state"], call.send) if self._is_python else call.send
-        stream = OpenStream(send, scope, self.stage.streams, self.stage.calls)
+        stream = OpenStream(call.send, scope, self.stage.streams, self.stage.calls)
         try:
             await self.stage.app(scope, call.receive, stream)
         except CancelledError:
             stream.was_it_us()
             if stream.answered_at is None:
-                await stopping(scope)(scope, call.receive, send)
-        except Exception:
+                await stopping(scope)(scope, call.receive, call.send)
+        except Exception as fault:
             if call.paid is not None:
                 await call.paid.failed()
-            raise
+            if stream.answered_at is not None:
+                raise
+            log.error("backend raised", resource=self.resource.name, exc_info=fault)
+            await failed(scope, "the server behind this address failed", 500)(scope, call.receive, call.send)
         finally:
             stream.finish()
             if stream.answered_at is not None:

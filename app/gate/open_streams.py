@@ -1,5 +1,5 @@
-"""Answers on their way out when the server stops: streams of events end with a hint when to come again (HTML "Server-sent events":
-retry), and calls that nobody has answered by then are given up."""
+"""Answers on their way out: 503 where a tool found its service away; and when the server stops, streams of events end with a hint
+when to come again (HTML "Server-sent events": retry), and calls that nobody has answered by then are given up."""
 
 from __future__ import annotations
 
@@ -18,9 +18,20 @@ COMMENT = b":\n"  # a sign of life, which is part of no event
 
 
 class OpenStream:
-    """The `send` of one request behind the guard; of an answer that is no stream it takes no further notice."""
+    """The `send` of one request behind the guard; of an answer that is no stream it sees the beginning only."""
 
-    __slots__ = ("_calls", "_ended_here", "_open", "_send", "_tail", "_task", "_waiting", "answered_at", "is_lasting")
+    __slots__ = (
+        "_calls",
+        "_ended_here",
+        "_open",
+        "_send",
+        "_state",
+        "_tail",
+        "_task",
+        "_waiting",
+        "answered_at",
+        "is_lasting",
+    )
 
     def __init__(self, send: Send, scope: Scope, open_ones: set[OpenStream], calls: set[OpenStream]) -> None:
         """It is among the `calls` until it is over, and among the `open_ones` while it is a stream."""
@@ -32,7 +43,8 @@ class OpenStream:
         self._waiting: asyncio.TimerHandle | None = None
         self._ended_here = False
         self.answered_at: float | None = None  # by perf_counter
-        message = scope["state"].get("message")
+        self._state = scope["state"]
+        message = self._state.get("message")
         calls.add(self)
         self.is_lasting = scope["method"] == "GET" or (isinstance(message, dict) and message.get("method") == LASTING)
 
@@ -40,6 +52,9 @@ class OpenStream:
         if self._tail is None:
             if message["type"] == "http.response.start":
                 self.answered_at = perf_counter()
+                if "unavailable" in self._state:  # around the JSON-RPC error (RFC 9110 §15.6.4)
+                    message["status"] = 503
+                    message["headers"] = [*message["headers"], (b"retry-after", b"%d" % self._state["unavailable"])]
                 if _is_stream(message):
                     self._tail = b"\n\n"
                     self._open.add(self)

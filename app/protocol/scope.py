@@ -78,8 +78,8 @@ def within(asked: str | None, held: frozenset[str], scopes: Mapping[str, Scope] 
     Words beyond it are dropped, as in `granted`: MCP clients ask for what the resource's challenge names, whatever they
     were given, and learn from the answer what it became (RFC 6749 §3.3).
     """
-    words = words_of(asked) or [word for word in scopes if word in held]
-    return tuple(word for word in words if word in expanded(held, scopes))
+    words, reached = words_of(asked) or [word for word in scopes if word in held], expanded(held, scopes)
+    return tuple(word for word in words if word in reached)
 
 
 def expanded(scope: frozenset[str], scopes: Mapping[str, Scope] = SCOPES) -> frozenset[str]:

@@ -31,19 +31,16 @@ def _decisive(attempt: Attempt) -> Step | None:
     """The last step that says something. A page of the browser does not once its code is redeemed."""
     redeemed = {link for step in attempt.steps if step.issued for link in step.links}
     redeemed |= {link for step in attempt.steps if redeemed.intersection(step.links) for link in step.links}
+    first_issue = min(((step.at, step.id) for step in attempt.steps if step.issued), default=None)
     for step in reversed(attempt.steps):
         if step.what not in JUDGES or (step.what in BROWSER and redeemed.intersection(step.links)):
             continue
-        if step.tokenless and not _issued_before(attempt, step):
+        if step.tokenless and (first_issue is None or first_issue >= (step.at, step.id)):
             continue
         if step.what == "management" and step.well and step.method != "DELETE":
             continue
         return step
     return None
-
-
-def _issued_before(attempt: Attempt, step: Step) -> bool:
-    return any(s.issued and (s.at, s.id) < (step.at, step.id) for s in attempt.steps)
 
 
 def _only_looked(attempt: Attempt, now: datetime) -> Verdict:

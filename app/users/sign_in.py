@@ -39,12 +39,9 @@ async def first_factor_done(
     request: Request, world: World, user_id: str, method: str, req: str | None, now: datetime
 ) -> Response:
     """For whoever proved one thing (`method`: password, link): on to the second step, or in, where none is asked."""
-    method, is_half = await _after_first(request, world, user_id, method, now)
-    if is_half:
-        return _to_second_step(request, world, half.Half(user_id, method, now), req)
-    async with world.db.begin() as db:
-        entered = await enter(db, request, world, user_id, method, now)
-    return welcome(world, entered, user_id, req, now)
+    response = await first_factor_spent(request, world, user_id, method, req, now, _nothing)
+    assert response is not None
+    return response
 
 
 async def first_factor_spent(
@@ -60,6 +57,11 @@ async def first_factor_spent(
     if entered is None:
         return _to_second_step(request, world, half.Half(user_id, method, now), req)
     return welcome(world, entered, user_id, req, now)
+
+
+async def _nothing(db: AsyncConnection) -> bool:
+    """To be spent."""
+    return True
 
 
 async def _after_first(request: Request, world: World, user_id: str, method: str, now: datetime) -> tuple[str, bool]:

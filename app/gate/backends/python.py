@@ -17,7 +17,6 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.gate.failed import failed
 from app.gate.services import away
 from app.gate.tool import Caller
 from app.resources.model import PythonBackend, Resource
@@ -59,24 +58,11 @@ class Inner:
     def __init__(self, app: ASGIApp, path: str, methods: tuple[str, ...]) -> None:
         self._app = app
         self._path = path
+        self._raw_path = path.encode()
         self.methods = methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        inner = {**scope, "path": self._path, "raw_path": self._path.encode()}
-        begun = False
-
-        async def noted(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        try:
-            await self._app(inner, receive, noted)
-        except Exception as fault:
-            if begun:
-                raise
-            log.error("backend raised", path=scope["path"], exc_info=fault)
-            await failed(scope, "the server behind this address failed", 500)(scope, receive, send)
+        await self._app({**scope, "path": self._path, "raw_path": self._raw_path}, receive, send)
 
 
 @asynccontextmanager
