@@ -7,10 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from app.db.engine import HotPool
 
-# A crash may forget the last moments' uses, which is worth not waiting for the disk at each.
 FIRST_USE = """
-WITH soon AS (SELECT set_config('synchronous_commit', 'off', true))
-INSERT INTO used_once (fingerprint, expires_at) SELECT $1, $2 FROM soon
+INSERT INTO used_once (fingerprint, expires_at) VALUES ($1, $2)
 ON CONFLICT (fingerprint) DO UPDATE SET expires_at = excluded.expires_at WHERE used_once.expires_at < $3
 RETURNING true
 """

@@ -279,3 +279,8 @@ def test_the_specifications_are_where_the_readme_says() -> None:
             assert path.is_file(), f"the README names {file}"
             head = path.read_text().split("\n\n", 1)[0]
             assert number in head or f"RFC {number}" in path.read_text(), f"{file} does not say RFC {number}"
+
+
+def test_nothing_that_is_answered_may_be_forgotten_by_postgres() -> None:
+    """A crash, or a failover, would make good again what was spent."""
+    assert not [path.name for path in FILES if "synchronous_commit" in path.read_text()]

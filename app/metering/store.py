@@ -15,12 +15,10 @@ from app.metering.model import Asked
 
 # What the day still gives is taken first, then what was paid for. A replica whose clock is behind counts on in the window
 # that another has begun. That a key is new is asked twice: here, and by the index, which throws the whole statement away
-# when another transaction was quicker. It does not wait for the disk: a crash of Postgres may forget the charges of its
-# last half second, in the caller's favour, and one session is held up by no other's.
+# when another transaction was quicker.
 FREE_USED = "CASE WHEN b.day < t.day THEN 0 ELSE b.day_free_sats END"
 FREE = f"least({{sats}}, greatest(0, b.allowance_sats - {FREE_USED}))"
-WINDOWS = """SELECT ({now}::timestamptz AT TIME ZONE 'UTC')::date AS day, date_trunc('minute', {now}::timestamptz) AS minute,
-  set_config('synchronous_commit', 'off', true)"""
+WINDOWS = """SELECT ({now}::timestamptz AT TIME ZONE 'UTC')::date AS day, date_trunc('minute', {now}::timestamptz) AS minute"""
 TAKEN = f"""UPDATE budgets b SET day = greatest(b.day, t.day), minute = greatest(b.minute, t.minute),
   day_free_sats = {FREE_USED} + {FREE},
   last_free_sats = {FREE},

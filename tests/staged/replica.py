@@ -2,7 +2,8 @@
 
 A request with the header `Stage` plays a part: `record` is told in the answer (`Statements`) what was sent to Postgres; a number
 lets the process die (os._exit) when that many statements have been answered; `answer` before a byte of the answer is sent, `half`
-after its head. `/-stage/catch-up` lets the replica hear what LISTEN brings within a moment.
+after its head. `/-stage/catch-up` lets the replica hear what LISTEN brings within a moment; `/-stage/waiting` tells how many requests
+have been read to their end and not been answered.
 """
 
 from __future__ import annotations
@@ -103,14 +104,35 @@ class Stage:
 
     def __init__(self, app: Gatehouse) -> None:
         self._app = app
+        self._waiting = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == "/-stage/catch-up":
             assert self._app.world is not None
             await self._app.world.live.catch_up()
-            await send({"type": "http.response.start", "status": 204, "headers": []})
-            await send({"type": "http.response.body", "body": b""})
-            return
+            await said(send, "")
+        elif scope["type"] == "http" and scope["path"] == "/-stage/waiting":
+            await said(send, str(self._waiting))
+        else:
+            await self._counted(scope, receive, send)
+
+    async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        read = 0
+
+        async def listening() -> Message:
+            nonlocal read
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body", False):
+                read += 1
+                self._waiting += 1
+            return message
+
+        try:
+            await self._played(scope, listening, send)
+        finally:
+            self._waiting -= read
+
+    async def _played(self, scope: Scope, receive: Receive, send: Send) -> None:
         ends = dict(scope.get("headers", ())).get(b"stage")
         if ends is None:
             playing.set(None)
@@ -130,6 +152,11 @@ class Stage:
                 await send(message)
 
         await self._app(scope, receive, watched)
+
+
+async def said(send: Send, words: str) -> None:
+    await send({"type": "http.response.start", "status": 200 if words else 204, "headers": []})
+    await send({"type": "http.response.body", "body": words.encode()})
 
 
 def serve(dsn: str, options: dict[str, Any], clock: Any, frozen: bool, log: str | None, ready: Any) -> None:
@@ -196,6 +223,13 @@ class Replica:
         self._process.join(30)
         self._http.close()
         return self._process.exitcode == KILLED
+
+    def kill(self) -> None:
+        """As the kernel does when memory is short: it is over when this returns."""
+        self._http.close()
+        self._process.kill()
+        self._process.join(10)
+        assert self._process.exitcode == -KILLED
 
     @property
     def pid(self) -> int:

@@ -51,12 +51,12 @@ postgresql:
 class Node:
     """One Postgres and the Patroni that looks after it."""
 
-    def __init__(self, name: str, folder: Path, etcd: int, bin_dir: Path) -> None:
+    def __init__(self, name: str, folder: Path, etcd: int, bin_dir: Path, dcs: str) -> None:
         self.name, self.port, self.rest = name, free_port(), free_port()
         self._folder = folder
         self.configuration = folder / f"{name}.yml"
-        dcs = textwrap.indent(programs.documented("yaml"), "    ")
-        values = {"etcd": etcd, "folder": folder, "programs": bin_dir, "dcs": dcs, "port": self.port, "rest": self.rest}
+        values = {"etcd": etcd, "folder": folder, "programs": bin_dir, "port": self.port, "rest": self.rest}
+        values["dcs"] = textwrap.indent(dcs, "    ")
         self.configuration.write_text(NODE.format(name=name, **values))
         self._running: Any = None
 
@@ -76,10 +76,20 @@ class Node:
         """As a machine does: Patroni and Postgres at once."""
         self._running.kill()
         with suppress(OSError, ValueError):
-            postmaster = int((self._folder / self.name / "postmaster.pid").read_text().split("\n")[0])
-            for pid in (postmaster, *children(postmaster)):
+            for pid in self._processes():
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+
+    def keeps_to_itself(self) -> None:
+        """From now on nothing leaves it for the other; as when the network between them is slow."""
+        senders = [pid for pid in self._processes() if b"walsender" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        assert senders, "the replica is connected"
+        for pid in senders:
+            os.kill(pid, signal.SIGSTOP)
+
+    def _processes(self) -> list[int]:
+        postmaster = int((self._folder / self.name / "postmaster.pid").read_text().split("\n")[0])
+        return [postmaster, *children(postmaster)]
 
     def said(self) -> str:
         return (self._folder / f"{self.name}.log").read_text()[-3000:]
@@ -88,7 +98,7 @@ class Node:
 class Cluster:
     """`dsn` leads to the primary, whichever that is."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, stack: ExitStack, *, synchronous: bool) -> None:
         etcd, peers = free_port(), free_port()
         bin_dir = debians_postgres()
         self.stack = stack
@@ -97,14 +107,19 @@ class Cluster:
         command += ["--advertise-client-urls", clients, "--listen-peer-urls", others, "--unsafe-no-fsync"]
         command += ["--initial-advertise-peer-urls", others, "--initial-cluster", f"default={others}"]
         stack.enter_context(programs.running(command, folder / "etcd.log", etcd))
-        self.nodes = [Node(name, folder, etcd, bin_dir) for name in ("pg1", "pg2")]
+        dcs = programs.documented("yaml")
+        assert "synchronous_mode: true\n" in dcs
+        if not synchronous:
+            dcs = dcs.replace("synchronous_mode: true\n", "synchronous_mode: false\n")
+        self.nodes = [Node(name, folder, etcd, bin_dir, dcs) for name in ("pg1", "pg2")]
         self.port = free_port()
         (folder / "haproxy.cfg").write_text(self._haproxy())
         for node in self.nodes:
             node.start(stack)
         proxy = [programs.program("haproxy"), "-f", str(folder / "haproxy.cfg"), "-db"]
         stack.enter_context(programs.running(proxy, folder / "haproxy.log", self.port))
-        until(lambda: any(node.is_("sync") for node in self.nodes), STARTS, self.nodes[0].said())
+        copies = "sync" if synchronous else "async"
+        until(lambda: any(node.is_(copies) for node in self.nodes), STARTS, self.nodes[0].said())
         self.dsn = f"postgresql://gatehouse@127.0.0.1:{self.port}/gatehouse?sslmode=disable"
         until(lambda: self.can("CREATE DATABASE gatehouse", "postgres"), STARTS, "the primary behind HAProxy")
         upgrade(self.dsn)
@@ -160,13 +175,14 @@ def debians_postgres() -> Path:
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
+def cluster(*, synchronous: bool = True) -> Iterator[Cluster]:
+    """As docs/operate.md has it; or, without `synchronous`, as it says one must not."""
     for name in ("patroni", "etcd", "haproxy"):
         programs.program(name)
     folder = Path(tempfile.mkdtemp(prefix="gatehouse-cluster-"))
     programs.give(folder)
     try:
         with ExitStack() as stack:
-            yield Cluster(folder, stack)
+            yield Cluster(folder, stack, synchronous=synchronous)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
