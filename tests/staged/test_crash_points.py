@@ -17,7 +17,8 @@ from tests.actors import App, Browser
 from tests.conftest import House, emptied, left
 from tests.facilitators import Chain
 from tests.staged.deeds import DEEDS, NEVER, Deed, Scene
-from tests.staged.replica import BEFORE_ANSWER, HALF_ANSWERED, Replica
+from tests.staged.replica import Replica
+from tests.staged.steps import BEFORE_ANSWER, HALF_ANSWERED
 from tests.upstreams import Upstream
 
 pytestmark = pytest.mark.long
