@@ -67,7 +67,7 @@ def configure(level: str, *, pretty: bool | None = None) -> None:
     last: list[Any] = (
         [structlog.dev.ConsoleRenderer(pad_event_to=0, exception_formatter=structlog.dev.plain_traceback)]
         if pretty
-        else [TRACES, structlog.processors.JSONRenderer(serializer=_as_json)]
+        else [_as_json]
     )
     lines = Lines(sys.__stderr__)
     structlog.configure(
@@ -92,7 +92,7 @@ def _dressed(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mutab
         if _is_secret(name):
             event[name] = "***"
     event["level"] = LEVELS.get(method, method)
-    event["timestamp"] = f"{datetime.now(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    event["timestamp"] = f"{datetime.now(UTC).isoformat(timespec='microseconds')[:-6]}Z"  # without +00:00
     identifier = request_id.get()
     if identifier != "-":
         event["request_id"] = identifier
@@ -113,5 +113,7 @@ def _plain(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mutable
     return event
 
 
-def _as_json(event: Any, **options: Any) -> str:
+def _as_json(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
+    if "exc_info" in event:
+        event = TRACES(logger, method, dict(event))
     return to_json(event, fallback=str).decode()

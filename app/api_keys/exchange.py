@@ -38,15 +38,15 @@ async def exchange(request: Request, world: World) -> Response:
         await hit(world.pool, BAD_KEY, client_address(request, world.settings.trusted_proxies), now)
         await refused(world, api_key if isinstance(api_key, str) else "", now, guess=True)
         return no_store({"error": "Invalid credentials"}, 401)
-    authorization, expires_at = replace(found.authorization, scope=scope), found.expires_at
+    authorization, expires_at, last_used_at = found
+    if scope != authorization.scope:
+        authorization = replace(authorization, scope=scope)
     note(client_id=authorization.client_id, user_id=authorization.subject, scope=list(authorization.scope))
     lifetime = world.settings.access_token_lifetime
     if expires_at is not None:  # a token never outlives its key
         lifetime = min(lifetime, max(1, int((expires_at - now).total_seconds())))
     token = access_token(authorization, world.live.ring, world.settings.issuer, now=now, lifetime=lifetime)
-    if (
-        found.last_used_at is None or found.last_used_at.date() < now.date()
-    ):  # the first of a day: no script fills the log
+    if last_used_at is None or last_used_at.date() < now.date():
         await _record(world, authorization, now)
     world.measures.count("gatehouse_tokens_total", "api_key")
     world.last_used.saw("api_keys", authorization.client_id, now)
@@ -54,7 +54,10 @@ async def exchange(request: Request, world: World) -> Response:
 
 
 async def _record(world: World, authorization: Authorization, now: datetime) -> None:
+    """The first of a day, as far as its last use is written, and once in a process: no script fills the log."""
     user_id, key_id, said = authorization.subject, authorization.client_id, " ".join(authorization.scope)
+    if not world.traces.is_news(f"issued api_key {key_id}", now):
+        return
     asking.acting(asking.USER, user_id)
     await audit.add(world.pool, "token.issued", now, user_id=user_id, client_id=key_id, grant="api_key", scope=said)
 
