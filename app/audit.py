@@ -55,10 +55,9 @@ def noted(event: str, values: str, source: str, first: int) -> str:
     return f"{INSERT} SELECT {values}, '{event}', {places} FROM {source}"
 
 
-def grant(via: str, connection: str | None = None) -> str:
+def grant(via: str, connection: str) -> str:
     """The detail of `token.issued`, as SQL, where the source has a `scope`; `connection` is SQL too."""
-    hanging = "" if connection is None else f"'connection', {connection}, "
-    return f"jsonb_build_object('grant', '{via}', {hanging}'scope', array_to_string(scope, ' '))"
+    return f"jsonb_build_object('grant', '{via}', 'connection', {connection}, 'scope', array_to_string(scope, ' '))"
 
 
 def another_day(before: str, now: str) -> str:

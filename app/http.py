@@ -30,12 +30,11 @@ Renderer = Callable[[OAuthError, Request, World], Response]
 FORM_BYTES = 64 * 1024
 JSON_BYTES = 32 * 1024
 JSON_DEPTH = 20
-OPEN_CORS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, X-Request-Id, DPoP-Nonce, "
-    "Idempotency-Replayed, PAYMENT-REQUIRED, PAYMENT-RESPONSE, Payment-Receipt, Gatehouse-Receipt",
-}
-CORS_FIELDS = [(name.lower().encode(), value.encode()) for name, value in OPEN_CORS.items()]
+EXPOSED = (
+    b"WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, X-Request-Id, DPoP-Nonce, "
+    b"Idempotency-Replayed, PAYMENT-REQUIRED, PAYMENT-RESPONSE, Payment-Receipt, Gatehouse-Receipt"
+)
+OPEN_CORS = [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", EXPOSED)]
 CORS_HEADERS = "authorization, content-type, accept, dpop, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id"
 CORS_HEADERS += ", x-lw-public, payment-signature, accept-payment, idempotency-key"
 
@@ -70,7 +69,7 @@ class Door:
             speak(chosen(request.headers.get("accept-language", "")) or "en")
         response = await self._answer(request)
         if self._cors:
-            response.raw_headers.extend(CORS_FIELDS)
+            response.raw_headers.extend(OPEN_CORS)
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:

@@ -47,14 +47,14 @@ async def exchange(request: Request, world: World) -> Response:
         lifetime = min(lifetime, max(1, int((expires_at - now).total_seconds())))
     token = access_token(authorization, world.live.ring, world.settings.issuer, now=now, lifetime=lifetime)
     if last_used_at is None or last_used_at.date() < now.date():
-        await _record(world, authorization, now)
+        await record(world, authorization, now)
     world.measures.count("gatehouse_tokens_total", "api_key")
     world.last_used.saw("api_keys", authorization.client_id, now)
     return no_store({"token": token, "expiresIn": lifetime})
 
 
-async def _record(world: World, authorization: Authorization, now: datetime) -> None:
-    """The first of a day, as far as its last use is written, and once in a process: no script fills the log."""
+async def record(world: World, authorization: Authorization, now: datetime) -> None:
+    """In the audit log, in its user's name: once for a key in six hours and process, so that no script can fill it."""
     user_id, key_id, said = authorization.subject, authorization.client_id, " ".join(authorization.scope)
     if not world.traces.is_news(f"issued api_key {key_id}", now):
         return

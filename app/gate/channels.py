@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.types import Message, Receive, Send
 
-from app.http import CORS_FIELDS
+from app.http import OPEN_CORS
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
@@ -24,7 +24,7 @@ def replay(body: bytes, receive: Receive) -> Receive:
 def with_cors(send: Send) -> Send:
     async def channel(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *CORS_FIELDS]
+            message["headers"] = [*message["headers"], *OPEN_CORS]
         await send(message)
 
     return channel

@@ -18,7 +18,7 @@ from app.api_keys import store
 from app.api_keys.callers import Callers
 from app.gate.headers import sorted_headers
 from app.gate.known import Acquaintances
-from app.http import CORS_FIELDS, Door, Json, as_refusal, is_from, traced
+from app.http import OPEN_CORS, Door, Json, as_refusal, is_from, traced
 from app.protocol.challenge import challenge, needed_scope
 from app.protocol.errors import (
     InsufficientScope,
@@ -165,6 +165,6 @@ def _refused(
         credentials = request.headers.get("authorization", "").encode("latin-1")
         scope = needed_scope(refusal, held, default)
         response.headers["WWW-Authenticate"] = challenge(refusal, metadata, scope, credentials)
-        response.raw_headers.extend(CORS_FIELDS)
+        response.raw_headers.extend(OPEN_CORS)
     response.headers.update(refusal.headers)
     return response

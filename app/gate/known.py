@@ -43,9 +43,8 @@ class Acquaintances:
         self.resource = resource
         self._revocations = world.live.revocations
         self._staleness = world.settings.revocation_staleness
-        self._met: OrderedDict[bytes, Known] = (
-            OrderedDict()
-        )  # finds its first at once; a dict walks over those that went
+        # An OrderedDict finds its first at once; a dict walks over those that went.
+        self._met: OrderedDict[bytes, Known] = OrderedDict()
         self._counts = world.measures.counts
 
     def __len__(self) -> int:

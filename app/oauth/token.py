@@ -8,7 +8,8 @@ from datetime import datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import asking, audit, dpop
+from app import audit, dpop
+from app.api_keys import exchange
 from app.api_keys.refused import refused
 from app.clients import lifetimes
 from app.clients.authenticate import authenticated_client, confirmed
@@ -30,7 +31,6 @@ RECORDED = frozenset({"authorization_code", "refresh_token", "device_code"})  # 
 CONFIRMED = frozenset(
     {"authorization_code", "refresh_token", "client_credentials"}
 )  # whose statement looks at the client's row too
-ROUTINE = frozenset({"api_key", "client_credentials"})
 
 
 async def token(request: Request, world: World) -> Response:
@@ -105,9 +105,10 @@ async def _record(world: World, authorization: Authorization, now: datetime) -> 
     via, user_id, client_id = authorization.via, authorization.subject, authorization.client_id
     if via in RECORDED:
         return
-    if via == "api_key":  # a script, which is no client, acts in its user's name
-        asking.acting(asking.USER, user_id)
-    if via in ROUTINE and not world.traces.is_news(f"issued {via} {client_id}", now):
+    if via == "api_key":
+        await exchange.record(world, authorization, now)
+        return
+    if via == "client_credentials" and not world.traces.is_news(f"issued {via} {client_id}", now):
         return
     scope = " ".join(authorization.scope)
     await audit.add(world.pool, "token.issued", now, user_id=user_id, client_id=client_id, grant=via, scope=scope)

@@ -25,8 +25,6 @@ class Params:
 
     def get(self, name: str) -> str | None:
         """The one value, or None. Raises InvalidRequest when it came twice or carries control characters."""
-        if name not in self._values:
-            return None
         value = self.verbatim(name)
         if value is not None and CONTROL.search(value):
             raise InvalidRequest("{name} contains control characters", name=name)

@@ -40,12 +40,9 @@ class Resources:
 
     def held(self, resource: Resource, words: Iterable[str]) -> tuple[str, ...]:
         """What such words are worth at this resource."""
-        by_word = self._names.get(resource.audience, {})
-        return tuple(by_word[word] for word in words if word in by_word)
-
-    @cached_property
-    def _names(self) -> Mapping[str, Mapping[str, str]]:
-        return {one.audience: {self._word(one, name): name for name in one.scopes} for one in self}
+        before = self._word(resource, "")
+        names = (word.removeprefix(before) for word in words if word.startswith(before))
+        return tuple(name for name in names if name in resource.scopes)
 
     def registered(self, resource: Resource, scope: str | None) -> str:
         """What a client registered, as far as it means this resource: in its own words, or after its name."""

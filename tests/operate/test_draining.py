@@ -33,9 +33,8 @@ ACCEPT = {"Accept": "application/json, text/event-stream"}
 BEFORE, NOW = "2025-11-25", "2026-07-28"
 HINT = re.compile(r"^retry: \d+\n\n\Z", re.MULTILINE)
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
-HALF = (
-    b"POST /token HTTP/1.1\r\nHost: localhost:%d\r\n" + FORM + b"Content-Length: 100\r\n\r\ngrant_type="
-)  # and no more
+# And no more.
+HALF = b"POST /token HTTP/1.1\r\nHost: localhost:%d\r\n" + FORM + b"Content-Length: 100\r\n\r\ngrant_type="
 HANGS = """
 def call(asked, name, **arguments):
     if name == "slow": time.sleep(1.5); text(asked, "done")

@@ -150,9 +150,8 @@ def test_twenty_rotations_and_no_failed_verification(shared: Database, pair: tup
         for _ in range(ROTATIONS):
             before = published(one) | published(other)
             publish(shared.dsn, one.clock.value)
-            while not all(
-                published(replica) - before for replica in pair
-            ):  # heard; then there are minutes for everybody
+            # Heard by both; then there are minutes for everybody.
+            while not all(published(replica) - before for replica in pair):
                 time.sleep(0.005)
             until = load.verified + 2
             while load.verified < until and not load.failed:  # upcoming: published, signing nothing

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -28,7 +27,6 @@ from app.world import World
 BODY_BYTES = 4 * 1024 * 1024
 # The guard has looked at Host and Origin already, with the operator's lists.
 UNGUARDED = TransportSecuritySettings(enable_dns_rebinding_protection=False)
-log = structlog.get_logger("gatehouse.gate")
 STATELESS = ("POST",)  # a stateless server has nothing to say unasked: GET would be an idle stream for ever
 
 
