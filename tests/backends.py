@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import ssl
 import threading
 import time
@@ -286,10 +285,3 @@ def fronted(house: House, backend: UrlBackend, path: str = "/mcp") -> Iterator[F
         front.stopped()
         running.result(20)
     assert not front.errors, front.errors
-
-
-def refused_port() -> int:
-    """Where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

@@ -14,6 +14,7 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from bench.servers import free_port
 from tests.conftest import House
 
 LINK = re.compile(r"https?://\S+")
@@ -62,7 +63,7 @@ class Mailboxes:
                 "auth_required": True,
                 "auth_require_tls": not implicit and bool(tls),
             }
-        self._controller = Controller(self, hostname="127.0.0.1", port=_free_port(), **options)
+        self._controller = Controller(self, hostname="127.0.0.1", port=free_port(), **options)
         self._controller.start()
         self.port: int = self._controller.port
 
@@ -123,8 +124,3 @@ class Silent:
 
     def close(self) -> None:
         self._listener.close()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import re
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ import asyncpg
 
 from app.db.engine import plain_url
 from app.providers import store
+from bench.servers import free_port
 from tests import commands
 from tests.actors import PASSWORD
 from tests.conftest import SECRET_KEY, House, database
@@ -86,9 +86,8 @@ def in_a_database() -> Iterator[str]:
 def second_gatehouse() -> Iterator[SecondGatehouse]:
     from tests.stories.test_starting import Running
 
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     with in_a_database() as dsn:
+        port = free_port()
         url = f"http://localhost:{port}"
         ours = {"DATABASE_URL": dsn, "PUBLIC_URL": url, "PORT": str(port), "SECRET_KEY": SECRET_KEY[::-1]}
         environment = {f"GATEHOUSE_{name}": value for name, value in ours.items()}

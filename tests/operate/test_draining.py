@@ -19,12 +19,13 @@ import httpx2
 import pytest
 
 from app.operation import STOP_SECONDS
+from bench.servers import free_port
 from tests import commands
 from tests.backends import Backend, Received, Wire, silence
 from tests.conftest import House
 from tests.operate.replicas import TOOLS, Replica, wait_until
 from tests.stdio_house import script
-from tests.stories.test_starting import Start, free_port, start
+from tests.stories.test_starting import Start, start
 
 pytestmark = pytest.mark.long
 

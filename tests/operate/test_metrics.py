@@ -11,10 +11,11 @@ import pytest
 from pydantic import SecretStr
 
 from app.measures import CATALOG, SILENT_SECONDS, Measures, exposition
+from bench.servers import free_port
 from tests.actors import App, Browser, http
 from tests.conftest import House, emptied
 from tests.operate.replicas import TOOLS, Replica, wait_until
-from tests.stories.test_starting import Start, free_port, start
+from tests.stories.test_starting import Start, start
 
 __all__ = ["start"]
 TOKEN = "a token for whoever scrapes"

@@ -10,11 +10,12 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from bench.servers import free_port
 from tests.actors import App, Browser
 from tests.conftest import House
 from tests.operate.replicas import HAPROXY, TOOLS, Replica, balanced, wait_until
 from tests.operate.test_stopping import Stream
-from tests.stories.test_starting import Start, free_port, start
+from tests.stories.test_starting import Start, start
 
 pytestmark = pytest.mark.long
 

@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 
 from app import logs
+from bench.servers import free_port
 from tests.actors import App, Browser, http
 from tests.backends import Backend, Received, Wire
 from tests.conftest import House
 from tests.operate.replicas import TOOLS, Replica, wait_until
 from tests.remote_house import in_front_of
-from tests.stories.test_starting import Start, free_port, start
+from tests.stories.test_starting import Start, start
 
 __all__ = ["start"]
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

@@ -9,7 +9,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+
+from bench.servers import free_port
 
 PLACE = Path(__file__).parent.parent.parent / ".lnbits"
 STAMP = PLACE / ".installed"
@@ -58,9 +59,7 @@ class Lnbits:
 
     def __init__(self, folder: Path) -> None:
         python = program()
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = found.getsockname()[1]
+        port = free_port()
         package = next((PLACE / "lib").glob("python3*")) / "site-packages" / "lnbits"
         (folder / "lnbits").symlink_to(package)  # it serves ./lnbits/static
         self.address = f"http://127.0.0.1:{port}"

@@ -27,13 +27,14 @@ from mcp.shared.auth import OAuthClientMetadata
 from pydantic import AnyUrl
 
 from app.cli.running import OPTIONS
+from bench.servers import free_port
 from tests.actors import CALLBACK, App, Browser, http
 from tests.conftest import House
 from tests.documented import block, resources, signed
 from tests.doors import certificate
 from tests.holders import Holder
 from tests.referees.test_mcp_sdk import Memory, Person
-from tests.referees.test_proxies import free_port, program, running
+from tests.referees.test_proxies import program, running
 
 NAMES = ("subject", "client", "scope", "resource", "via")
 EACH = pytest.mark.parametrize("place", ["nginx", "caddy"], indirect=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import pytest
 
 from app.checkup.findings import Finding, Verdict
 from app.checkup.snippets import AUTHORIZATION, BUFFERING, SCHEME, SLASH, WELL_KNOWN, WHOLE, snippet
+from bench.servers import free_port
 from tests.conftest import House
 from tests.doors import certificate
 from tests.stories.test_doctor_url import failures, looked_at
@@ -25,12 +25,6 @@ def program(name: str) -> str:
     if found is None:
         pytest.skip(f"{name} is not installed here")
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 @contextmanager

@@ -155,7 +155,10 @@ def test_recovery_codes_are_good_once_each(house: House, browser: Browser) -> No
     assert page.status == 400
     assert "used already" in page.text
     assert second_step(again, page, recovery=phone.recovery[1]).url.endswith("/account")
-    assert house.sql("SELECT detail->>'left' FROM audit_events WHERE event = 'recovery_code.used'") == [("9",), ("8",)]
+    assert house.sql("SELECT detail->>'left' FROM audit_events WHERE event = 'recovery_code.used' ORDER BY id") == [
+        ("9",),
+        ("8",),
+    ]
 
 
 def test_somebody_else_s_recovery_codes_are_worth_nothing(house: House, browser: Browser) -> None:

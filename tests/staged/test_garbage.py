@@ -17,7 +17,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.stories.test_starting import Running, Start, free_port, start
+from bench.servers import free_port
+from tests.stories.test_starting import Running, Start, start
 
 pytestmark = pytest.mark.long
 

@@ -18,7 +18,8 @@ import httpx2
 import pytest
 
 from app.resources.model import UrlBackend
-from tests.backends import Backend, Front, Received, Talk, Wire, answer, fronted, head, refused_port, silence
+from bench.servers import free_port
+from tests.backends import Backend, Front, Received, Talk, Wire, answer, fronted, head, silence
 from tests.conftest import House
 from tests.websites import certificate
 
@@ -71,7 +72,7 @@ def is_fine(front: Front, backend: Backend) -> None:
 
 
 def test_nobody_listens(stand: Stand) -> None:
-    front = stand.front(f"http://127.0.0.1:{refused_port()}/mcp")
+    front = stand.front(f"http://127.0.0.1:{free_port()}/mcp")
     for identifier in (7, "seven", 0):
         told(front.call(identifier=identifier), 502, "backend_unreachable", identifier)
     told(front.request("GET"), 502, "backend_unreachable", None)

@@ -21,6 +21,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import OAuthClientMetadata
 from pydantic import AnyUrl
 
+from bench.servers import free_port
 from tests.actors import CALLBACK, OPENED, App, Browser, http
 from tests.conftest import ROOT, House, emptied
 from tests.documented import BAD, PAGE, answers, at, block, python, resources, signed, written
@@ -54,9 +55,7 @@ asyncio.run(ask())
 
 @pytest.fixture(scope="module")
 def resource() -> str:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return f"http://localhost:{taken.getsockname()[1]}/mcp"
+    return f"http://localhost:{free_port()}/mcp"
 
 
 @pytest.fixture(scope="module")

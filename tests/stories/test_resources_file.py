@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from bench.servers import free_port
 from tests import commands, servers
 from tests.actors import App, Browser, http
 from tests.conftest import ROOT, House, emptied
@@ -313,8 +313,7 @@ def test_a_call_that_runs_may_end(changing: House, file: Path, known: tuple[App,
 @contextmanager
 def serving(house: House, file: Path, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], str, Path]]:
     """`gatehouse serve` in a process of its own: its handle, its address, its log."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     url, log = f"http://localhost:{port}", file.parent / "log"
     environment = house.environment() | {"GATEHOUSE_RESOURCES_FILE": str(file), "GATEHOUSE_PUBLIC_URL": url}
     with open(log, "wb") as output:

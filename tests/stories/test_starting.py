@@ -21,6 +21,7 @@ import pytest
 
 from app.db import embedded
 from app.db.migrate import head
+from bench.servers import free_port
 from tests.actors import App, Browser
 from tests.conftest import ROOT, House
 
@@ -276,12 +277,6 @@ def test_another_secret_key_is_noticed_at_start(start: Start, house: House) -> N
     code, said = wrong.sentence()
     assert code == 1
     assert "sealed with another GATEHOUSE_SECRET_KEY" in said
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def two_workers(start: Start, house: House, port: int) -> Running:

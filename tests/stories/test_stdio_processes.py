@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from app import logs
+from bench.servers import free_port
 from tests.stdio_house import Caller, script, speaking
-from tests.stories.test_starting import Start, free_port, start
+from tests.stories.test_starting import Start, start
 
 __all__ = ["start"]
 

@@ -20,9 +20,10 @@ import asyncpg
 import pytest
 
 from app.db.migrate import upgrade
+from bench.servers import free_port
 from tests.trouble import programs
 from tests.trouble.gatehouse import until
-from tests.trouble.postgres import children, free_port
+from tests.trouble.postgres import children
 
 STARTS = 60.0  # seconds for the first election and the first copy
 NODE = """

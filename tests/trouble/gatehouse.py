@@ -17,9 +17,9 @@ import httpx2
 
 from app.db.engine import engine
 from app.users import accounts
+from bench.servers import free_port
 from tests.actors import PASSWORD, http
 from tests.conftest import ROOT, SECRET_KEY, Clock
-from tests.trouble.postgres import free_port
 
 PATIENCE = 30.0
 LONGEST = 15.0  # seconds that anybody may wait for any answer

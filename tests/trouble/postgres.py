@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -19,15 +18,10 @@ import asyncpg
 from app.db.binaries import postgres
 from app.db.directories import give
 from app.db.migrate import upgrade
+from bench.servers import free_port
 
 PATIENCE = 30.0
 T = TypeVar("T")
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 class Postgres:

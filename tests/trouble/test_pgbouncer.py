@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bench.servers import free_port
 from tests.actors import App, Browser, Device, http
 from tests.trouble import programs
 from tests.trouble.gatehouse import Gatehouse, assert_bearable, serving, until
-from tests.trouble.postgres import Postgres, free_port
+from tests.trouble.postgres import Postgres
 
 pytestmark = pytest.mark.long
 
