@@ -1,6 +1,6 @@
 """Gatehouse: a self-hosted OAuth 2.1 authorization server and a guarded /mcp, in one process with Postgres.
 
-`main.py` holds the URL table. `protocol/` is the wire as pure functions; `tokens/` is the waist (issue, verify);
+`urls.py` holds the URL table. `protocol/` is the wire as pure functions; `tokens/` is the waist (issue, verify);
 `clients/`, `connections/`, `oauth/`, `users/`, `api_keys/` are the rooms above it; `gate/` stands in front of the tools.
 """
 

@@ -13,15 +13,15 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp
 
-from app import logs
 from app.api_keys.callers import Callers
-from app.edge import Edge
 from app.gate.guard import Guard
 from app.gate.stage import Opening
 from app.gate.stages import Stages
+from app.operate import logs
 from app.resources.served import Resources
-from app.settings import SettingsError
+from app.settings.read import SettingsError
 from app.urls import resource_table, url_table
+from app.web.edge import Edge
 from app.world import World
 
 SETTLE_SECONDS = 0.3  # in which the server has closed its listeners

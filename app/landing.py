@@ -10,10 +10,10 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import sessions
-from app.language import N_
-from app.pages import render
+from app.language.catalogs import N_
 from app.users import store as users
+from app.web import sessions
+from app.web.pages import render
 from app.world import World
 
 NAME = "gatehouse"  # of this server in the files of clients

@@ -19,10 +19,10 @@ from urllib.parse import urlsplit
 import structlog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from app.language import LANGUAGES, _, gettext, ngettext, spoken
+from app.language.catalogs import LANGUAGES, _, gettext, ngettext, spoken
 from app.paths import TEMPLATES
-from app.settings import Settings
-from app.smtp_url import SmtpServer, smtp_server
+from app.settings.read import Settings
+from app.settings.smtp_url import SmtpServer, smtp_server
 
 WAITING = 200  # letters at most: what does not fit is dropped, and said in the log
 AT_ONCE = 4

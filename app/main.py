@@ -27,18 +27,18 @@ from app.gate import server
 from app.gate.server import Build
 from app.gate.tool import load_tools
 from app.house import House, on_hangup, on_leaving
-from app.http import as_refusal, json_refusal
-from app.language import N_
-from app.metrics import keep_measuring
-from app.pages import page_or_json
+from app.language.catalogs import N_
+from app.later.writing import keep_flushing
+from app.operate.metrics import keep_measuring
+from app.operate.sweep import keep_sweeping
 from app.payments.quotes import keep_looking
 from app.protocol.errors import NotFound, OAuthError
-from app.settings import Settings, load
-from app.sweep import keep_sweeping
+from app.settings.read import Settings, load
 from app.tokens.rotate import ensure_key
 from app.urls import patterns
+from app.web.http import as_refusal, json_refusal
+from app.web.pages import page_or_json
 from app.world import World, world_of
-from app.written_later import keep_flushing
 
 FAREWELL_SECONDS = 10.0  # to write what waits to be written, when the server has stopped
 NOTHING, WRONG_METHOD = N_("nothing is served at this address"), N_("this method is not allowed here")
@@ -163,7 +163,7 @@ def _traced(app: ASGIApp, world: World) -> AbstractAsyncContextManager[ASGIApp]:
     """Only where it is switched on is anything of it imported."""
     if not world.settings.otel:
         return nullcontext(app)
-    from app.tracing import traced
+    from app.operate.tracing import traced
 
     return traced(app, world)
 

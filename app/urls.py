@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from app import health, landing
+from app import landing
 from app.account import api_keys, apps, browsers, leave, profile, usage
 from app.account.export.page import export
 from app.account.spending import pages as spending
@@ -33,8 +33,6 @@ from app.api_keys.exchange import exchange
 from app.clients.registration import manage
 from app.clients.registration.register import register
 from app.gate.forward_auth import forward_auth
-from app.http import Door, Endpoint
-from app.metrics import metrics
 from app.oauth import well_known
 from app.oauth.authorize import authorize, authorize_by_form, resume
 from app.oauth.consent import decide, show_consent
@@ -45,9 +43,9 @@ from app.oauth.par import push
 from app.oauth.revoke import revoke
 from app.oauth.token import token
 from app.oauth.userinfo import userinfo
-from app.pages import page_refusal
+from app.operate import health
+from app.operate.metrics import metrics
 from app.selling import receipt_page
-from app.static import FILES, brand_css, logo, static
 from app.upstream import callback, connect, depart, link, services
 from app.users import by_mail, links, login, new_email, second, security, sign_in_link, sign_up
 from app.users.invitations import pages as invitations
@@ -55,6 +53,9 @@ from app.users.offers import own_way
 from app.users.passkeys import pages as passkeys
 from app.users.passkeys.sign_in import sign_in as sign_in_by_passkey
 from app.users.totp import pages as totp
+from app.web.http import Door, Endpoint
+from app.web.pages import page_refusal
+from app.web.static import FILES, brand_css, logo, static
 from app.world import World
 
 

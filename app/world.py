@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.bodies import Bodies
 from app.db.engine import HotPool, engine, pool
 from app.hashing import Hashing, slots
-from app.last_used import LastUsed
+from app.later.last_used import LastUsed
+from app.later.tally import Tally
 from app.lightning.node import Node
 from app.lightning.opened import node_of
 from app.mail import Post
@@ -26,8 +27,7 @@ from app.remembered import Remembered
 from app.replay import BEGINNING, epoch
 from app.resources.listed import Listed
 from app.resources.served import Resources
-from app.settings import Settings
-from app.tally import Tally
+from app.settings.read import Settings
 from app.tokens.live import Live
 from app.tokens.secrets import Secrets
 from app.traces.recording import Traces

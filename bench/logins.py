@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count, repeat
 
-from app import sessions
 from app.users import passwords, store
 from app.users.accounts import create
+from app.web import sessions
 from bench import proc
 from bench.jobs import MODERN, call, form, same, tokens
 from bench.load import BadAnswer, Measured, content_length, drive

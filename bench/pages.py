@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from http.client import HTTPConnection
 
-from app.flow import sealed, step
+from app.web.flow import sealed, step
 from bench.jobs import Job, request, same
 from bench.scene import Scene, pending
 

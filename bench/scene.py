@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import insert
 
-from app import sessions
 from app.api_keys import keys
 from app.clients import store as clients
 from app.db.tables import browser_sessions
@@ -17,9 +16,10 @@ from app.protocol import client_metadata
 from app.protocol.pending import Pending
 from app.protocol.redirect_uri import shown_host
 from app.protocol.scope import DEFAULT
-from app.settings import Settings, load
+from app.settings.read import Settings, load
 from app.tokens.secrets import CLIENT_SECRET, CODE, b64, fingerprint, new_id, new_secret
 from app.users import accounts
+from app.web import sessions
 from app.world import World
 from bench.servers import SECRET_KEY
 

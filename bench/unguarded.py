@@ -12,13 +12,13 @@ import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
 
-from app import logs
 from app.cli.running import OPTIONS, Server
-from app.edge import Edge
 from app.gate.server import build
 from app.gate.tool import load_tools
+from app.operate import logs
 from app.protocol.types import Principal
-from app.settings import load
+from app.settings.read import load
+from app.web.edge import Edge
 from app.world import world_of
 
 

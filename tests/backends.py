@@ -20,9 +20,9 @@ from starlette.types import Receive, Scope, Send
 
 from app.cli.running import OPTIONS, Server, claimed
 from app.gate.backends.url import proxied
-from app.http import new_request_id, request_id
 from app.protocol.types import Principal
 from app.resources.model import Resource, Rules, UrlBackend
+from app.web.http import new_request_id, request_id
 from tests.actors import http
 from tests.conftest import House
 

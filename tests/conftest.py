@@ -19,7 +19,6 @@ import uvicorn
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from app import sweep
 from app.cli.running import OPTIONS, Server, claimed
 from app.db import embedded
 from app.db.migrate import upgrade
@@ -27,7 +26,8 @@ from app.db.tables import metadata
 from app.gate import server
 from app.gate.server import Build
 from app.main import create_app
-from app.settings import Settings
+from app.operate import sweep
+from app.settings.read import Settings
 from app.tokens.rotate import ensure_key
 from app.users import accounts, passwords
 from app.world import World

@@ -15,36 +15,24 @@ TESTS = sorted(path for path in (ROOT / "tests").rglob("*.py") if "node_modules"
 
 # A room imports from lower floors and from itself; a door between rooms of one floor is a line in DOORS.
 FLOORS = {
+    "__init__": 0,
+    "__version__": 0,
     "protocol": 0,
     "asking": 0,
     "clock": 0,
-    "branding": 0,
-    "settings": 0,
-    "mail_settings": 0,
-    "paid_settings": 0,
-    "provider_settings": 0,
-    "shown_settings": 0,
-    "paths": 0,
-    "metrics": 8,
-    "operation": 0,
     "measures": 0,
-    "smtp_url": 0,
-    "lightning_url": 0,
-    "loopback": 0,
-    "variables": 0,
+    "paths": 0,
+    "settings": 1,
     "language": 1,
     "db": 1,
     "tokens": 2,
     "audit": 2,
     "bodies": 2,
     "hashing": 2,
+    "later": 2,
+    "lightning": 2,
     "limits": 2,
     "mail": 2,
-    "last_used": 2,
-    "written_later": 2,
-    "tally": 2,
-    "when": 2,
-    "devices": 2,
     "outside": 2,
     "providers": 2,
     "remembered": 2,
@@ -52,20 +40,11 @@ FLOORS = {
     "resources": 2,
     "traces": 2,
     "world": 3,
-    "addresses": 3,
-    "paging": 3,
-    "http": 4,
-    "dpop": 4,
-    "logs": 5,
-    "pages": 5,
-    "sessions": 5,
+    "web": 4,
     "work": 5,
-    "flow": 5,
-    "shown_once": 6,
     "clients": 6,
     "connections": 6,
     "identities": 6,
-    "lightning": 2,
     "payments": 6,
     "metering": 6,
     "agents": 7,
@@ -78,54 +57,33 @@ FLOORS = {
     "admin": 8,
     "account": 8,
     "landing": 8,
-    "edge": 8,
-    "static": 8,
-    "health": 8,
-    "sweep": 8,
+    "operate": 8,
     "seals": 8,
     "backups": 8,
     "checkup": 9,
     "bridge": 9,
     "urls": 9,
-    "tracing": 9,
     "house": 10,
     "main": 10,
     "cli": 11,
     "__main__": 12,
-    "__init__": 0,
-    "__version__": 0,
 }
 DOORS: set[tuple[str, str]] = {
     ("agents", "api_keys"),  # who a bearer token stands for
     ("oauth", "api_keys"),  # who a bearer token stands for, and what an API key authorizes
-    ("sessions", "flow"),  # where somebody begins again whose form has gone stale
-    ("settings", "mail_settings"),
-    ("mail_settings", "smtp_url"),
-    ("settings", "paid_settings"),
     ("oauth", "selling"),  # a payment is traded for a token
     ("selling", "agents"),  # a payment that was traded before
     ("oauth", "agents"),  # of an agent's session
-    ("settings", "lightning_url"),
-    ("settings", "loopback"),
-    ("lightning_url", "loopback"),
-    ("settings", "operation"),
     ("main", "house"),
-    ("shown_settings", "settings"),
-    ("provider_settings", "protocol"),  # a definition is looked at before anything starts
-    ("provider_settings", "variables"),  # and its secret is named, not written
-    ("settings", "provider_settings"),
     ("providers", "tokens"),  # what seals the secrets of providers
     ("providers", "outside"),  # and fetches what issuers publish
     ("oauth", "upstream"),  # where one service is the only way in, apps are allowed before
     ("upstream", "users"),  # signing in with a service ends as every way of signing in does
-    ("settings", "branding"),  # a logo is looked at before anything starts
     ("tokens", "audit"),  # signing keys that come
     ("limits", "audit"),  # and limits that are reached
-    ("last_used", "written_later"),
-    ("tally", "written_later"),
     ("bridge", "checkup"),  # how to read an address and a challenge from outside
 }
-SQL = {"db", "audit", "limits", "replay", "last_used", "tally", "sessions", "sweep", "world"}  # and every store.py
+SQL = {"db", "audit", "later", "limits", "replay", "world"}  # and every store.py
 WORDS = {"Manager", "Service", "Helper", "Utils", "Base", "Abstract", "Impl", "Common"}
 
 
@@ -185,19 +143,18 @@ def test_sql_stays_in_its_rooms(path: Path) -> None:
 
 TYPES = {"AsyncConnection", "AsyncEngine", "DBAPIError"}
 EXCEPTIONS = {
-    "app/http.py",  # says what the driver's faults mean
+    "app/operate/sweep.py",  # deletes of every table
+    "app/web/sessions.py",  # a row a browser
+    "app/web/http.py",  # says what the driver's faults mean
     "app/tokens/live.py",  # LISTEN needs a connection of its own
-    "app/tracing.py",  # hears of SQLAlchemy's statements
+    "app/operate/tracing.py",  # hears of SQLAlchemy's statements
     "app/cli/doctor.py",  # asks Postgres for its version
 }
 
 
 def test_only_the_settings_and_the_command_line_read_the_environment() -> None:
     for path in FILES:
-        if (
-            room(path) not in {"settings", "shown_settings", "variables", "cli"}
-            and name_of(path) != "app/db/directories.py"
-        ):
+        if room(path) not in {"settings", "cli"} and name_of(path) != "app/db/directories.py":
             assert "os.environ" not in path.read_text(), name_of(path)
 
 

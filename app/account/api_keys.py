@@ -9,16 +9,16 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import paging, shown_once
 from app.account import frame, store
 from app.api_keys import keys
 from app.api_keys import store as key_store
-from app.http import see_other
-from app.language import N_, _
+from app.language.catalogs import N_, _
+from app.language.when import ago, day
 from app.protocol.errors import OAuthError
 from app.protocol.params import Params
 from app.protocol.scope import ADMIN
-from app.when import ago, day
+from app.web import paging, shown_once
+from app.web.http import see_other
 from app.world import World
 
 PATH = "/account/api-keys"

@@ -8,13 +8,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import audit, paging
+from app import audit
 from app.account import frame, store
 from app.connections.end import end
-from app.language import _
+from app.language.catalogs import _
+from app.language.when import ago, day
 from app.protocol.client_document import host_of
 from app.protocol.scope import IDENTITY
-from app.when import ago, day
+from app.web import paging
 from app.world import World
 
 LATELY = timedelta(days=30)

@@ -7,10 +7,11 @@ from datetime import timedelta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import audit, paging
+from app import audit
 from app.account import frame, store
-from app.devices import device, place
-from app.when import ago, day
+from app.language.devices import device, place
+from app.language.when import ago, day
+from app.web import paging
 from app.world import World
 
 PATH = "/account/sessions"

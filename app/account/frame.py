@@ -7,14 +7,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import paging, sessions
-from app.flow import at_page, step
-from app.http import form, see_other
-from app.language import N_, _
-from app.pages import render
+from app.language.catalogs import N_, _
 from app.protocol.params import Params, parse
-from app.sessions import Visit as Visit
-from app.sessions import visit as visit
+from app.web import paging, sessions
+from app.web.flow import at_page, step
+from app.web.http import form, see_other
+from app.web.pages import render
+from app.web.sessions import Visit as Visit
+from app.web.sessions import visit as visit
 from app.world import World
 
 DONE = {

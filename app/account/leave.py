@@ -7,15 +7,15 @@ import asyncio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import sessions
 from app.account import frame
-from app.http import see_other
-from app.language import N_, _
-from app.pages import render
+from app.language.catalogs import N_, _
 from app.protocol.email import normal_email
 from app.upstream.services import give_back
 from app.upstream.vault import store as accounts
 from app.users.remove import remove
+from app.web import sessions
+from app.web.http import see_other
+from app.web.pages import render
 from app.world import World
 
 PATH = "/account/delete"

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from app import audit
 from app.account import frame
-from app.language import LANGUAGES, N_, _
+from app.language.catalogs import LANGUAGES, N_, _
 from app.users import store as users
 from app.world import World
 

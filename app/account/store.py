@@ -9,7 +9,7 @@ from sqlalchemy import and_, delete, func, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.tables import browser_sessions, clients, connections, consents, tool_calls, users
-from app.paging import PAGE, Place
+from app.web.paging import PAGE, Place
 
 
 @dataclass(frozen=True, slots=True)

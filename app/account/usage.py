@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.account import frame, store
-from app.when import When, day
+from app.language.when import When, day
 from app.world import World
 
 DAYS = 30

@@ -8,15 +8,15 @@ from datetime import datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import sessions
 from app.api_keys.callers import Callers
 from app.api_keys.store import is_admin
-from app.flow import PAGE, at_page, step
-from app.http import json_refusal, see_other
-from app.pages import page_refusal
 from app.protocol.errors import InsufficientScope, NotFound, NoToken, OAuthError, SignInAgain
 from app.protocol.scope import ADMIN
-from app.sessions import Visit as Visit
+from app.web import sessions
+from app.web.flow import PAGE, at_page, step
+from app.web.http import json_refusal, see_other
+from app.web.pages import page_refusal
+from app.web.sessions import Visit as Visit
 from app.world import World
 
 

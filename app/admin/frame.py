@@ -9,14 +9,15 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import paging, sessions, shown_once, when
 from app.admin.entry import Visit, entered, to_login
-from app.flow import PAGE
-from app.http import Endpoint, form, see_other
-from app.language import N_, _
-from app.pages import CSP, render, sentence
+from app.language import when
+from app.language.catalogs import N_, _
 from app.protocol.errors import OAuthError
 from app.protocol.params import Params, parse
+from app.web import paging, sessions, shown_once
+from app.web.flow import PAGE
+from app.web.http import Endpoint, form, see_other
+from app.web.pages import CSP, render, sentence
 from app.world import World
 
 PLACES = (

@@ -12,10 +12,10 @@ from app.admin import signing_keys
 from app.admin.entry import Visit, called, entered
 from app.admin.frame import done, shown
 from app.api_keys.callers import Callers
-from app.http import Endpoint, no_store
 from app.protocol.errors import OAuthError
 from app.protocol.params import Params
-from app.shown_settings import shown as settings_shown
+from app.settings.shown import shown as settings_shown
+from app.web.http import Endpoint, no_store
 from app.world import World
 
 

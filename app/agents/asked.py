@@ -9,9 +9,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from app import dpop
 from app.agents.store import Project, project_of
-from app.http import client_address, json_body
 from app.limits import Rate, hit
 from app.protocol.agent_errors import (
     ApiKeyRevoked,
@@ -24,6 +22,8 @@ from app.protocol.errors import InvalidRequest, TooManyRequests
 from app.protocol.pkce import is_challenge
 from app.tokens.secrets import b64
 from app.traces.recording import note
+from app.web import dpop
+from app.web.http import client_address, json_body
 from app.work import brought
 from app.world import World
 

@@ -7,17 +7,17 @@ from datetime import datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import dpop
 from app.agents import asked, store
 from app.agents.sessions import PAID_LIFE, WORK_LIFE, begin, jwt_of, refresh_token
 from app.agents.start import of_project, wanted
 from app.agents.store import Project, Session
-from app.http import no_store
 from app.metering.budgets import usage
 from app.payments import quotes
 from app.payments.model import SESSION, Quote
 from app.protocol.agent_errors import InvalidWork, QuoteClaimed, UnknownQuote
 from app.traces.recording import note
+from app.web import dpop
+from app.web.http import no_store
 from app.work import brought
 from app.work.challenge import Solution, check
 from app.world import World

@@ -14,12 +14,12 @@ from app.agents import asked
 from app.agents.sessions import begin, jwt_of
 from app.agents.start import INVOICES
 from app.agents.store import Session
-from app.http import no_store
 from app.lightning.bolt11 import BadInvoice, decode
 from app.payments import quotes
 from app.payments.model import DEMO, Quote
 from app.protocol.agent_errors import UnknownQuote
 from app.protocol.errors import InvalidRequest, NotFound
+from app.web.http import no_store
 from app.work import brought
 from app.world import World
 

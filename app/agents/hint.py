@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.agents import asked
-from app.http import JSON_BYTES, body_of
 from app.limits import Rate
 from app.payments import quotes
 from app.protocol.errors import NotFound
+from app.web.http import JSON_BYTES, body_of
 from app.world import World
 
 HINTS = Rate("payment-hint", 300, timedelta(minutes=1))  # from one address

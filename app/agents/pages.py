@@ -12,12 +12,12 @@ from starlette.responses import Response
 from app.agents import asked, demo
 from app.agents.demo import SATS
 from app.agents.store import Project, project_of
-from app.http import form, see_other
-from app.language import N_, _
-from app.pages import CSP, render
+from app.language.catalogs import N_, _
 from app.payments.model import Quote
 from app.protocol.errors import NotFound
 from app.protocol.params import parse
+from app.web.http import form, see_other
+from app.web.pages import CSP, render
 from app.world import World
 
 HERE = "/pay"

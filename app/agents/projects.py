@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import audit
 from app.agents import store
 from app.agents.store import Project
-from app.language import N_
+from app.language.catalogs import N_
 from app.metering.budgets import end
 from app.metering.model import MOST_SATS
 from app.protocol.errors import InvalidRequest

@@ -11,15 +11,16 @@ from datetime import datetime, timedelta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import audit, dpop
+from app import audit
 from app.agents import asked, store
 from app.agents.sessions import jwt_of, refresh_token
 from app.agents.store import Session
-from app.http import no_store
 from app.metering.budgets import usage
 from app.protocol.errors import InvalidGrant, InvalidRequest
 from app.tokens.refresh import RefreshToken, read
 from app.tokens.store import revoke
+from app.web import dpop
+from app.web.http import no_store
 from app.work import brought
 from app.world import World
 

@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from app.agents import asked
 from app.api_keys.callers import Callers
-from app.http import Endpoint, no_store
 from app.metering.budgets import budget_of, usage
 from app.metering.charging import charge, request_hash
 from app.metering.model import KEY_REUSED, MOST_KEY, MOST_SATS, NO_BUDGET, Denied
@@ -18,6 +17,7 @@ from app.metering.till import Till
 from app.protocol.agent_errors import NoBudget
 from app.protocol.errors import InvalidRequest
 from app.tokens.secrets import new_id
+from app.web.http import Endpoint, no_store
 from app.work import brought
 from app.world import World
 

@@ -9,12 +9,12 @@ from starlette.responses import Response
 
 from app.agents import asked, store
 from app.agents.store import Project
-from app.http import Endpoint, client_address, no_store
 from app.limits import Rate
 from app.payments import quotes
 from app.payments.model import SESSION, Quote
 from app.protocol.agent_errors import UnknownQuote
 from app.protocol.errors import InvalidRequest
+from app.web.http import Endpoint, client_address, no_store
 from app.work import brought
 from app.work.challenge import Wanted, expiry_of, new_challenge
 from app.work.pressure import Pressure

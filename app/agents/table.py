@@ -13,9 +13,9 @@ from app.agents.hint import hint
 from app.agents.refresh import refresh
 from app.agents.spend import charging, telling
 from app.api_keys.callers import Callers
-from app.http import Door
 from app.metering.till import Till
-from app.pages import page_refusal
+from app.web.http import Door
+from app.web.pages import page_refusal
 from app.work.pressure import Pressure
 from app.world import World
 

@@ -9,12 +9,12 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
-from app import sessions
 from app.api_keys import keys, store
 from app.api_keys.callers import Callers
-from app.http import json_body, no_store
 from app.protocol.errors import InsufficientScope, InvalidRequest, InvalidScope, NotFound, NoToken, SignInAgain
 from app.protocol.scope import ADMIN, API_KEYS, expanded
+from app.web import sessions
+from app.web.http import json_body, no_store
 from app.world import World
 
 

@@ -6,16 +6,17 @@ from datetime import datetime
 
 from starlette.requests import Request
 
-from app import asking, dpop
+from app import asking
 from app.api_keys import store
 from app.api_keys.refused import refused
-from app.http import bearer, token_of
 from app.protocol.challenge import DPOP
 from app.protocol.errors import InvalidToken, TemporarilyUnavailable
 from app.protocol.scope import expanded
 from app.protocol.types import Principal
 from app.resources.model import Resource
 from app.tokens.secrets import API_KEY, fingerprint
+from app.web import dpop
+from app.web.http import bearer, token_of
 from app.world import World
 
 KEY_SECONDS = 60  # how long an API key is not looked up again; its revocation is heard of at once all the same

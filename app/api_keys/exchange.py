@@ -11,13 +11,13 @@ from starlette.responses import Response
 from app import asking, audit
 from app.api_keys import store
 from app.api_keys.refused import refused
-from app.http import client_address, json_body, no_store
 from app.limits import BAD_KEY, hit
 from app.protocol.errors import InvalidRequest
 from app.protocol.types import Authorization
 from app.tokens.issue import access_token
 from app.tokens.secrets import API_KEY, fingerprint
 from app.traces.recording import note
+from app.web.http import client_address, json_body, no_store
 from app.world import World
 
 

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.engine import HotPool
 from app.db.tables import api_keys
-from app.paging import PAGE, Place
 from app.protocol.types import Authorization
+from app.web.paging import PAGE, Place
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from app.backups.programs import ProgramFault, programs
 from app.backups.sealed_file import About, BadBackup
 from app.db.engine import engine
 from app.db.migrate import head, revision
-from app.settings import Settings
+from app.settings.read import Settings
 
 
 class NotDone(Exception):

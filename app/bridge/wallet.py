@@ -10,7 +10,7 @@ import httpx2
 from app.bridge.faults import Fault
 from app.bridge.wire import fetched, posted
 from app.lightning.bolt11 import BadInvoice, decode
-from app.lightning_url import PRETEND, NodeUrl
+from app.settings.lightning_url import PRETEND, NodeUrl
 
 
 class Wallet:

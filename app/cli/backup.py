@@ -22,7 +22,7 @@ from app.cli.operating import (
     setting,
     told,
 )
-from app.settings import Settings
+from app.settings.read import Settings
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from app.cli.console import ourselves, say
 from app.db.directories import default_data_dir
 from app.landing import claude_code
-from app.settings import Settings
+from app.settings.read import Settings
 
 CALL = (
     "curl -s {mcp} -H \"Authorization: Bearer $({ourselves} token{user} --quiet)\" -H 'Content-Type: application/json' "

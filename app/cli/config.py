@@ -7,7 +7,7 @@ from dataclasses import asdict
 import typer
 
 from app.cli.console import Json, show, warn
-from app.shown_settings import misspelt, shown
+from app.settings.shown import misspelt, shown
 
 commands = typer.Typer(name="config", help="The configuration.", no_args_is_help=True)
 

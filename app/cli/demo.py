@@ -13,7 +13,6 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from app import logs
 from app.cli.console import Refused, say
 from app.cli.operating import configured, migrate_if_needed, operating
 from app.cli.running import claimed, serving
@@ -21,7 +20,8 @@ from app.clock import Clock
 from app.db import embedded
 from app.db.binaries import EmbeddedError
 from app.hashing import Hashing
-from app.settings import Settings
+from app.operate import logs
+from app.settings.read import Settings
 from app.tokens.rotate import ensure_key
 from app.users import accounts, passwords
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.cli.console import say
 from app.cli.operating import configured, data_dir, embedded_database, migrate_if_needed, secret_key, setting
 from app.db.migrate import head
-from app.settings import Settings
+from app.settings.read import Settings
 
 
 def migrate() -> None:

@@ -24,8 +24,8 @@ from app.db.migrate import is_current, schema, upgrade
 from app.resources.listed import FILE, listed, source_of
 from app.resources.read import ResourcesError
 from app.resources.served import Resources
-from app.settings import Settings, SettingsError, load
-from app.shown_settings import misspelt
+from app.settings.read import Settings, SettingsError, load
+from app.settings.shown import misspelt
 from app.tokens.secrets import Unsealable
 from app.world import World, world_of
 

@@ -9,13 +9,13 @@ from typing import Annotated
 import structlog
 import typer
 
-from app import logs
 from app.cli.console import Refused
 from app.cli.operating import configured, data_dir, migrate_if_needed, operating, secret_key, setting
 from app.cli.running import claimed, serve_here
 from app.cli.supervisor import supervised
 from app.clock import Clock
-from app.settings import Settings
+from app.operate import logs
+from app.settings.read import Settings
 from app.tokens.rotate import ensure_key
 
 

@@ -17,7 +17,7 @@ from uvicorn.supervisors import Multiprocess
 from app.cli.running import OPTIONS
 from app.resources.listed import KEPT, listed, source_of
 from app.resources.read import ResourcesError
-from app.settings import Settings
+from app.settings.read import Settings
 
 LONGEST = 100_000  # of a variable of the environment
 log = structlog.get_logger("gatehouse.resources")

@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from app import logs
 from app.cli.banner import Started, announce
 from app.cli.console import Refused
 from app.cli.operating import URL_FILE, configured, data_dir, migrate_if_needed, operating, secret_key, setting
@@ -18,7 +17,8 @@ from app.cli.running import claimed, serve_here
 from app.clock import Clock
 from app.db import embedded
 from app.db.binaries import EmbeddedError
-from app.settings import Settings
+from app.operate import logs
+from app.settings.read import Settings
 from app.tokens.rotate import ensure_key
 from app.users import accounts, store
 from app.world import World

@@ -15,13 +15,13 @@ from starlette.requests import Request
 from app import asking, audit
 from app.clients import find
 from app.clients.assertion import JWT_BEARER, claimed_client_id, prove
-from app.http import client_address
 from app.protocol.errors import InvalidClient, InvalidClientDocument, InvalidRequest, OAuthError
 from app.protocol.params import Params
 from app.protocol.types import Client
 from app.remembered import Outdated
 from app.tokens.secrets import fingerprint
 from app.traces.recording import note
+from app.web.http import client_address
 from app.world import World
 
 Done = TypeVar("Done")

@@ -9,7 +9,7 @@ import structlog
 
 from app.clients import store
 from app.clients.pinned import COPY_OF, pinned
-from app.language import N_
+from app.language.catalogs import N_
 from app.limits import Rate, hit
 from app.outside.fetch import Unfetchable
 from app.protocol import client_document as documents

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from app.protocol.types import Client
-from app.settings import Settings
+from app.settings.read import Settings
 
 
 def access(client: Client, settings: Settings) -> int:

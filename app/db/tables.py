@@ -151,7 +151,7 @@ one_time_links = Table(
     moment("expires_at"),
     moment("used_at", nullable=True),
     Column("email", Text),  # where it went by mail; absent: it was handed over by a person
-    Column("req", Text),  # what was interrupted (app/flow.py), to go on with
+    Column("req", Text),  # what was interrupted (app/web/flow.py), to go on with
     Column("browser_fingerprint", LargeBinary),  # of the cookie of the browser that goes on with it
 )
 Index("ix_one_time_links_expires_at", one_time_links.c.expires_at)
@@ -432,7 +432,7 @@ audit_events = Table(
     Index("ix_audit_events_client_id_id", "client_id", "id"),
 )
 
-# How often each declared tool was called (app/tally.py), by UTC day; `client_id` is an app's or an API key's. Only `calls`
+# How often each declared tool was called (app/later/tally.py), by UTC day; `client_id` is an app's or an API key's. Only `calls`
 # changes, so that it can change where it stands.
 tool_calls = Table(
     "tool_calls",
@@ -651,7 +651,7 @@ charges = Table(
     Index("ix_charges_at", "at", postgresql_using="brin"),
 )
 
-# Charges that were denied, by reason: counted in memory and added here (app/tally.py).
+# Charges that were denied, by reason: counted in memory and added here (app/later/tally.py).
 charge_denials = Table(
     "charge_denials",
     metadata,

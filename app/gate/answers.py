@@ -10,7 +10,7 @@ from pydantic_core import from_json, to_json
 from starlette.types import Message, Send
 
 from app.gate.events import Events, TooLong
-from app.http import request_id
+from app.web.http import request_id
 
 LIST_BYTES = 4 * 1024 * 1024  # of a list of tools, which is read as a whole
 LOOK_BYTES = 64 * 1024  # of the answer to a call: a longer one is no error message

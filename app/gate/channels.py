@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.types import Message, Receive, Send
 
-from app.http import OPEN_CORS
+from app.web.http import OPEN_CORS
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

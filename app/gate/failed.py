@@ -6,7 +6,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
 from app.asking import refused
-from app.http import request_id
+from app.web.http import request_id
 
 INTERNAL_ERROR = -32603
 

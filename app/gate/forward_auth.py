@@ -18,7 +18,6 @@ from app.api_keys import store
 from app.api_keys.callers import Callers
 from app.gate.headers import sorted_headers
 from app.gate.known import Acquaintances
-from app.http import OPEN_CORS, Door, Json, as_refusal, is_from, traced
 from app.protocol.challenge import challenge, needed_scope
 from app.protocol.errors import (
     InsufficientScope,
@@ -34,6 +33,7 @@ from app.protocol.types import Principal
 from app.resources.model import Resource
 from app.tokens.dpop import normal
 from app.traces.recording import note
+from app.web.http import OPEN_CORS, Door, Json, as_refusal, is_from, traced
 from app.world import World
 
 ASKED = ("resource", "scope")

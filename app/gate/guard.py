@@ -27,12 +27,12 @@ from app.gate.refusals import TurnedBack, agree, challenged, too_often, turned_a
 from app.gate.rules import RuleBook, Ruled, Unreadable
 from app.gate.stage import Stage
 from app.gate.toll import Toll
-from app.http import as_refusal, client_address, preflight
 from app.limits import Rate, hit
 from app.measures import Key
 from app.protocol.errors import InsufficientScope, NoToken, TooManyRequests
 from app.protocol.types import Principal
 from app.resources.model import CallRate, Resource
+from app.web.http import as_refusal, client_address, preflight
 from app.world import World
 
 BODY_BYTES = 4 * 1024 * 1024

@@ -10,10 +10,10 @@ from starlette.responses import JSONResponse, Response
 
 from app.gate.headers import Sorted
 from app.gate.rules import INVALID_PARAMS, Ruled, Unreadable
-from app.http import Json, request_id, traced
 from app.protocol.challenge import challenge, needed_scope
 from app.protocol.errors import OAuthError, TooManyRequests
 from app.protocol.types import Principal
+from app.web.http import Json, request_id, traced
 
 TOO_OFTEN = -32008  # MCP keeps -32020 to -32099 for itself
 HEADER_MISMATCH = -32020  # MCP 2026-07-28 "Standard request headers"

@@ -16,7 +16,6 @@ from app.gate.headers import Sorted
 from app.gate.passage import Passage, by_budget, by_coins, by_proof
 from app.gate.refusals import TOO_OFTEN, TurnedBack
 from app.gate.rules import Ruled
-from app.http import request_id
 from app.metering.budgets import budget_of
 from app.metering.charging import charge, request_hash, reserve
 from app.metering.model import KEY_REUSED, MOST_KEY, NO_BUDGET, RATE_LIMITED, Denied
@@ -30,6 +29,7 @@ from app.selling import facilitator
 from app.selling.offers import counter, offered, subject_of, token_id
 from app.selling.taking import take_call
 from app.tokens.secrets import new_id
+from app.web.http import request_id
 from app.world import World
 
 IN_META = (mpp.CREDENTIAL, x402.PAYMENT)

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.lightning.node import NodeFault
 from app.lightning.rest import Rest, preimage_of, text_of
-from app.lightning_url import NodeUrl
+from app.settings.lightning_url import NodeUrl
 
 
 class Clnrest:

@@ -7,7 +7,7 @@ import binascii
 
 from app.lightning.node import NodeFault
 from app.lightning.rest import Rest, preimage_of, text_of
-from app.lightning_url import NodeUrl
+from app.settings.lightning_url import NodeUrl
 
 
 class Lnd:

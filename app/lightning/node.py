@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from app.lightning_url import NodeUrl
+from app.settings.lightning_url import NodeUrl
 
 
 class NodeFault(Exception):

@@ -12,7 +12,7 @@ from app.lightning.nostr import NIP04, NIP44, BadEvent, check, opened, sealed, s
 from app.lightning.rest import preimage_of, text_of
 from app.lightning.secp256k1 import lifted
 from app.lightning.websocket import NoWebSocket, WebSocket
-from app.lightning_url import NodeUrl
+from app.settings.lightning_url import NodeUrl
 
 INFO, REQUEST, RESPONSE = 13194, 23194, 23195
 SECONDS = 15.0

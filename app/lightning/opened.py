@@ -8,7 +8,7 @@ from importlib import import_module
 
 from app.db.engine import HotPool
 from app.lightning.node import Node, Open
-from app.lightning_url import NWC, PRETEND, NodeUrl
+from app.settings.lightning_url import NWC, PRETEND, NodeUrl
 
 # Imported when there is such a node: no process needs the others.
 KINDS = {

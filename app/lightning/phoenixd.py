@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 from app.lightning.rest import Rest, preimage_of, text_of
-from app.lightning_url import NodeUrl
+from app.settings.lightning_url import NodeUrl
 
 
 class Phoenixd:

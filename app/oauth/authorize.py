@@ -7,26 +7,26 @@ from datetime import datetime, timedelta
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from app import sessions
 from app.clients import find
-from app.flow import opened, pulled, sealed, step
-from app.http import client_address, form, see_other
-from app.language import _
+from app.language.catalogs import _
 from app.oauth import noted, store
 from app.oauth.decided import record
 from app.oauth.unknown_client import unknown_client
 from app.oauth.validate import validate
-from app.pages import error_page, said
 from app.protocol import redirect_uri as uris
 from app.protocol.errors import InvalidRequest, OAuthError
 from app.protocol.next_step import AskConsent, Login, Refuse, next_step, within_reach
 from app.protocol.params import Params, parse
 from app.protocol.pending import REQUEST_URI, Pending
 from app.protocol.types import Client, Viewer
-from app.settings import Settings
+from app.settings.read import Settings
 from app.tokens.secrets import CODE, fingerprint, new_secret
 from app.traces.recording import note
 from app.upstream import broker
+from app.web import sessions
+from app.web.flow import opened, pulled, sealed, step
+from app.web.http import client_address, form, see_other
+from app.web.pages import error_page, said
 from app.world import World
 
 

@@ -7,15 +7,11 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import sessions
 from app.clients import store as clients
-from app.flow import opened, sealed, step
-from app.http import form, see_other
-from app.language import _
+from app.language.catalogs import _
 from app.oauth import store
 from app.oauth.authorize import answer
 from app.oauth.decided import record
-from app.pages import render
 from app.protocol import redirect_uri as uris
 from app.protocol.client_document import host_of
 from app.protocol.errors import AccessDenied, InvalidRequest
@@ -26,6 +22,10 @@ from app.protocol.scope import IDENTITY
 from app.protocol.types import Client
 from app.traces.recording import note
 from app.upstream import broker
+from app.web import sessions
+from app.web.flow import opened, sealed, step
+from app.web.http import form, see_other
+from app.web.pages import render
 from app.world import World
 
 

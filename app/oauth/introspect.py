@@ -11,12 +11,12 @@ from starlette.responses import Response
 from app.clients import lifetimes
 from app.clients.authenticate import confirmed
 from app.connections.store import refreshable
-from app.http import form, no_store
 from app.oauth import store
 from app.protocol.errors import InvalidClient, InvalidToken
 from app.protocol.types import Client
 from app.remembered import Outdated
 from app.tokens.refresh import RefreshToken, read
+from app.web.http import form, no_store
 from app.world import World
 
 INACTIVE: dict[str, Any] = {"active": False}

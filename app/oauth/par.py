@@ -7,16 +7,16 @@ from dataclasses import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import dpop
 from app.clients.authenticate import authenticated_client
-from app.flow import pushed
-from app.http import form, no_store
 from app.oauth import noted
 from app.oauth.authorize import identified
 from app.oauth.validate import validate
 from app.protocol.errors import InvalidDpopProof, InvalidRequest
 from app.protocol.pending import PUSHED_LIFETIME
 from app.tokens.secrets import new_id
+from app.web import dpop
+from app.web.flow import pushed
+from app.web.http import form, no_store
 from app.world import World
 
 

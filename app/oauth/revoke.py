@@ -12,12 +12,12 @@ from app import audit
 from app.clients.authenticate import authenticated_client
 from app.connections.end import end
 from app.connections.store import belongs_to
-from app.http import form
 from app.protocol.errors import InvalidToken
 from app.protocol.types import Client
 from app.tokens.refresh import read
 from app.tokens.store import revoke as void
 from app.tokens.verify import verify
+from app.web.http import form
 from app.world import World
 
 

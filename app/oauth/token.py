@@ -8,12 +8,11 @@ from datetime import datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import audit, dpop
+from app import audit
 from app.api_keys import exchange
 from app.api_keys.refused import refused
 from app.clients import lifetimes
 from app.clients.authenticate import authenticated_client, confirmed
-from app.http import client_address, form, no_store
 from app.limits import BAD_KEY, hit
 from app.oauth.grants import Redeem, offered, payment
 from app.oauth.grants.token_exchange import SCRIPT, is_script
@@ -23,6 +22,8 @@ from app.protocol.params import Params
 from app.protocol.types import Authorization, Client
 from app.tokens.issue import issue
 from app.traces.recording import note
+from app.web import dpop
+from app.web.http import client_address, form, no_store
 from app.world import World
 
 ONCE = frozenset({"authorization_code", DEVICE_CODE})  # grants that a person stands behind each time

@@ -8,11 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.clients import reset, store
-from app.language import spoken
-from app.pages import render
+from app.language.catalogs import spoken
+from app.language.when import day
 from app.protocol.errors import InvalidRequest
 from app.traces.recording import note
-from app.when import day
+from app.web.pages import render
 from app.world import World
 
 NOT_HERE = InvalidRequest("this app is not registered here, or was removed")

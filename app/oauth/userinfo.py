@@ -11,13 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api_keys.callers import Callers
-from app.http import Door, json_refusal, no_store
 from app.oauth import store
 from app.protocol.challenge import challenge
 from app.protocol.claims import claims_of
 from app.protocol.errors import InsufficientScope, InvalidToken, OAuthError
 from app.protocol.scope import OPENID
 from app.traces.recording import note
+from app.web.http import Door, json_refusal, no_store
 from app.world import World
 
 

@@ -10,12 +10,12 @@ from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.http import Endpoint, Json
 from app.oauth.grants import offered
 from app.protocol import metadata
 from app.protocol.scope import ADMIN
 from app.resources.served import Resources
 from app.tokens.keyring import JWKS_MAX_AGE
+from app.web.http import Endpoint, Json
 from app.world import World
 
 Document = Callable[..., dict[str, Any]]

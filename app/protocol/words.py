@@ -1,4 +1,4 @@
-"""Words that people read, marked where they are written and translated where they are shown (app/language.py)."""
+"""Words that people read, marked where they are written and translated where they are shown (app/language/catalogs.py)."""
 
 from __future__ import annotations
 

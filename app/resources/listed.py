@@ -8,8 +8,8 @@ import structlog
 
 from app.resources.read import ResourcesError, Source, parsed, read
 from app.resources.served import Resources, built_in
-from app.settings import Settings
-from app.variables import environment
+from app.settings.read import Settings
+from app.settings.variables import environment
 
 FILE = "gatehouse.toml"
 KEPT = "GATEHOUSE_RESOURCES_KEPT"  # its last text without a fault, for the workers of one supervisor

@@ -16,7 +16,7 @@ from app.resources.model import CallRate, Resource, Rules, ToolRule
 from app.resources.served import PATH, Resources
 from app.resources.shapes import NAME, RATE, SCOPE, Fault, ResourceShape, ToolShape, shaped
 from app.resources.shapes import Path as Keys
-from app.settings import SettingsError
+from app.settings.read import SettingsError
 
 # The first segments of this server's own addresses.
 RESERVED = frozenset(

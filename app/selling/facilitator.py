@@ -13,12 +13,12 @@ import httpx2
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.paid_settings import Facilitator
 from app.protocol.errors import TemporarilyUnavailable
 from app.protocol.offer import BadPayment, NoPayment, canonical
 from app.protocol.x402 import VERSION, Chosen
 from app.selling.settlements import store
 from app.selling.settlements.model import Intent, Settled
+from app.settings.paid import Facilitator
 from app.world import World
 
 SECONDS = 30.0

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.http import form, json_refusal, no_store
-from app.pages import page_refusal, render, sentence
 from app.protocol.errors import InvalidRequest, InvalidToken, OAuthError
 from app.tokens.verify import receipt_claims
+from app.web.http import form, json_refusal, no_store
+from app.web.pages import page_refusal, render, sentence
 from app.world import World
 
 

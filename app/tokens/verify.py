@@ -8,7 +8,7 @@ from typing import Any
 
 import jwt
 
-from app.language import N_
+from app.language.catalogs import N_
 from app.protocol.errors import InvalidToken
 from app.protocol.scope import Scope, expanded
 from app.protocol.types import Principal

@@ -11,10 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import audit
-from app.flow import at_page, step
 from app.identities import store as identities
-from app.language import _
-from app.pages import error_page
+from app.language.catalogs import _
 from app.protocol.provider import Provider
 from app.tokens.secrets import fingerprint, new_secret
 from app.upstream import flow, store
@@ -25,6 +23,8 @@ from app.users import accounts
 from app.users import store as users
 from app.users.invitations import store as invitations
 from app.users.sign_in import first_factor_done
+from app.web.flow import at_page, step
+from app.web.pages import error_page
 from app.world import World
 
 METHOD = "provider"

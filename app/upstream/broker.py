@@ -9,13 +9,13 @@ from datetime import datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.flow import sealed
 from app.protocol.pending import Pending
 from app.protocol.provider import Provider
 from app.protocol.scope import ADMIN
 from app.tokens.secrets import b64
 from app.upstream import flow
 from app.upstream.depart import depart
+from app.web.flow import sealed
 from app.world import World
 
 BEFORE = "before:"  # no session is called so

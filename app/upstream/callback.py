@@ -10,7 +10,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.http import client_address
 from app.limits import UPSTREAM, hit
 from app.protocol.errors import InvalidRequest
 from app.protocol.params import Params, parse
@@ -22,6 +21,7 @@ from app.upstream.flow import CONNECT, LINK, UNKNOWN, Flow
 from app.upstream.refused import Denied, Mixed, Stray, refused
 from app.upstream.talk import Places
 from app.upstream.who import Somebody, somebody
+from app.web.http import client_address
 from app.world import World
 
 LONGEST = 8192  # characters of a code

@@ -10,10 +10,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import audit, sessions
-from app.flow import at_page
-from app.http import see_other
-from app.pages import render
+from app import audit
 from app.protocol.errors import InvalidRequest
 from app.protocol.params import parse
 from app.protocol.provider import Provider
@@ -27,6 +24,10 @@ from app.upstream.vault import store, tokens
 from app.upstream.vault.fetch import where
 from app.upstream.who import Somebody, somebody
 from app.users.visits import sent, visit
+from app.web import sessions
+from app.web.flow import at_page
+from app.web.http import see_other
+from app.web.pages import render
 from app.world import World
 
 SCOPES = re.compile(r"[\x21\x23-\x5b\x5d-\x7e ]{1,600}\Z")

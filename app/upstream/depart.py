@@ -8,9 +8,6 @@ from datetime import datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import sessions
-from app.flow import is_pending, opened
-from app.http import client_address, form, see_other
 from app.limits import UPSTREAM, hit
 from app.protocol.errors import InvalidRequest, NotFound
 from app.protocol.provider import Provider, Way
@@ -19,6 +16,9 @@ from app.upstream import flow, talk
 from app.upstream.faults import Away
 from app.upstream.flow import SIGN_IN, Flow
 from app.upstream.refused import refused
+from app.web import sessions
+from app.web.flow import is_pending, opened
+from app.web.http import client_address, form, see_other
 from app.world import World
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.settings import Settings
+from app.settings.read import Settings
 from app.tokens.secrets import Unsealable, fingerprint, new_secret
 from app.upstream import store
 from app.world import World
@@ -24,7 +24,7 @@ OTHER_BROWSER, REPLAYED, UNKNOWN = "another browser", "used before", "unknown or
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """`user_id` is who was signed in, where that must stay so; `req` is what it goes on with (app/flow.py)."""
+    """`user_id` is who was signed in, where that must stay so; `req` is what it goes on with (app/web/flow.py)."""
 
     provider: str
     purpose: str

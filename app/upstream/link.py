@@ -8,12 +8,9 @@ from datetime import datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import audit, sessions
-from app.flow import after
-from app.http import see_other
+from app import audit
 from app.identities import store as identities
-from app.language import _
-from app.pages import error_page, render
+from app.language.catalogs import _
 from app.protocol.provider import Provider
 from app.tokens.secrets import Unsealable, fingerprint
 from app.upstream import flow, store
@@ -24,6 +21,10 @@ from app.upstream.refused import HERE, Elsewhere, Taken
 from app.upstream.who import Somebody
 from app.users.notices import notify
 from app.users.visits import sent, visit
+from app.web import sessions
+from app.web.flow import after
+from app.web.http import see_other
+from app.web.pages import error_page, render
 from app.world import World
 
 

@@ -7,13 +7,13 @@ from datetime import datetime
 from starlette.responses import Response
 
 from app import audit
-from app.flow import after, step
-from app.language import N_, _
-from app.pages import error_page
+from app.language.catalogs import N_, _
 from app.protocol.provider import Provider
 from app.traces.recording import note
 from app.upstream.faults import Away, Refused, Untrusted, UpstreamFault
 from app.upstream.flow import CONNECT, OTHER_BROWSER, REPLAYED, SIGN_IN, UNKNOWN, Flow
+from app.web.flow import after, step
+from app.web.pages import error_page
 from app.world import World
 
 

@@ -10,10 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import audit
-from app.http import see_other
 from app.identities import store as identities
-from app.language import N_, _
-from app.pages import render
+from app.language.catalogs import N_, _
+from app.language.when import ago, day
 from app.protocol.params import parse
 from app.protocol.provider import Provider
 from app.tokens.secrets import Unsealable
@@ -23,7 +22,8 @@ from app.upstream.refused import HERE
 from app.upstream.vault import store, tokens
 from app.upstream.vault.store import Account
 from app.users.visits import sent, visit
-from app.when import ago, day
+from app.web.http import see_other
+from app.web.pages import render
 from app.world import World
 
 DONE = {

@@ -9,13 +9,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import audit, sessions
-from app.flow import step
-from app.http import client_address, form, see_other
-from app.language import N_, _, ngettext, spoken
+from app import audit
+from app.language.catalogs import N_, _, ngettext, spoken
 from app.limits import MAIL_ACCOUNT, MAIL_ADDRESS, hit
 from app.mail import Letter
-from app.pages import error_page
 from app.protocol.email import normal_email
 from app.protocol.errors import TooManyRequests
 from app.protocol.params import parse
@@ -24,6 +21,10 @@ from app.traces.recording import note
 from app.users import accounts, letters, store
 from app.users.carried import kept
 from app.users.link_page import page
+from app.web import sessions
+from app.web.flow import step
+from app.web.http import client_address, form, see_other
+from app.web.pages import error_page
 from app.world import World
 
 NO_ADDRESS = N_("That does not look like an e-mail address.")

@@ -11,11 +11,11 @@ from datetime import datetime
 
 from starlette.requests import Request
 
-from app import sessions
-from app.flow import is_pending, opened
 from app.protocol.errors import InvalidRequest
 from app.tokens.secrets import fingerprint
 from app.users.store import Link
+from app.web import sessions
+from app.web.flow import is_pending, opened
 from app.world import World
 
 LONGEST = 8000  # characters of a sealed request

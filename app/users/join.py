@@ -10,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.language import _
-from app.pages import error_page
+from app.language.catalogs import _
 from app.protocol.params import Params
 from app.users import accounts, passwords
 from app.users.link_page import about, faults_of, page
 from app.users.passwords import Judged
 from app.users.sign_in import first_factor_done
+from app.web.pages import error_page
 from app.world import World
 
 

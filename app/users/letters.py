@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from app.language import N_
+from app.language.catalogs import N_
 from app.mail import Letter
-from app.settings import Settings
+from app.settings.read import Settings
 from app.users.store import User
 
 NOT_YOU = N_("If this was not you, leave it: without the link nothing happens, and nobody else can use it.")

@@ -7,14 +7,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import sessions
-from app.http import client_address, form
-from app.language import _
+from app.language.catalogs import _
 from app.limits import ONE_TIME_LINK, hit
-from app.pages import error_page, render
 from app.protocol.params import Params, parse
 from app.traces.recording import note
 from app.users.passwords import Judged
+from app.web import sessions
+from app.web.http import client_address, form
+from app.web.pages import error_page, render
 from app.world import World
 
 

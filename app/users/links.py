@@ -7,7 +7,7 @@ from datetime import datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.language import _
+from app.language.catalogs import _
 from app.protocol.email import normal_email
 from app.protocol.params import Params
 from app.tokens.secrets import fingerprint

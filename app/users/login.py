@@ -5,10 +5,8 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import audit, sessions
-from app.flow import step
-from app.http import client_address, form, see_other
-from app.language import _, ngettext
+from app import audit
+from app.language.catalogs import _, ngettext
 from app.protocol.email import normal_email
 from app.protocol.errors import TooManyRequests
 from app.protocol.params import Params, parse
@@ -16,6 +14,9 @@ from app.traces.recording import note
 from app.users import passwords, store, throttle
 from app.users.login_page import login_page
 from app.users.sign_in import first_factor_done
+from app.web import sessions
+from app.web.flow import step
+from app.web.http import client_address, form, see_other
 from app.world import World
 
 

@@ -7,14 +7,14 @@ from datetime import datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import sessions
 from app.clients import store as clients
-from app.flow import brought, is_at_device, is_at_page, is_pending, opened
-from app.pages import render
 from app.protocol import redirect_uri as uris
 from app.traces.recording import note
 from app.users.offers import offers, services
 from app.users.passkeys import options as passkeys
+from app.web import sessions
+from app.web.flow import brought, is_at_device, is_at_page, is_pending, opened
+from app.web.pages import render
 from app.world import World
 
 

@@ -8,13 +8,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import audit, sessions
-from app.flow import at_page, step
-from app.http import client_address, form, see_other
-from app.language import _, spoken
+from app import audit
+from app.language.catalogs import _, spoken
 from app.limits import MAIL_ACCOUNT, MAIL_ADDRESS, hit
 from app.mail import Letter
-from app.pages import error_page
 from app.protocol.email import normal_email
 from app.protocol.errors import TooManyRequests
 from app.protocol.params import Params, parse
@@ -24,6 +21,10 @@ from app.users import accounts, letters, store
 from app.users.by_mail import NO_ADDRESS, Asked, too_many
 from app.users.link_page import code_in, gone, page, sent
 from app.users.notices import say_goodbye
+from app.web import sessions
+from app.web.flow import at_page, step
+from app.web.http import client_address, form, see_other
+from app.web.pages import error_page
 from app.world import World
 
 PATH, VERIFY = "/account/email", "/account/email/verify"

@@ -7,8 +7,8 @@ from datetime import datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.http import Endpoint
 from app.protocol.errors import NotFound
+from app.web.http import Endpoint
 from app.world import World
 
 

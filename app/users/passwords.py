@@ -14,7 +14,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from app.hashing import Hashing
-from app.language import N_, _
+from app.language.catalogs import N_, _
 from app.protocol.errors import TemporarilyUnavailable
 from app.users.strength import strength
 

@@ -11,12 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import audit, sessions
-from app.flow import step
-from app.http import client_address, form
-from app.language import N_, _
+from app import audit
+from app.language.catalogs import N_, _
 from app.limits import SECOND_STEP, SECOND_STEP_ACCOUNT, SECOND_STEP_ADDRESS, forgive, hit
-from app.pages import error_page, render
 from app.protocol.errors import TooManyRequests
 from app.protocol.params import Params, parse
 from app.tokens.secrets import Unsealable
@@ -26,6 +23,10 @@ from app.users.login import too_many
 from app.users.notices import notify
 from app.users.sign_in import enter, follow, welcome
 from app.users.totp import codes, recovery, store
+from app.web import sessions
+from app.web.flow import step
+from app.web.http import client_address, form
+from app.web.pages import error_page, render
 from app.world import World
 
 WRONG = N_("That code is not right. Codes change every half minute: type the one that is shown now.")

@@ -8,11 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import audit
-from app.devices import device as in_words
-from app.http import see_other
-from app.language import _
+from app.language.catalogs import _
+from app.language.devices import device as in_words
+from app.language.when import ago, day
 from app.limits import OWN_PASSWORD, forgive, hit
-from app.pages import render
 from app.protocol.errors import TooManyRequests
 from app.users import factors, passwords, store
 from app.users.devices import store as devices
@@ -24,7 +23,8 @@ from app.users.passkeys import options
 from app.users.passkeys import store as passkeys
 from app.users.totp import store as totp
 from app.users.visits import Visit, sent, visit
-from app.when import ago, day
+from app.web.http import see_other
+from app.web.pages import render
 from app.world import World
 
 HERE = "/account/security"

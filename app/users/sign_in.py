@@ -12,9 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import audit, sessions
-from app.flow import after, brought, is_pending, opened
-from app.http import client_address, see_other
+from app import audit
 from app.protocol.errors import InvalidRequest
 from app.tokens.secrets import fingerprint
 from app.traces.recording import note
@@ -22,6 +20,9 @@ from app.users import half
 from app.users.devices import store as devices
 from app.users.devices.cookie import device, new_device, set_device
 from app.users.totp import store as totp
+from app.web import sessions
+from app.web.flow import after, brought, is_pending, opened
+from app.web.http import client_address, see_other
 from app.world import World
 
 Spend = Callable[[AsyncConnection], Awaitable[bool]]

@@ -9,9 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import audit
-from app.language import _
+from app.language.catalogs import _
 from app.mail import Letter
-from app.pages import error_page
 from app.protocol.params import parse
 from app.tokens.secrets import fingerprint
 from app.users import accounts, letters, store
@@ -20,6 +19,7 @@ from app.users.carried import goes_on, is_elsewhere
 from app.users.join import Newcomer, join, show
 from app.users.link_page import code_in, gone, page, sent
 from app.users.offers import can_sign_up
+from app.web.pages import error_page
 from app.world import World
 
 PATH, VERIFY = "/sign-up", "/sign-up/verify"

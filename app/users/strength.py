@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from app.language import N_, _
+from app.language.catalogs import N_, _
 
 COMMON = Path(__file__).parent / "common_passwords.txt"
 ENOUGH = 3  # of zxcvbn's 0 to 4: more than a hundred million guesses, each of which costs Argon2id

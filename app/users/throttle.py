@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 
 from starlette.requests import Request
 
-from app.http import client_address
 from app.limits import LOGIN_ACCOUNT, LOGIN_ADDRESS, LOGIN_DEVICE, LOGIN_STRANGERS, Rate, counted, forgive, hit, turn
 from app.tokens.secrets import fingerprint
 from app.users.devices.cookie import device
 from app.users.devices.store import is_known
+from app.web.http import client_address
 from app.world import World
 
 SHORTEST_GAP, LONGEST_GAP = timedelta(seconds=0.5), timedelta(seconds=4)

@@ -8,11 +8,11 @@ from datetime import datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import sessions
-from app.flow import at_page, step
-from app.http import client_address, form, see_other
 from app.protocol.params import Params
 from app.protocol.types import Viewer
+from app.web import sessions
+from app.web.flow import at_page, step
+from app.web.http import client_address, form, see_other
 from app.world import World
 
 

@@ -15,13 +15,13 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from app import sessions
 from app.db.engine import plain_url
-from app.paging import Place
-from app.sweep import sweep
+from app.operate.sweep import sweep
 from app.tokens.secrets import fingerprint, new_id
 from app.users import accounts
 from app.users.remove import remove
+from app.web import sessions
+from app.web.paging import Place
 from app.world import World, world_of
 from bench import scene
 from bench.grow.rows import identifier

@@ -13,11 +13,12 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from app import audit, measures, metrics, remembered, sweep
+from app import audit, measures, remembered
 from app.agents import confirm
 from app.cli import run
 from app.gate import known
 from app.measures import Key, gauge
+from app.operate import metrics, sweep
 from app.traces import recording
 from app.work import pressure
 from app.world import World

@@ -11,7 +11,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 
 from app.gate.tool import Tool
-from app.settings import Settings
+from app.settings.read import Settings
 from app.world import World
 from tests.actors import App, Browser, http
 from tests.conftest import House

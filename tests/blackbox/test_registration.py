@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 
-from app.settings import Settings
+from app.settings.read import Settings
 from tests.actors import App, Browser, http
 from tests.conftest import House
 

@@ -16,7 +16,7 @@ from typing import Any
 from playwright.sync_api import Browser
 from pydantic import SecretStr
 
-from app.language import LANGUAGES
+from app.language.catalogs import LANGUAGES
 from tests.browsers import chromium
 from tests.browsers.pages import PAGES
 from tests.browsers.people import Person

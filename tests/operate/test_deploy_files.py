@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from app.measures import CATALOG
-from app.settings import Settings
+from app.settings.read import Settings
 from tests.conftest import ROOT
 from tests.operate.replicas import HAPROXY
 
@@ -93,7 +93,7 @@ def test_kubernetes_accepts_the_manifests() -> None:
 
 
 def test_kubernetes_waits_longer_than_a_stop_takes() -> None:
-    from app.operation import STOP_SECONDS
+    from app.settings.operation import STOP_SECONDS
 
     (deployment,) = [
         one

@@ -18,7 +18,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.operation import STOP_SECONDS
+from app.settings.operation import STOP_SECONDS
 from bench.servers import free_port
 from tests import commands
 from tests.backends import Backend, Received, Wire, silence

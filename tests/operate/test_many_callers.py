@@ -6,7 +6,7 @@ import pytest
 
 from app.db.tables import metadata
 from app.gate import known
-from app.written_later import BATCH, pause
+from app.later.writing import BATCH, pause
 from tests.actors import App
 from tests.conftest import House
 

@@ -107,7 +107,7 @@ def test_the_questions_of_an_operator_are_answered(measured: House) -> None:
 
 
 def test_the_sweep_is_counted(measured: House) -> None:
-    from app.sweep import swept
+    from app.operate.sweep import swept
 
     measured.wait_for(swept(measured.world))
     measured.turn_clock(days=400)

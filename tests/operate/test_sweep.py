@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app import sweep as room
+from app.operate import sweep as room
 from tests.conftest import House
 
 CODES = (

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from app import logs
+from app.operate import logs
 from bench.servers import free_port
 from tests.actors import App, Browser, http
 from tests.backends import Backend, Received, Wire

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from app.paid_settings import Facilitator
+from app.settings.paid import Facilitator
 from tests.actors import App, Browser
 from tests.conftest import PRICED, House
 from tests.facilitators import PAY_TO, Chain

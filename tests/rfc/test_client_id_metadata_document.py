@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from app.operate.sweep import sweep
 from app.outside import fetch
 from app.outside.addresses import is_public
 from app.outside.fetch import Outside, Unfetchable
-from app.sweep import sweep
 from tests.actors import App, Browser, http
 from tests.conftest import House
 from tests.websites import Website

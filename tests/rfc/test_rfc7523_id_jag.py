@@ -16,7 +16,7 @@ import httpx2
 import jwt
 import pytest
 
-from app.settings import SettingsError, load
+from app.settings.read import SettingsError, load
 from app.tokens.secrets import b64
 from tests.actors import App, Browser, http
 from tests.conftest import House

@@ -332,7 +332,7 @@ def test_it_is_advertised(app: App) -> None:
 
 
 def test_what_is_over_is_swept(device: Device, house: House) -> None:
-    from app.sweep import sweep
+    from app.operate.sweep import sweep
 
     house.turn_clock(seconds=600 + 3601)
     house.wait_for(sweep(house.world, house.world.now()))

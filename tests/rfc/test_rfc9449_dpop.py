@@ -12,9 +12,9 @@ import httpx2
 import jwt
 import pytest
 
-from app import dpop
 from app.gate.headers import sorted_headers
 from app.tokens.secrets import Secrets
+from app.web import dpop
 from tests.actors import App, Browser, Device
 from tests.conftest import House
 from tests.holders import WHOAMI, Holder, hashed

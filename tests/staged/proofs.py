@@ -16,9 +16,9 @@ import asyncpg
 
 from app.payments.model import SESSION
 from app.protocol.pkce import challenge_of
-from app.sessions import PREFIX as COOKIE
 from app.tokens.refresh import RefreshToken, written
 from app.tokens.secrets import API_KEY, CODE, DEVICE, Secrets, b64, fingerprint, new_id, new_secret
+from app.web.sessions import PREFIX as COOKIE
 from app.work.challenge import Challenge, Wanted, new_challenge
 from app.work.solve import solve
 from tests.actors import DEVICE_CODE, PASSWORD

@@ -20,11 +20,11 @@ import uvicorn
 from pydantic import SecretStr
 from starlette.types import Message, Receive, Scope, Send
 
-from app import logs, sweep
 from app.cli.running import OPTIONS, Server, claimed
 from app.clock import Clock
 from app.main import Gatehouse, create_app
-from app.settings import Settings
+from app.operate import logs, sweep
+from app.settings.read import Settings
 from tests.commands import forks
 from tests.staged.steps import BEFORE_ANSWER, HALF_ANSWERED, KILLED, Part, hook_the_driver, playing
 

@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from pydantic import SecretStr
 
-from app import logs
 from app.db.tables import metadata
+from app.operate import logs
 from app.protocol.metadata import JWT_BEARER
 from tests.actors import App, Browser, Device, Page
 from tests.conftest import SECRET_KEY, House, emptied

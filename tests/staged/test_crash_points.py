@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from app.paid_settings import Facilitator
+from app.settings.paid import Facilitator
 from tests.actors import App, Browser
 from tests.conftest import House, emptied, left
 from tests.facilitators import Chain

@@ -22,12 +22,10 @@ from app.api_keys import keys as api_keys
 from app.bodies import Bodies
 from app.gate.headers import sorted_headers, uncoded
 from app.gate.rules import RuleBook, Unreadable
-from app.http import bearer, client_address, is_from, media_type, token_of
-from app.language import chosen
+from app.language.catalogs import chosen
 from app.outside.fetch import Unfetchable, _max_age
 from app.outside.issuers import addresses, jwks_uri_of
 from app.outside.key_sets import keys_of
-from app.paging import read as read_place
 from app.protocol import client_document, client_metadata, email, pkce, redirect_uri, resource, scope, user_code
 from app.protocol.challenge import challenge
 from app.protocol.errors import InvalidToken, OAuthError
@@ -36,13 +34,15 @@ from app.protocol.pending import unpacked
 from app.resources.model import Rules
 from app.resources.read import ResourcesError, Source, parsed
 from app.resources.served import Resources, built_in
-from app.smtp_url import checked_sender, smtp_server
+from app.settings.smtp_url import checked_sender, smtp_server
 from app.tokens import assertions, dpop, refresh
 from app.tokens.assertions import BadAssertion
 from app.tokens.keyring import KeyRing
 from app.tokens.secrets import Secrets, Unsealable, b64, unb64
 from app.tokens.verify import verify
 from app.users.totp import codes, recovery
+from app.web.http import bearer, client_address, is_from, media_type, token_of
+from app.web.paging import read as read_place
 from tests.actors import http
 from tests.conftest import SECRET_KEY, House
 from tests.unit.test_protocol import PENDING

@@ -319,7 +319,7 @@ def test_consents_are_read_by_their_index(house: House, app: App, browser: Brows
 
 
 def swept(house: House) -> dict[str, int]:
-    from app.sweep import sweep
+    from app.operate.sweep import sweep
 
     gone = house.wait_for(sweep(house.world, house.clock()))
     assert isinstance(gone, dict)

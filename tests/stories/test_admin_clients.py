@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from app.sweep import sweep
+from app.operate.sweep import sweep
 from tests.actors import App, Browser, Device, http
 from tests.admins import AdminBrowser, Api, admin_key, events
 from tests.conftest import House

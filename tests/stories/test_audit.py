@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from app import audit, logs
+from app import audit
 from app.admin.log import store as log
-from app.sweep import sweep
+from app.operate import logs
+from app.operate.sweep import sweep
 from tests.actors import PASSWORD, App, Browser, Device
 from tests.conftest import House
 

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
-from app.settings import SettingsError, load
+from app.settings.read import SettingsError, load
 from tests.actors import App, Browser
 from tests.conftest import House
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from app.metering.store import settle_overdue
-from app.sweep import sweep
+from app.operate.sweep import sweep
 from app.users.remove import remove
 from tests.actors import App, Browser, http
 from tests.agents import agent

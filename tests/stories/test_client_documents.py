@@ -11,7 +11,7 @@ from pathlib import Path
 
 from app.clients.pinned import PINNED, pinned
 from app.protocol import client_document as documents
-from app.settings import Settings
+from app.settings.read import Settings
 from tests.actors import Browser
 from tests.conftest import ROOT, House
 from tests.stories.test_client_guide import blocks, converse

@@ -186,7 +186,7 @@ def test_a_link_that_a_person_handed_over_proves_no_address(house: House, browse
 
 
 def test_settings_know_no_other_word() -> None:
-    from app.settings import SettingsError, load
+    from app.settings.read import SettingsError, load
 
     with pytest.raises(SettingsError, match="GATEHOUSE_SIGN_UP"):
         load(

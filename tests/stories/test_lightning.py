@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from app.lightning.bolt11 import BadInvoice, decode
 from app.lightning.opened import node_of
 from app.payments import quotes
-from app.settings import SettingsError, load
+from app.settings.read import SettingsError, load
 from tests.agents import Agent, agent
 from tests.conftest import SECRET_KEY, House, emptied
 from tests.nodes import Node

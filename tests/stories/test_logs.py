@@ -8,7 +8,7 @@ import logging
 import pytest
 import structlog
 
-from app import logs
+from app.operate import logs
 from tests.actors import App, Browser
 from tests.conftest import House
 

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from app import mail
 from app.mail import Letter, Post, Undelivered, written
-from app.settings import Settings, SettingsError, load
-from app.smtp_url import smtp_server
+from app.settings.read import Settings, SettingsError, load
+from app.settings.smtp_url import smtp_server
 from tests.actors import Browser
 from tests.conftest import SECRET_KEY, Clock, House
 from tests.doors import certificate

@@ -144,7 +144,7 @@ def test_the_doctor_finds_nothing_and_the_configuration_keeps_its_secrets(house:
 
 def test_more_is_swept_in_a_round_than_in_one_transaction(house: House) -> None:
     """Else a table whose rows come faster than a thousand a minute (a proof for each call, RFC 9449) would never be small again."""
-    from app.sweep import sweep
+    from app.operate.sweep import sweep
 
     house.sql("INSERT INTO used_once SELECT int4send(i), now() - interval '1 hour' FROM generate_series(1, 2500) i")
     house.sql(
@@ -157,7 +157,7 @@ def test_more_is_swept_in_a_round_than_in_one_transaction(house: House) -> None:
 
 
 def test_what_expired_is_swept_and_what_is_used_stays(app: App, browser: Browser, house: House) -> None:
-    from app.sweep import sweep
+    from app.operate.sweep import sweep
 
     app.connect(browser)
     App(house.url).register(client_name="Never used")

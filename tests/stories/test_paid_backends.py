@@ -17,7 +17,7 @@ from starlette.types import Scope, Send
 
 from app.metering.budgets import open_budget
 from app.metering.model import API_KEY
-from app.paid_settings import Facilitator
+from app.settings.paid import Facilitator
 from tests import servers
 from tests.actors import http
 from tests.agents import Agent

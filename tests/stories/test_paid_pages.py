@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from app.paid_settings import Facilitator
+from app.settings.paid import Facilitator
 from tests.agents import project
 from tests.conftest import ROOT, House, emptied
 from tests.stories.test_client_guide import blocks

@@ -15,8 +15,8 @@ import pytest
 from pydantic import SecretStr
 
 from app.backups.store import VOIDED
-from app.paid_settings import Facilitator
 from app.selling import facilitator
+from app.settings.paid import Facilitator
 from tests.actors import http
 from tests.admins import AdminBrowser, Api, admin_key
 from tests.admins import events as recorded

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from app.paid_settings import Facilitator
+from app.settings.paid import Facilitator
 from tests.conftest import PRICED, House, emptied, left
 from tests.facilitators import ASSET, NETWORK, PAY_TO, Chain
 from tests.payers import Payer, b64json, call, unb64json

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from app import logs
+from app.operate import logs
 from bench.servers import free_port
 from tests.stdio_house import Caller, script, speaking
 from tests.stories.test_starting import Start, start
@@ -278,7 +278,7 @@ def test_listeners_do_not_keep_a_server_from_stopping(
 ALONE = """
 import asyncio, json, sys
 from datetime import UTC, datetime
-from app import logs
+from app.operate import logs
 from app.gate.backends.stdio.processes import Processes
 from app.resources.model import CommandBackend
 logs.configure('error')

@@ -18,7 +18,7 @@ import pytest
 from app.db import embedded
 from app.db.engine import UNAVAILABLE
 from app.db.migrate import upgrade
-from app.sweep import sweep
+from app.operate.sweep import sweep
 from app.traces import recording
 from tests.actors import App, Browser, http
 from tests.conftest import ROOT, House

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
-from app.tally import Tally
+from app.later.tally import Tally
 from tests.actors import App, Browser
 from tests.conftest import House
 

@@ -6,13 +6,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from app import paging
 from app.account.usage import DAYS, HEIGHT, bars, lines
-from app.devices import device, place
-from app.language import spoken
+from app.language.catalogs import spoken
+from app.language.devices import device, place
+from app.language.when import ago, day
 from app.protocol.errors import InvalidRequest
 from app.tokens.secrets import b64
-from app.when import ago, day
+from app.web import paging
 
 NOW = datetime(2026, 5, 3, 12, 0, tzinfo=UTC)
 

@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from app.branding import DARK, LARGEST_LOGO, LIGHT, Theme, accent_of, contrast, logo_fault, name_fault, stylesheet
+from app.settings.branding import (
+    DARK,
+    LARGEST_LOGO,
+    LIGHT,
+    Theme,
+    accent_of,
+    contrast,
+    logo_fault,
+    name_fault,
+    stylesheet,
+)
 
 CSS = (Path(__file__).parent.parent.parent / "templates/gatehouse.css").read_text()
 WISHES = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in product(range(0, 256, 51), repeat=3)]

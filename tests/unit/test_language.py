@@ -11,8 +11,8 @@ import pytest
 from babel.messages.catalog import Message
 
 from app.clients import reset
-from app.language import CATALOG, LANGUAGES, chosen, speak, spoken
-from app.when import ago, day
+from app.language.catalogs import CATALOG, LANGUAGES, chosen, speak, spoken
+from app.language.when import ago, day
 from tests import catalog
 
 PLACEHOLDER = re.compile(r"%\([a-z_]+\)s|\{[a-z_]+\}|<[^>]+>|`[^`]+`")

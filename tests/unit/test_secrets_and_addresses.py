@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from app.http import client_address
-from app.settings import SettingsError, load
+from app.settings.read import SettingsError, load
 from app.tokens.refresh import RefreshToken, read, written
 from app.tokens.secrets import API_KEY, MasterKeys, Secrets, Unsealable, fingerprint, new_secret
+from app.web.http import client_address
 
 OLD, NEW = "o" * 32, "n" * 32
 

@@ -9,11 +9,11 @@ import pytest
 
 from app.protocol.known_providers import KNOWN_PROVIDERS
 from app.protocol.provider_definition import KEYS
-from app.provider_settings import read
 from app.resources.model import Upstream as CallersToken
 from app.resources.model import UrlBackend
 from app.resources.read import Source, parsed
-from app.settings import SettingsError, load
+from app.settings.providers import read
+from app.settings.read import SettingsError, load
 from tests.actors import Browser, Page
 from tests.admins import AdminBrowser, events
 from tests.conftest import ROOT, SECRET_KEY, House

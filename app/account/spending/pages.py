@@ -13,7 +13,7 @@ from starlette.responses import Response
 from app import audit
 from app.account import frame
 from app.account.spending import store
-from app.http import no_store
+from app.language.when import ago, day
 from app.limits import EXPORT, hit
 from app.metering import budgets
 from app.metering.spent import files
@@ -22,7 +22,7 @@ from app.metering.spent.model import Entry
 from app.metering.spent.window import sorted_out, window
 from app.protocol.errors import NotFound
 from app.selling.receipts import of_charge
-from app.when import ago, day
+from app.web.http import no_store
 from app.world import World
 
 PATH = "/account/spending"

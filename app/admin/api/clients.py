@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 
-from app import paging
 from app.admin.api.frame import After, Words, body, caller, plain, wish
 from app.admin.api.models import (
     AddedClient,
@@ -20,6 +19,7 @@ from app.admin.api.wishes import ClientChange, NewClient
 from app.admin.clients import acts, store
 from app.admin.clients.store import App, Lifetimes
 from app.admin.entry import Caller
+from app.web import paging
 
 routes = APIRouter(prefix="/clients", tags=["Apps"])
 LEAN: dict[str, Any] = {"response_model_exclude_none": True}

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 from app.admin.api.models import Refusal
 from app.admin.entry import Caller
 from app.admin.frame import UNSAFE
-from app.http import json_body
 from app.protocol.errors import InvalidRequest
+from app.web.http import json_body
 
 Wish = TypeVar("Wish", bound=BaseModel)
 Words = Annotated[str | None, Query(max_length=500)]

@@ -7,7 +7,6 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from app import paging
 from app.admin.api.frame import After, body, caller, plain, wish
 from app.admin.api.models import Listed
 from app.admin.api.people import Invitation, MadeInvitation
@@ -15,6 +14,7 @@ from app.admin.api.wishes import NewInvitation
 from app.admin.entry import nothing_here
 from app.users.invitations import invite as invitations
 from app.users.invitations import store
+from app.web import paging
 from app.world import World
 
 routes = APIRouter(prefix="/invitations", tags=["Invitations"])

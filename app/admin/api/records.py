@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from app import paging
 from app.admin import signing_keys
 from app.admin.api import models
 from app.admin.api.frame import After, Words, body, caller, plain, wish
@@ -22,7 +21,8 @@ from app.admin.log import store as log
 from app.admin.log.file import exported
 from app.admin.log.pages import moment
 from app.admin.overview import look
-from app.shown_settings import shown
+from app.settings.shown import shown
+from app.web import paging
 
 LEAN: dict[str, Any] = {"response_model_exclude_none": True}
 connections = APIRouter(prefix="/connections", tags=["Connections"])

@@ -9,7 +9,6 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app import paging
 from app.admin.api import books
 from app.admin.api.frame import After, Words, body, caller, plain, wish
 from app.admin.api.models import Listed
@@ -22,6 +21,7 @@ from app.admin.spending.pages import exported
 from app.metering.spent import store
 from app.metering.spent.window import MOST, sorted_out, window
 from app.selling.settlements import store as settlement_store
+from app.web import paging
 
 LEAN: dict[str, Any] = {"response_model_exclude_none": True}
 spending = APIRouter(prefix="/spending", tags=["Spending"])

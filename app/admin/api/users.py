@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 
-from app import paging
 from app.admin.api.frame import After, Words, body, caller, plain, wish
 from app.admin.api.models import Ended, Listed
 from app.admin.api.people import AddedUser, PasswordLink, User, UserDetail
 from app.admin.api.wishes import NewUser, UserChange
 from app.admin.users import acts, store
+from app.web import paging
 
 routes = APIRouter(prefix="/users", tags=["Users"])
 LEAN: dict[str, Any] = {"response_model_exclude_none": True}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from app.api_keys import keys
-from app.language import N_
+from app.language.catalogs import N_
 from app.protocol.errors import NotFound
 from app.world import World
 

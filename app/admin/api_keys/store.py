@@ -9,7 +9,7 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.tables import api_keys, users
-from app.paging import PAGE, Place
+from app.web.paging import PAGE, Place
 
 STALE = timedelta(days=90)
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.language import N_
-from app.paging import PAGE, Page, Place
+from app.language.catalogs import N_
 from app.protocol.errors import NotFound
 from app.traces import store
 from app.traces.attempts import GAP, Attempt, attempts
@@ -15,6 +14,7 @@ from app.traces.states import ABANDONED, FAILED
 from app.traces.step import Step
 from app.traces.telling import is_about, told, told_step
 from app.traces.verdicts import verdict
+from app.web.paging import PAGE, Page, Place
 from app.world import World
 
 MOST = 600  # steps that one page looks at: what belongs together is sorted while it is read

@@ -8,8 +8,8 @@ from app.admin.attempts import look
 from app.admin.attempts.look import Wanted
 from app.admin.entry import Visit
 from app.admin.frame import place, query, shown, word
-from app.http import see_other
 from app.protocol.errors import NotFound
+from app.web.http import see_other
 
 
 async def attempts(visit: Visit) -> Response:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from app.admin.budgets import store
 from app.admin.budgets.store import Holder
-from app.language import N_
+from app.language.catalogs import N_
 from app.metering import budgets
 from app.metering.model import MOST_SATS
 from app.protocol.errors import InvalidRequest, NotFound

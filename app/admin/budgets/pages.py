@@ -7,7 +7,7 @@ from starlette.responses import Response
 from app.admin.budgets import acts, store
 from app.admin.entry import Visit, nothing_here
 from app.admin.frame import done, shown, word
-from app.language import N_
+from app.language.catalogs import N_
 from app.metering.spent import store as spent
 from app.protocol.errors import InvalidRequest, NotFound, OAuthError
 from app.protocol.params import Params

@@ -12,11 +12,11 @@ from app.admin.clients.store import App, Lifetimes
 from app.admin.connections.acts import end_all
 from app.clients.remove import remove
 from app.clients.store import add_static
-from app.language import N_
+from app.language.catalogs import N_
 from app.protocol.client_metadata import checked
 from app.protocol.errors import Conflict, InvalidRequest, InvalidScope, NotFound
 from app.protocol.scope import ADMIN, Scope
-from app.settings import Settings
+from app.settings.read import Settings
 from app.tokens.secrets import CLIENT_SECRET, fingerprint, new_id, new_secret
 from app.tokens.store import revoke
 from app.world import World

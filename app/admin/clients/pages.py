@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from app import paging
 from app.admin.clients import acts, store
 from app.admin.clients.store import Lifetimes
 from app.admin.entry import Visit, nothing_here
 from app.admin.frame import done, once, place, query, shown, word
 from app.clients.store import registered
-from app.language import N_
+from app.language.catalogs import N_
 from app.protocol.client_document import host_of
 from app.protocol.errors import Conflict, InvalidRequest, OAuthError
 from app.protocol.params import Params
+from app.web import paging
 
 KINDS = ("document", "dynamic", "static", "blocked")
 

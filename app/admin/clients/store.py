@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.prefix import begins, plan_anew
 from app.db.tables import clients, connections
-from app.paging import PAGE, Place
+from app.web.paging import PAGE, Place
 
 MANY = 100  # past it nobody counts: "100 or more"
 

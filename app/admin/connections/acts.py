@@ -7,7 +7,7 @@ from datetime import datetime
 from app import audit
 from app.admin.connections import store
 from app.connections.end import end
-from app.language import N_
+from app.language.catalogs import N_
 from app.protocol.errors import NotFound
 from app.tokens.store import revoke
 from app.world import World

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from app import paging
 from app.admin.connections import acts, store
 from app.admin.entry import Visit
 from app.admin.frame import back, done, place, query, shown, word
 from app.protocol.errors import NotFound, OAuthError
 from app.protocol.params import Params
+from app.web import paging
 
 
 async def connections(visit: Visit, *, refusal: OAuthError | None = None, typed: Params | None = None) -> Response:

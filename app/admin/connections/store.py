@@ -9,7 +9,7 @@ from sqlalchemy import select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.tables import clients, connections, users
-from app.paging import PAGE, Place
+from app.web.paging import PAGE, Place
 
 
 @dataclass(frozen=True, slots=True)

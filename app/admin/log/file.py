@@ -15,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from app import audit
 from app.admin.log import store
 from app.admin.log.store import Event, Wanted
-from app.language import N_
+from app.language.catalogs import N_
 from app.protocol.errors import InvalidRequest
 from app.world import World
 

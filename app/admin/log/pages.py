@@ -13,10 +13,10 @@ from app.admin.frame import query, shown, word
 from app.admin.log import store
 from app.admin.log.file import exported
 from app.admin.log.store import Wanted
-from app.language import N_
-from app.paging import PAGE
+from app.language.catalogs import N_
 from app.protocol.errors import InvalidRequest, OAuthError
 from app.protocol.params import Params
+from app.web.paging import PAGE
 
 FILTERS = ("event", "user", "client", "by", "since", "until")
 

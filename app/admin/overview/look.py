@@ -14,7 +14,7 @@ from app.admin.users.store import FACTORS, factors
 from app.db.engine import is_unavailable
 from app.db.migrate import is_current
 from app.db.tables import metadata
-from app.language import N_
+from app.language.catalogs import N_
 from app.selling.settlements.store import unknown
 from app.tokens.store import clock
 from app.world import World

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.agents import projects, store
 from app.agents.store import Project
-from app.language import N_
+from app.language.catalogs import N_
 from app.protocol.errors import Conflict, NotFound
 from app.protocol.scope import words_of
 from app.world import World

@@ -11,7 +11,7 @@ from app.admin.frame import done, query, shown, word
 from app.admin.projects import acts
 from app.agents.projects import may_have
 from app.agents.store import Project
-from app.language import N_
+from app.language.catalogs import N_
 from app.protocol.errors import Conflict, InvalidRequest, NotFound, OAuthError
 from app.protocol.params import Params
 

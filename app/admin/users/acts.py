@@ -8,7 +8,7 @@ from datetime import datetime
 from app import audit
 from app.admin.connections.acts import end_all
 from app.admin.users import store
-from app.language import N_
+from app.language.catalogs import N_
 from app.protocol.email import normal_email
 from app.protocol.errors import Conflict, InvalidRequest, NotFound
 from app.tokens.store import revoke

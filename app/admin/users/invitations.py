@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from app import paging
 from app.admin.entry import Visit
 from app.admin.frame import done, once, place, shown, word
 from app.protocol.errors import OAuthError
 from app.protocol.params import Params
 from app.users.invitations import invite as invitations
 from app.users.invitations import store
+from app.web import paging
 
 HERE = "/admin/invitations"
 

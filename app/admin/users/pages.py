@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from app import paging
 from app.admin.entry import Visit, nothing_here
 from app.admin.frame import done, once, place, query, shown, word
 from app.admin.users import acts, store
-from app.devices import device
-from app.language import N_
+from app.language.catalogs import N_
+from app.language.devices import device
 from app.protocol.errors import Conflict, OAuthError
 from app.protocol.params import Params
+from app.web import paging
 
 KINDS = ("admins", "disabled")
 

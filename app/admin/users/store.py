@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.prefix import begins, plan_anew
 from app.db.tables import api_keys, browser_sessions, connections, metadata, users
-from app.paging import PAGE, Place
 from app.users.store import keep_an_admin
+from app.web.paging import PAGE, Place
 
 MANY = 1000  # past it nobody counts: "1000 or more"
 

@@ -12,12 +12,12 @@ from app import audit
 from app.clients.registration import store
 from app.clients.registration.register import check_hosts, metadata_of, shown
 from app.clients.remove import remove
-from app.http import bearer, json_refusal, no_store
 from app.protocol.challenge import challenge
 from app.protocol.client_metadata import ASSIGNED, checked
 from app.protocol.errors import InvalidClientMetadata, InvalidToken, OAuthError
 from app.tokens.secrets import REGISTRATION, fingerprint
 from app.traces.recording import note
+from app.web.http import bearer, json_refusal, no_store
 from app.world import World
 
 

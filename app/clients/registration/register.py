@@ -10,13 +10,13 @@ from starlette.responses import Response
 
 from app.clients.registration import store
 from app.clients.registration.gate import passed
-from app.http import client_address, json_body, no_store
 from app.limits import Rate, hit
 from app.protocol.client_metadata import checked
 from app.protocol.errors import ClientLimitExceeded, InvalidClientMetadata, InvalidRedirectUri, InvalidRequest
 from app.protocol.redirect_uri import is_welcome, without_query
 from app.tokens.secrets import CLIENT_SECRET, REGISTRATION, fingerprint, new_id, new_secret
 from app.traces.recording import note
+from app.web.http import client_address, json_body, no_store
 from app.world import World
 
 

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 from app.gate.backends.stdio.endpoint import Endpoint
 from app.gate.backends.stdio.processes import Processes
 from app.resources.model import CommandBackend, Resource
-from app.variables import inherited
+from app.settings.variables import inherited
 from app.world import World
 
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")

@@ -9,7 +9,7 @@ from pydantic_core import to_json
 from starlette.types import Send
 
 from app.asking import refused
-from app.http import request_id
+from app.web.http import request_id
 
 BACKEND_FAULT = -32000  # of the range that JSON-RPC leaves to servers, and MCP 2026-07-28 to implementations
 SESSION_NOT_FOUND = -32001  # as the SDKs have it

@@ -15,9 +15,9 @@ from app import __version__
 from app.gate.backends.calls import Call
 from app.gate.backends.faults import BACKEND_FAULT, Header
 from app.gate.backends.passing import SESSION
-from app.http import request_id
 from app.tokens.secrets import new_id
 from app.upstream.vault.fetch import NotConnected
+from app.web.http import request_id
 
 # What many servers tell anybody; they are asked first, without a token.
 INTRODUCTIONS = frozenset(

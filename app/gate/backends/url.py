@@ -30,9 +30,9 @@ from app.gate.backends.pool import Place, Pool
 from app.gate.backends.session_ids import Session, SessionIds
 from app.gate.backends.streams import Tail
 from app.gate.backends.watching import Exchange, Watch
-from app.http import request_id
 from app.resources.model import Resource, UrlBackend
 from app.upstream.vault.fetch import NotConnected
+from app.web.http import request_id
 from app.world import World
 
 log = structlog.get_logger("gatehouse.backend")

@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.responses import Response, StreamingResponse
 
-from app.language import N_
+from app.language.catalogs import N_
 from app.protocol.errors import InvalidRequest
 
 TYPES = {"jsonl": "application/jsonl", "csv": "text/csv; charset=utf-8"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from app.language import N_
+from app.language.catalogs import N_
 from app.metering.spent.model import Line
 from app.metering.spent.store import Window
 from app.protocol.errors import InvalidRequest

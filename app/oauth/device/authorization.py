@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.clients.authenticate import authenticated_client
-from app.http import client_address, form, no_store
 from app.limits import NEW_DEVICE, hit
 from app.oauth.device import store
 from app.protocol.client_metadata import DEVICE_CODE
@@ -17,6 +16,7 @@ from app.protocol.scope import granted
 from app.protocol.user_code import normal, shown
 from app.tokens.secrets import DEVICE, fingerprint, new_secret, new_user_code
 from app.traces.recording import note
+from app.web.http import client_address, form, no_store
 from app.world import World
 
 LIFETIME = timedelta(minutes=10)

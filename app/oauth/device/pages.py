@@ -7,14 +7,11 @@ from datetime import datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import audit, sessions
+from app import audit
 from app.clients import store as clients
-from app.flow import at_device, step
-from app.http import client_address, form, see_other
-from app.language import N_, _, ngettext
+from app.language.catalogs import N_, _, ngettext
 from app.limits import DEVICE_ACCOUNT, DEVICE_ADDRESS, hit
 from app.oauth.device import store
-from app.pages import error_page, render
 from app.protocol.errors import InvalidRequest, TooManyRequests
 from app.protocol.params import parse
 from app.protocol.scope import ADMIN, IDENTITY
@@ -22,6 +19,10 @@ from app.protocol.types import Viewer
 from app.protocol.user_code import normal, shown
 from app.tokens.secrets import Unsealable, b64, unb64
 from app.traces.recording import note
+from app.web import sessions
+from app.web.flow import at_device, step
+from app.web.http import client_address, form, see_other
+from app.web.pages import error_page, render
 from app.world import World
 
 ENTERED = b"device"  # what is sealed here opens nowhere else

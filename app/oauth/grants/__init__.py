@@ -18,7 +18,7 @@ from app.protocol.client_metadata import CLIENT_CREDENTIALS, DEVICE_CODE, PAYMEN
 from app.protocol.metadata import JWT_BEARER
 from app.protocol.params import Params
 from app.protocol.types import Authorization, Client
-from app.settings import Settings
+from app.settings.read import Settings
 from app.world import World
 
 # `jkt`, when the client holds a key to which its tokens are to be bound (RFC 9449 §5), is its thumbprint.

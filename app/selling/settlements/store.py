@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import audit
 from app.db.engine import HotPool
-from app.paging import PAGE, Place
 from app.selling.settlements.model import Intent, Settled, Settlement
+from app.web.paging import PAGE, Place
 
 UNSETTLED = "not settled"  # in `claimed_by`, so that code of before 0019, too, gives nothing for it
 ONE = "SELECT * FROM settlements WHERE fingerprint = $1"

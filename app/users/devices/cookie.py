@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.settings import Settings
+from app.settings.read import Settings
 from app.tokens.secrets import fingerprint, new_secret
 from app.users.devices.store import KNOWN_FOR
 from app.world import World

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from app import audit
-from app.language import spoken
+from app.language.catalogs import spoken
 from app.mail import Letter
 from app.protocol.email import normal_email
 from app.protocol.errors import InvalidRequest, NotFound

@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import audit
-from app.language import _
-from app.pages import error_page
+from app.language.catalogs import _
 from app.tokens.secrets import fingerprint
 from app.users.invitations import store
 from app.users.join import Newcomer, join, show
 from app.users.link_page import code_in, sent
+from app.web.pages import error_page
 from app.world import World
 
 PATH = "/invitation"

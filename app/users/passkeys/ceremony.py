@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from app.language import N_
-from app.settings import Settings
+from app.language.catalogs import N_
+from app.settings.read import Settings
 from app.users.passkeys.options import ALGORITHMS, relying_party
 
 NO_ANSWER = N_("Your browser's answer could not be read. Try again.")

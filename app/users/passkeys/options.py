@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app.protocol.types import Viewer
-from app.settings import Settings
+from app.settings.read import Settings
 from app.tokens.secrets import b64
 from app.users.passkeys import challenge, store
 from app.world import World

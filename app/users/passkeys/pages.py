@@ -5,9 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.http import see_other
-from app.language import N_, _
-from app.pages import render
+from app.language.catalogs import N_, _
 from app.protocol.errors import NotFound
 from app.tokens.secrets import new_id
 from app.users import factors
@@ -16,6 +14,8 @@ from app.users.passkeys import ceremony, challenge, options, store
 from app.users.passkeys.ceremony import NotProven
 from app.users.passkeys.makers import MAKERS
 from app.users.visits import Visit, sent, visit
+from app.web.http import see_other
+from app.web.pages import render
 from app.world import World
 
 SECURITY, HERE = "/account/security", "/account/security/passkeys"

@@ -8,9 +8,8 @@ from datetime import datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import audit, sessions
-from app.http import client_address, form
-from app.language import N_, _
+from app import audit
+from app.language.catalogs import N_, _
 from app.limits import PASSKEY_ADDRESS, hit
 from app.protocol.params import Params
 from app.tokens.secrets import unb64
@@ -19,6 +18,8 @@ from app.users.login_page import login_page
 from app.users.passkeys import ceremony, challenge, store
 from app.users.passkeys.ceremony import NotProven
 from app.users.sign_in import enter, welcome
+from app.web import sessions
+from app.web.http import client_address, form
 from app.world import World
 
 TOO_OLD = N_("This page was open for too long, or was used already. Try again.")

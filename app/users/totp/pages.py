@@ -9,14 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import audit
-from app.http import see_other
-from app.language import _
-from app.pages import error_page, render
+from app.language.catalogs import _
 from app.tokens.secrets import Unsealable, b64, unb64
 from app.users import factors
 from app.users.notices import notify
 from app.users.totp import codes, recovery, store
 from app.users.visits import Visit, sent, visit
+from app.web.http import see_other
+from app.web.pages import error_page, render
 from app.world import World
 
 SECURITY, HERE = "/account/security", "/account/security/totp"

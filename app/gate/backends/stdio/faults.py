@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.http import request_id
+from app.web.http import request_id
 
 BACKEND_FAULT = -32000  # of the range that JSON-RPC leaves to servers, and MCP 2026-07-28 to implementations
 INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL = -32600, -32601, -32602, -32603

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from app.db.engine import HotPool
-from app.written_later import BATCH
+from app.later.writing import BATCH
 
 STATEMENTS = {
     "api_keys": "UPDATE api_keys t SET last_used_at = u.at FROM unnest($1::text[], $2::timestamptz[]) u(id, at) "

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from app.db.engine import is_unavailable
 from app.db.migrate import is_current
-from app.http import no_store
 from app.tokens.store import takes_writes
+from app.web.http import no_store
 from app.world import World
 
 SECONDS = 3.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import SplitResult, parse_qs, urlsplit, urlunsplit
 
-from app.loopback import is_loopback
+from app.settings.loopback import is_loopback
 
 NWC, PRETEND = "nostr+walletconnect", "pretend"
 # What each kind cannot do without, as a part of the URL or an option of its query, and how it is written.

@@ -11,7 +11,7 @@ from typing import Any
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
-from app.settings import Settings
+from app.settings.read import Settings
 
 MASK = "********"
 

@@ -13,15 +13,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from app.addresses import client_address as client_address
-from app.addresses import is_from as is_from
 from app.asking import refused
 from app.asking import request_id as request_id
 from app.db.engine import is_unavailable
-from app.language import chosen, speak
+from app.language.catalogs import chosen, speak
 from app.protocol.errors import InvalidRequest, NoToken, OAuthError, TemporarilyUnavailable
 from app.protocol.params import Params, parse
 from app.traces.recording import note
+from app.web.addresses import client_address as client_address
+from app.web.addresses import is_from as is_from
 from app.world import World
 
 Endpoint = Callable[[Request, World], Awaitable[Response]]

@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from urllib.parse import urlencode
 
-from app.language import N_, _, chosen, speak
+from app.language.catalogs import N_, _, chosen, speak
 from app.protocol.errors import AccessDenied, InvalidRequest
 from app.protocol.pending import PUSHED_LIFETIME, REQUEST_URI, Pending, unpacked
 from app.protocol.redirect_uri import shown_host, with_parameters, without_query

@@ -8,9 +8,9 @@ from datetime import datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import sessions
 from app.protocol.types import Viewer
 from app.tokens.secrets import Unsealable, b64, unb64
+from app.web import sessions
 from app.world import World
 
 SECONDS = 120

@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from app import branding
-from app.lightning_url import check_node
-from app.loopback import is_loopback, loopback_names
-from app.mail_settings import MailSettings
-from app.operation import Operation
-from app.paid_settings import PaidSettings
-from app.provider_settings import ProviderSettings
+from app.settings import branding
+from app.settings.lightning_url import check_node
+from app.settings.loopback import is_loopback, loopback_names
+from app.settings.mail import MailSettings
+from app.settings.operation import Operation
+from app.settings.paid import PaidSettings
+from app.settings.providers import ProviderSettings
 
 Words = Annotated[tuple[str, ...], NoDecode]
 

@@ -13,15 +13,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import asking, audit
-from app.flow import after
-from app.http import client_address
-from app.language import N_, _, speak
+from app.language.catalogs import N_, _, speak
 from app.protocol.errors import AccessDenied
 from app.protocol.params import Params
 from app.protocol.types import Viewer
-from app.settings import Settings
+from app.settings.read import Settings
 from app.tokens.secrets import b64, fingerprint, new_id, new_secret
 from app.traces.recording import note
+from app.web.flow import after
+from app.web.http import client_address
 from app.world import World
 
 PREFIX = "gh_session_"

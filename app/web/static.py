@@ -7,10 +7,10 @@ import gzip
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.branding import LOGO_CSP
-from app.http import Endpoint
 from app.paths import TEMPLATES
 from app.protocol.errors import NotFound
+from app.settings.branding import LOGO_CSP
+from app.web.http import Endpoint
 from app.world import World
 
 FILES = {

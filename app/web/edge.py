@@ -12,12 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import asking, branding
-from app.http import client_address, json_refusal, new_request_id
-from app.pages import page_or_json
+from app import asking
 from app.protocol.errors import Misdirected, TemporarilyUnavailable
+from app.settings import branding
 from app.traces.recording import Draft, drafted, note
 from app.traces.step import BROWSER, Step, what_is
+from app.web.http import client_address, json_refusal, new_request_id
+from app.web.pages import page_or_json
 from app.world import World
 
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})

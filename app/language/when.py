@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from app.language import N_, _, ngettext
+from app.language.catalogs import N_, _, ngettext
 
 MONTHS = (
     N_("January"),

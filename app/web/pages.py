@@ -8,14 +8,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from app import __version__, branding
+from app import __version__
 from app.asking import refused
-from app.http import json_refusal, request_id
-from app.language import N_, _, chosen, gettext, ngettext, speak, spoken
+from app.language.catalogs import N_, _, chosen, gettext, ngettext, speak, spoken
 from app.paths import TEMPLATES
 from app.protocol.errors import OAuthError
 from app.protocol.words import Worded
+from app.settings import branding
 from app.traces.recording import note
+from app.web.http import json_refusal, request_id
 from app.world import World
 
 # No form-action: Chromium applies it to the redirect after the consent form, and every redirect to an app would fail.

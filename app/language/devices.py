@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_network
 
-from app.language import N_, _
+from app.language.catalogs import N_, _
 
 # The first that is found counts: nearly every browser also names those that it wants to be taken for.
 PROGRAMS = (

@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import __version__
-from app.http import bearer
-from app.language import N_
+from app.language.catalogs import N_
 from app.measures import Key, exposition
 from app.protocol.errors import NotFound, OAuthError
+from app.web.http import bearer
 from app.world import World
 
 EVERY_SECONDS = 1.0

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode
 
 from app.protocol.provider import Provider
 from app.protocol.provider_definition import BadDefinition, defined
-from app.variables import environment
+from app.settings.variables import environment
 
 MOST_BYTES = 256 * 1024
 

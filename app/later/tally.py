@@ -6,7 +6,7 @@ import asyncio
 from datetime import date, datetime
 
 from app.db.engine import HotPool
-from app.written_later import BATCH
+from app.later.writing import BATCH
 
 # Whoever is not, or no longer, a user is left out; the lock lets nobody be deleted between the look and the insert. One
 # order everywhere, so that two replicas cannot deadlock.

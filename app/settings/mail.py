@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings
 
-from app.smtp_url import checked_sender, smtp_server
+from app.settings.smtp_url import checked_sender, smtp_server
 
 
 class MailSettings(BaseSettings):

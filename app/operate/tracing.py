@@ -18,7 +18,7 @@ from sqlalchemy import event
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.asking import Trace
-from app.edge import QUIET
+from app.web.edge import QUIET
 from app.world import World
 
 CARRIERS = (b"traceparent", b"tracestate")

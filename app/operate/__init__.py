@@ -1,0 +1,1 @@
+"""What an operator runs on: logs, metrics, traces, health, and the sweep."""
