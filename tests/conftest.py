@@ -127,7 +127,9 @@ class House:
     def sql(self, statement: str, **values: object) -> list[tuple[object, ...]]:
         async def run() -> list[tuple[object, ...]]:
             async with self.world.db.execution_options(answer_within=100).begin() as db:
-                await db.execute(text("SET LOCAL statement_timeout = 0"))  # a test may write much, on a busy computer
+                # A test may write much on a busy computer, and wait for a sweep that deletes it.
+                await db.execute(text("SET LOCAL statement_timeout = 0"))
+                await db.execute(text("SET LOCAL lock_timeout = 0"))
                 result = await db.execute(text(statement), values)
                 return [tuple(row) for row in result] if result.returns_rows else []
 

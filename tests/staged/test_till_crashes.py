@@ -19,6 +19,9 @@ pytestmark = pytest.mark.long
 
 MANY = MOST + 30
 FIRST, BATCH, REST = 1, MOST, MANY - 1 - MOST  # the first comes alone, and while it is under way the others gather
+LOAD = (
+    40 * MOST
+)  # while the one that dies makes one statement the other may make 4 * MOST charges, and it is to die before the end
 CHARGING, TOGETHER = "WITH t AS (", "unnest("  # of each statement that charges, and of one that charges for many
 PUBLIC: dict[str, Any] = {"public_url": "http://localhost:8000"}
 
@@ -142,7 +145,7 @@ def test_it_dies_under_load(statements: int, shared: Database, stays: Replica, d
     half of them."""
 
     async def work(opened: Purse) -> None:
-        numbers, lost = iter(range(600)), set()
+        numbers, lost = iter(range(LOAD)), set()
         alone = await statements_before(shared, stays)
 
         async def customer() -> None:
@@ -156,8 +159,8 @@ def test_it_dies_under_load(statements: int, shared: Database, stays: Replica, d
         assert await opened.made() == set(opened.told)
         assert opened.replayed, "something was made of which nobody was told"
         assert opened.replayed <= lost
-        assert opened.denied == set(range(600)) - set(opened.told)
+        assert opened.denied == set(range(LOAD)) - set(opened.told)
         assert await opened.left() < min(cost(number) for number in opened.denied), "spent to the last sat"
 
-    run(shared, work, funded=580)
+    run(shared, work, funded=LOAD)
     assert doomed.died
