@@ -15,8 +15,10 @@ from tests.actors import App, Browser
 from tests.trouble.cluster import Cluster, cluster
 from tests.trouble.gatehouse import Gatehouse, add_user, serving, until
 from tests.trouble.load import Caller
+from tests.trouble.spending import FORGOTTEN as CHARGE_FORGOTTEN
+from tests.trouble.spending import Spending
 
-CALLERS, CODES = 4, 10
+CALLERS, CODES, SPENDERS = 4, 10, 4
 ELECTION = 60.0  # seconds; Patroni's ttl is 20
 SOON = 5.0
 CODE_SECONDS = 60.0
@@ -41,16 +43,18 @@ def gatehouse(pair: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 class Load:
-    """Apps at work, and codes that they have not redeemed yet."""
+    """Apps at work, codes that they have not redeemed yet, and a budget that is charged."""
 
-    def __init__(self, gatehouse: Gatehouse) -> None:
+    def __init__(self, gatehouse: Gatehouse, pair: Cluster) -> None:
         browser, self._began = Browser(gatehouse.url), datetime.now(UTC)
         self._app = App(gatehouse.url)
         self._app.register()
         self.callers = [Caller(gatehouse.url, browser) for _ in range(CALLERS)]
         for caller in self.callers:
             caller.start()
+        self.spending = Spending(gatehouse.url, pair, SPENDERS)
         until(lambda: all(len(caller.refreshed) > 3 for caller in self.callers), 30, "under way")
+        until(lambda: self.spending.under_way(3), 30, "and charged")
         self._asked = time.monotonic()
         self._codes = [self._app.code(browser) for _ in range(CODES)]
 
@@ -60,6 +64,8 @@ class Load:
 
     def faults(self, pair: Cluster) -> Iterator[str]:
         """What was answered and is not there, or is good once more; nobody is at work any longer."""
+        self.spending.stop()
+        yield from self.spending.faults()
         assert time.monotonic() - self._asked < CODE_SECONDS, "else they would be refused for their age"
         for code in self._codes:
             if self._app.redeem(code).status_code == 200:
@@ -84,10 +90,11 @@ class Load:
 @contextmanager
 def load(gatehouse: Gatehouse, pair: Cluster) -> Iterator[Load]:
     """Through it all; in the end nothing is lost."""
-    under_way = Load(gatehouse)
+    under_way = Load(gatehouse, pair)
     try:
         yield under_way
     finally:
+        under_way.spending.stop()
         for caller in under_way.callers:
             caller.stop()
     assert not list(under_way.faults(pair))
@@ -153,7 +160,7 @@ def test_an_asynchronous_replica_forgets(tmp_path: Path) -> None:
     with cluster(synchronous=False) as pair:
         add_user(pair.dsn)
         with serving(pair.dsn, tmp_path / "log") as gatehouse:
-            under_way, dead = Load(gatehouse), pair.primary
+            under_way, dead = Load(gatehouse, pair), pair.primary
             ((here,),) = pair.sql("SELECT pg_current_wal_lsn()::text")
             until(lambda: pair.sql(CAUGHT_UP, here) == [(True,)], 30, "the replica has the codes")
             dead.keeps_to_itself()
@@ -165,4 +172,4 @@ def test_an_asynchronous_replica_forgets(tmp_path: Path) -> None:
             faults = Counter(under_way.faults(pair))
             gatehouse.assert_well()
     print(f"asynchronous: {dict(faults)}")
-    assert faults == {GOOD_AGAIN: CODES, CONNECTION_LOST: CALLERS, FORGOTTEN: 1}
+    assert faults == {GOOD_AGAIN: CODES, CONNECTION_LOST: CALLERS, FORGOTTEN: 1, CHARGE_FORGOTTEN: 1}
