@@ -12,9 +12,10 @@ import httpx2
 from app.bridge.faults import Fault
 from app.bridge.wallet import Wallet
 from app.bridge.wire import Reply, fetched, posted
-from app.work.solve import solve
+from app.work.solve import solve, target
 
 MOST_BITS = 26  # a minute of work; a server that asks for more is not to be served
+MOST_SECONDS = 600.0  # of work, however long the server would wait
 AT_A_TIME = 200_000  # tries between two looks at the clock
 WAIT_SECONDS, LOOK_SECONDS = 60.0, 1.0  # for a payment to be seen
 ACCEPT = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-11-25"}
@@ -145,12 +146,14 @@ class Agent:
 
     async def _solved(self, challenge: Mapping[str, Any]) -> dict[str, Any]:
         """Without holding up anything else."""
-        key, text, goal = (str(challenge[name]) for name in ("projectPublicKey", "challengeHex", "targetHex"))
-        if int(challenge["difficultyBits"]) > MOST_BITS:
-            raise Fault(f"the server asks for {challenge['difficultyBits']} bits of work, which is too much")
+        key, text, bits = (str(challenge[name]) for name in ("projectPublicKey", "challengeHex", "difficultyBits"))
+        if not 0 <= int(bits) <= MOST_BITS:
+            raise Fault(f"the server asks for {bits} bits of work, which is too much")
+        goal = f"{target(int(bits)):064x}"  # not the server's own `targetHex`, which could be out of reach
+        until = min(float(challenge["expiresAtUnix"]), time.time() + MOST_SECONDS)
         start, found = 0, None
         while found is None:
-            if time.time() > float(challenge["expiresAtUnix"]):
+            if time.time() > until:
                 raise Fault("the work was not done in time; try again")
             found = await asyncio.to_thread(solve, key, text, goal, start=start, tries=AT_A_TIME)
             start += AT_A_TIME

@@ -21,6 +21,11 @@ class Event(NamedTuple):
     raw: bytes
     data: bytes
 
+    @property
+    def has_id(self) -> bool:
+        """Whether a client may ask for what comes after it."""
+        return b"id" in self.raw and any(line == b"id" or line.startswith(b"id:") for line in _lines(self.raw))
+
     def saying(self, data: bytes) -> bytes:
         """The same event with other data, which has no line's end in it."""
         kept = [line for line in LINE.split(self.raw) if line and not _is_data(line)]
@@ -62,8 +67,11 @@ class Events:
 
 
 def _event(raw: bytes) -> Event:
-    lines = [line for line in LINE.split(raw.removeprefix(b"\xef\xbb\xbf")) if _is_data(line)]
-    return Event(raw, b"\n".join(line[5:].removeprefix(b" ") for line in lines))
+    return Event(raw, b"\n".join(line[5:].removeprefix(b" ") for line in _lines(raw) if _is_data(line)))
+
+
+def _lines(raw: bytes) -> list[bytes]:
+    return LINE.split(raw.removeprefix(b"\xef\xbb\xbf"))
 
 
 def _is_data(line: bytes) -> bool:

@@ -32,11 +32,12 @@ from app.measures import Key
 from app.protocol.errors import InsufficientScope, NoToken, TooManyRequests
 from app.protocol.types import Principal
 from app.resources.model import CallRate, Resource
+from app.web.edge import NOT_SERVED
 from app.web.http import as_refusal, client_address, preflight
 from app.world import World
 
 BODY_BYTES = 4 * 1024 * 1024
-LONGEST_NAME = 128  # of a tool whose calls are counted
+NOT_ALLOWED = "this Origin is not allowed; GATEHOUSE_ALLOWED_ORIGINS names those that are"
 log = structlog.get_logger("gatehouse.gate")
 
 
@@ -135,7 +136,7 @@ class Guard:
                 await stopping(scope)(scope, call.receive, call.send)
         except Exception as fault:
             if call.paid is not None:
-                await call.paid.failed()
+                await call.paid.ended()
             if stream.answered_at is not None:
                 raise
             log.error("backend raised", resource=self.resource.name, exc_info=fault)
@@ -211,7 +212,7 @@ class Guard:
         if ruled.tool is None:
             is_list = self._rules.hides and ruled.message.get("method") == "tools/list"
             return self._filtered(send, principal, ruled.message.get("id")) if is_list else send
-        if not self._is_foreign or len(ruled.tool) > LONGEST_NAME:
+        if not self._is_foreign:
             return send
         count, tool = self._world.tally.count, self._counts_as + ruled.tool
         return Counted(send, lambda: count(principal.subject, principal.client_id, tool, self._world.now()))
@@ -238,10 +239,10 @@ class Guard:
         hosts, origins = headers.wanted[b"host"], headers.wanted.get(b"origin", [])
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
             noted.stranger(scope, headers)
-            return turned_away("misdirected_request", "this Host is not served", 421)
+            return turned_away("misdirected_request", NOT_SERVED, 421)
         for origin in origins:
             if self._world.settings.accepts_origin(origin.decode("latin-1")):
                 continue
             noted.stranger(scope, headers)
-            return turned_away("forbidden", "this Origin is not allowed", 403)
+            return turned_away("forbidden", NOT_ALLOWED, 403)
         return None

@@ -23,10 +23,12 @@ STOPPED = frozenset(
         b"traceparent",  # theirs; ours goes on
     }
 )
-WANTED = STOPPED | {b"host", b"origin", b"accept-payment", b"idempotency-key"}
+WANTED = STOPPED | {b"accept", b"host", b"origin", b"accept-payment", b"idempotency-key"}
 # Before servers that are not ours: what is said of the body as it came, and codings of answers, which have to be read.
 CODINGS = frozenset({b"content-encoding", b"accept-encoding"})
 JSON = b"application/json"
+# Whoever says nothing takes anything (RFC 9110 §12.5.1); servers want to hear it (MCP transport).
+ANYTHING = (b"accept", b"application/json, text/event-stream")
 BLANKS = frozenset({b" ", b"\t"})
 
 
@@ -42,6 +44,8 @@ class Sorted(NamedTuple):
         # The length in front: what is asked for most is found soonest.
         first = [(b"content-length", b"%d" % length)] if length is not None else []
         first.append((b"traceparent", traceparent()))
+        if b"accept" not in self.wanted:
+            first.append(ANYTHING)
         versions = self.wanted.get(b"mcp-protocol-version")
         if versions:
             version = versions[0]

@@ -37,7 +37,7 @@ def by_proof(
     async def worked(meta: Mapping[str, Any]) -> Receipt:
         return receipts.for_proof(world, proof, bought.bolt11, claims, now)
 
-    return Passage(payer, worked, lambda: give_back(world, bought.payment_hash, by))
+    return Passage(payer, worked, _undo(world, payer, lambda: give_back(world, bought.payment_hash, by)))
 
 
 def by_coins(
@@ -46,7 +46,7 @@ def by_coins(
     async def worked(meta: Mapping[str, Any]) -> Receipt:
         return receipts.for_settled(world, settled, claims, now)
 
-    return Passage(payer, worked, lambda: facilitator.give_back(world, settled, by))
+    return Passage(payer, worked, _undo(world, payer, lambda: facilitator.give_back(world, settled, by)))
 
 
 def by_budget(world: World, payer: Principal, charge: Charge, claims: dict[str, Any], now: datetime) -> Passage:
@@ -61,4 +61,13 @@ def by_budget(world: World, payer: Principal, charge: Charge, claims: dict[str, 
             sats, left = (settled.sats, settled.remaining_sats) if settled else (sats, left)
         return receipts.for_charge(world, {**claims, "sats": sats, "remainingSats": left}, now)
 
-    return Passage(payer, worked, lambda: release(world.pool, charge.budget_id, charge.key))
+    return Passage(payer, worked, _undo(world, payer, lambda: release(world.pool, charge.budget_id, charge.key)))
+
+
+def _undo(world: World, payer: Principal, undo: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[object]]:
+    """Not for whoever cut the call off by ending the token that it came with: its tool had begun."""
+
+    async def undone() -> object:
+        return None if world.live.revocations.covers(payer) else await undo()
+
+    return undone

@@ -27,6 +27,7 @@ class Receipted:
         self._events: Events | None = None
         self._body = bytearray()
         self._is_judged = False
+        self._is_resumable = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -40,8 +41,17 @@ class Receipted:
         else:
             await self._send(message)
 
+    async def ended(self) -> None:
+        """No result came, and none will. But if an event with an id was passed on, the caller can ask for what comes after it
+        (MCP transport "Resumability"), without paying: then this was the call that was paid for."""
+        if not self._is_resumable:
+            await self.failed()
+        elif not self._is_judged:
+            self._is_judged = True
+            await self._passage.worked({})
+
     async def failed(self) -> None:
-        """No answer came, or an error: the payment is good once more. Once."""
+        """An error came: the payment is good once more. Once."""
         if not self._is_judged:
             self._is_judged = True
             try:
@@ -69,6 +79,7 @@ class Receipted:
         more, passed = message.get("more_body", False), bytearray()
         try:
             for event in events.feed(message.get("body", b"")):
+                self._is_resumable = self._is_resumable or event.has_id
                 data = await self._seen(event.data) if not self._is_judged else event.data
                 passed += event.raw if data is event.data else event.saying(data)
         except TooLong:
@@ -78,7 +89,7 @@ class Receipted:
                 await self._passage.worked({})
         if not more:
             passed += events.rest()
-            await self.failed()
+            await self.ended()
         await self._send({**message, "body": bytes(passed)})
 
     async def _seen(self, data: bytes) -> bytes:

@@ -35,7 +35,7 @@ def turned_away(error: str, description: str, status: int) -> Response:
 
 
 def unreadable(fault: Unreadable) -> Response:
-    return _error(None, fault.code, str(fault), 400)
+    return _error(fault.identifier, fault.code, str(fault), 400)
 
 
 def unknown_tool(ruled: Ruled) -> Response:

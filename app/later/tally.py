@@ -28,7 +28,8 @@ ORDER BY n.budget_id, n.day, n.tool, n.reason
 ON CONFLICT (budget_id, day, tool, reason) DO UPDATE SET calls = t.calls + excluded.calls
 """
 Key = tuple[date, str, str, str]  # the day, in UTC; user, client or API key, tool; or budget, tool, reason
-MOST_DENIALS = 10_000  # told apart between two flushes; of more, callers choose the tools' names, the tool is left out
+MOST = 50_000  # told apart between two flushes; of more, callers choose the tools' names, the tool is left out
+LONGEST_NAME = 200  # characters
 
 
 class Tally:
@@ -41,14 +42,15 @@ class Tally:
         self._writing = asyncio.Lock()  # two at once would write the same counts twice
 
     def count(self, user_id: str, client_id: str, tool: str, now: datetime) -> None:
-        """One call that was answered. `tool` is a declared one's name: made-up names would fill the memory."""
+        """One call that was answered."""
         key = (now.date(), user_id, client_id, tool)
+        if key not in self._counts:
+            key = (*key[:3], _kept(self._counts, tool))
         self._counts[key] = self._counts.get(key, 0) + 1
 
     def deny(self, budget_id: str, tool: str | None, reason: str, now: datetime) -> None:
         """One charge that was denied."""
-        named = (tool or "")[:200] if len(self._denials) < MOST_DENIALS else ""
-        key = (now.date(), budget_id, named, reason)
+        key = (now.date(), budget_id, _kept(self._denials, tool or ""), reason)
         self._denials[key] = self._denials.get(key, 0) + 1
 
     async def flush(self) -> int:
@@ -70,3 +72,8 @@ class Tally:
                 else:
                     del counts[key]
         return len(waiting)
+
+
+def _kept(counts: dict[Key, int], tool: str) -> str:
+    """As it is kept: one that Postgres cannot store would hold up all the others for ever."""
+    return tool[:LONGEST_NAME] if len(counts) < MOST and tool.isprintable() else ""

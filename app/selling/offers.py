@@ -31,7 +31,7 @@ async def offered(
 ) -> Offer:
     """A new offer. `who` is whose offers are counted. Raises TooManyRequests, LightningOff, NodeAway."""
     await hit(world.pool, OFFERS, who, now)
-    purpose = CALL if tool else TOKEN
+    purpose = TOKEN if tool is None else CALL
     memo = f"{tool or 'budget'} at {world.settings.issuer}"
     bought = await quote(world, sats, purpose, subject_of(resource, tool), now, memo=memo)
     return offer_of(bought, resource, service, tool)
@@ -57,7 +57,7 @@ def usable_until(bought: Quote) -> datetime:
 
 def subject_of(resource: str, tool: str | None) -> str:
     """What an invoice is for; a claim for anything else gets nothing."""
-    return f"{resource} {tool or ''}".strip()
+    return resource if tool is None else f"{resource} {tool}"
 
 
 def token_id() -> bytes:

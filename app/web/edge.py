@@ -23,6 +23,7 @@ from app.world import World
 
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 ANY_HOST = QUIET | {"/forward-auth"}  # asked by load balancers by address, and by proxies in the name of other hosts
+NOT_SERVED = "this Host is not served here; GATEHOUSE_PUBLIC_URL and GATEHOUSE_ALLOWED_HOSTS name those that are"
 FORWARD_AUTH = "/forward-auth"  # its answers become those of other hosts, of which we promise nothing
 
 
@@ -104,9 +105,7 @@ class Edge:
         say which it was asked for."""
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         note(host=", ".join(hosts)[:200])
-        refusal = Misdirected(
-            "this Host is not served here; GATEHOUSE_PUBLIC_URL and GATEHOUSE_ALLOWED_HOSTS name those that are"
-        )
+        refusal = Misdirected(NOT_SERVED)
         await json_refusal(refusal, Request(scope), self._world)(scope, receive, send)
 
     def _stopping(self, scope: Scope) -> Response:

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from app.protocol.agent_errors import InvalidWork
 from app.tokens.secrets import Purpose
+from app.work.solve import target
 
 SECONDS = 300  # the seed's
 MOST_NONCE = 2**53 - 1  # a JavaScript number
@@ -64,11 +65,6 @@ class Solution:
     challenge: Challenge
     nonce: int
     hash_hex: str
-
-
-def target(bits: int) -> int:
-    """The hash must not be greater."""
-    return (1 << (256 - bits)) - 1
 
 
 def work_hash(public_key: str, challenge_hex: str, nonce: int) -> str:

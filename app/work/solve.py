@@ -5,6 +5,11 @@ from __future__ import annotations
 import hashlib
 
 
+def target(bits: int) -> int:
+    """The hash must not be greater."""
+    return (1 << (256 - bits)) - 1
+
+
 def solve(
     public_key: str, challenge_hex: str, target_hex: str, *, start: int = 0, tries: int = 2**53
 ) -> tuple[int, str] | None:

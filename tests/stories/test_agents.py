@@ -14,8 +14,9 @@ import pytest
 
 from app.agents.start import wanted
 from app.tokens.secrets import Secrets
-from app.work.challenge import new_challenge, target
+from app.work.challenge import new_challenge
 from app.work.pressure import Pressure
+from app.work.solve import target
 from tests.actors import App, http
 from tests.agents import Agent, agent, project
 from tests.conftest import House

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import threading
@@ -24,7 +25,7 @@ from tests.agents import Agent
 from tests.backends import Backend, Received, Wire, answer
 from tests.conftest import PRICED, House, emptied, left
 from tests.facilitators import Chain
-from tests.payers import L402, Bill, Payer, b64json, call, unb64json
+from tests.payers import HEADERS, L402, Bill, Payer, b64json, call, unb64json
 from tests.stdio_house import script
 
 FILE = """
@@ -32,7 +33,11 @@ FILE = """
 path = "/mcp"
 title = "In this process"
 python = "tests.servers:echo"
-tools = {{ "go*" = {{ scope = "read", price = 7 }}, metered = {{ scope = "read", price = 10, metered = true }} }}
+
+[resources.python.tools]
+"go*" = {{ scope = "read", price = 7 }}
+go_far = {{ scope = "read", price = 1000 }}
+metered = {{ scope = "read", price = 10, metered = true }}
 
 [resources.remote]
 path = "/remote/mcp"
@@ -90,8 +95,12 @@ async def far_away(asked: Received, wire: Wire) -> None:
         wire.cut()
     elif message["params"]["name"] == "go_streaming":
         await wire.stream()
-        await wire.event({"jsonrpc": "2.0", "method": "notifications/progress", "params": {}})
-        await wire.event(answer(asked, result_of(message)))
+        arguments = message["params"]["arguments"]
+        await wire.event({"jsonrpc": "2.0", "method": "notifications/progress", "params": {}}, arguments.get("id"))
+        if arguments.get("waits"):
+            await asyncio.Event().wait()
+        if not arguments.get("cut"):
+            await wire.event(answer(asked, result_of(message)))
         await wire.end()
     else:
         await wire.result(asked, result_of(message))
@@ -281,6 +290,41 @@ def test_a_stream_without_a_result_is_not_paid(priced: House) -> None:
     assert priced.sql("SELECT day_sats FROM budgets") == [(0,)]
     member.post(call("go_streaming", how="badly"))
     assert priced.sql("SELECT day_sats FROM budgets") == [(0,)]
+
+
+def test_a_stream_that_can_be_taken_up_again_is_paid(priced: House) -> None:
+    """Its events have ids, by which the caller gets the result without paying (MCP transport, "Resumability")."""
+    member = with_budget(priced, "/remote/mcp", 14)
+    assert member.post(call("go_streaming", cut=True)).status_code == 200
+    assert priced.sql("SELECT day_sats FROM budgets") == [(0,)]
+    assert "id: e-1" in member.post(call("go_streaming", cut=True, id="e-1")).text
+    assert priced.sql("SELECT day_sats FROM budgets") == [(7,)]
+
+
+def test_whoever_ends_the_token_of_a_call_has_had_it(priced: House) -> None:
+    """Else one payment would buy any number of tools that do something before they answer."""
+    member = with_budget(priced, "/remote/mcp", 20)
+    headers = {**HEADERS, "Authorization": f"Bearer {member.token}"}
+    asked = call("go_streaming", waits=True)
+    with http().stream("POST", f"{priced.url}/remote/mcp", json=asked, headers=headers) as streamed:
+        lines = streamed.iter_lines()
+        assert "progress" in next(line for line in lines if line.startswith("data:"))
+        priced.operator("api-key", "revoke", str(priced.sql("SELECT id FROM api_keys")[0][0]))
+        priced.catch_up()
+        assert "no longer valid" in "".join(lines)
+    assert priced.sql("SELECT day_sats FROM budgets") == [(7,)]
+
+
+def test_a_blank_after_its_name_makes_no_tool_cheaper(priced: House) -> None:
+    """`go_far ` would be one of `go*`, and the same offer as `go_far`."""
+    guest = Payer(priced)
+    assert Bill.of(guest.post(call("go_far"))).accepted["amount"] == "1000000"
+    for name in ("go_far ", "go_far\n", "go_far\u00a0", " go_far", ""):
+        assert guest.post(call(name)).status_code == 400
+    bill = Bill.of(guest.post(call("go_fa")))
+    preimage = guest.pay(bill)
+    for dialect in ("L402", "Payment", "x402", "preimage"):
+        assert guest.post(call("go_far"), bill.headers(dialect, preimage)).status_code == 402
 
 
 @EVERYWHERE

@@ -303,6 +303,18 @@ def test_no_spelling_slips_through(app: App, browser: Browser, body: bytes) -> N
         (CALL[:-1], {}),
         (b"", {}),
         (b"null", {}),
+        # What is another key to us is the same to servers in Go, whatever its case (CVE-2026-27896), and to some in C.
+        (CALL.replace(b'{"name":"forbidden"', b'{"name":"open","Name":"forbidden"'), {}),
+        (CALL.replace(b'{"name":"forbidden"', b'{"name":"open","name\\u0000":"forbidden"'), {}),
+        (CALL.replace(b'"method":"tools/call"', b'"method":"ping","Method":"tools/call"'), {}),
+        (CALL.replace(b'"method":"tools/call"', b'"METHOD":"tools/call"'), {}),
+        (CALL.replace(b'"forbidden"}', '"open"},"param\u017f":{"name":"forbidden"}'.encode()), {}),
+        (CALL.replace(b'"forbidden"', b'"open","arguments":{"a":1e999}'), {}),
+        (CALL.replace(b"forbidden", b"forbidden "), {}),
+        (CALL.replace(b"forbidden", b"forbidden\\u0000"), {}),
+        (CALL.replace(b"forbidden", b"forbidden\\u200b"), {}),
+        (CALL.replace(b"forbidden", b"a" * 129), {}),
+        (CALL.replace(b"forbidden", b""), {}),
         (CALL.replace(b"forbidden", b"open"), {"Mcp_Name": "forbidden"}),
         (CALL.replace(b"forbidden", b"open"), {"Mcp_Method": "tools/list"}),
         (CALL.replace(b"forbidden", b"open"), {"Mcp_Name": "=?base64?Zm9yYmlkZGVu?="}),
@@ -339,6 +351,29 @@ def test_a_body_in_chunks_is_one_message(app: App, browser: Browser) -> None:
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert b"Unknown tool: forbidden" in answer
     assert not servers.echo.came
+
+
+def test_a_fault_has_the_id_of_its_message(app: App, browser: Browser) -> None:
+    """JSON-RPC 2.0 §5: null only where it could not be read."""
+    token = connect(app, browser, "/echo/mcp")
+    answer = raw(app, token, b'{"jsonrpc":"2.0","id":"x-9","method":"tools/call","params":{}}')
+    assert (answer.status_code, answer.json()["id"]) == (400, "x-9")
+    answer = raw(app, token, b'{"jsonrpc":"2.0","id":9,"method":"ping","secret":}')
+    assert (answer.status_code, answer.json()["id"]) == (400, None)
+    assert "line 1 column 50" in answer.json()["error"]["message"]
+    assert "secret" not in answer.text
+
+
+def test_whoever_says_nothing_of_what_it_takes_takes_anything(app: App, browser: Browser) -> None:
+    """RFC 9110 §12.5.1; Python's urllib says nothing, and MCP servers want to hear it."""
+    token, host = connect(app, browser, "/echo/mcp"), urlsplit(app.url)
+    head = f"POST /echo/mcp HTTP/1.1\r\nHost: {host.netloc}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n"
+    body = CALL.replace(b"forbidden", b"open")
+    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", host.port or 0), 10) as connection:
+        connection.sendall(head.encode() + body)
+        assert b" 200 " in connection.recv(65536)
+    assert dict(servers.echo.came[-1][0]["headers"])[b"accept"] == b"application/json, text/event-stream"
 
 
 # Counting ------------------------------------------------------------------------------------------------------------

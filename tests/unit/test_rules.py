@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from app.gate.rules import RuleBook
+from app.gate.rules import RuleBook, is_name
 from app.resources.model import Rules, ToolRule
 
 RULES = Rules(
@@ -14,6 +16,7 @@ RULES = Rules(
         "*_all": ToolRule(frozenset({"all"})),
         "do_this": ToolRule(allowed=False),
         "a.c*": ToolRule(price=3),
+        "get_*_by_*_id": ToolRule(frozenset({"get"})),
     },
     others=ToolRule(frozenset({"other"})),
 )
@@ -28,11 +31,13 @@ RULES = Rules(
         ("do_this", set()),
         ("do_", {"do"}),
         ("undo_that", {"other"}),
-        ("do_\nthat", {"do"}),
         ("DO_THAT", {"other"}),
         ("a.cd", set()),
         ("abcd", {"other"}),
-        ("", {"other"}),
+        ("get_a_by_b_id", {"get"}),
+        ("get__by__id", {"get"}),
+        ("get_by_id", {"other"}),
+        ("get_a_by_id", {"other"}),
     ],
 )
 def test_the_nearest_rule_counts(tool: str, needs: set[str]) -> None:
@@ -52,3 +57,20 @@ def test_made_up_names_fill_no_memory() -> None:
     for number in range(3000):
         book.of(f"made_up_{number}")
     assert book._of.cache_info().currsize <= 1024
+
+
+def test_a_pattern_costs_one_walk_however_many_stars_it_has() -> None:
+    book = RuleBook(Rules(tools={"*".join("a" * 30): ToolRule(price=1)}), {})
+    began = time.monotonic()
+    assert book.of("a" * 127 + "b").price == 0
+    assert time.monotonic() - began < 0.1
+
+
+@pytest.mark.parametrize("name", ["a", "Search the web", "日本語", "x" * 128])
+def test_what_a_tool_may_be_called(name: str) -> None:
+    assert is_name(name)
+
+
+@pytest.mark.parametrize("name", ["", " a", "a ", "a\n", "a\u00a0", "a\0", "a\u200b", "\u202ea", "x" * 129])
+def test_what_no_tool_may_be_called(name: str) -> None:
+    assert not is_name(name)
