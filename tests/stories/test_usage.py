@@ -121,6 +121,15 @@ def test_a_failed_flush_forgets_nothing_and_what_came_meanwhile_stays(house: Hou
     assert house.sql("SELECT calls FROM tool_calls") == [(3,)]
 
 
+def test_a_name_that_cannot_be_stored_holds_up_no_other(house: House) -> None:
+    user_id = house.add_user()
+    tally, now = Tally(house.world.pool), datetime.now(UTC)
+    for tool in ("find\0", "find\ud800", "x" * 500, "whoami"):
+        tally.count(user_id, "client_1", tool, now)
+    house.wait_for(tally.flush())
+    assert set(house.sql("SELECT tool, calls FROM tool_calls")) == {("", 2), ("x" * 200, 1), ("whoami", 1)}
+
+
 async def _fault(tally: Tally) -> str:
     try:
         await tally.flush()
