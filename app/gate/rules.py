@@ -118,6 +118,8 @@ def is_name(tool: str) -> bool:
 def _refuse_twins(members: Iterable[str]) -> None:
     """Raises Unreadable for a key that some languages take for another: Go whatever its case, with the last one counting, C as
     far as a NUL (CVE-2026-27896)."""
+    if MEMBERS.issuperset(members):
+        return
     for key in members:
         if key not in MEMBERS and key.partition("\0")[0].upper().casefold() in MEMBERS:
             raise Unreadable(INVALID_REQUEST, "a key of the message has another spelling than MCP's")
