@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from app.settings import branding
@@ -221,9 +222,12 @@ def load(**given: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as fault:
-        lines = []
-        for error in fault.errors():
-            name = "GATEHOUSE_" + str(error["loc"][0]).upper()
-            why = "is not set" if error["type"] == "missing" else error["msg"].removeprefix("Value error, ")
-            lines.append(f"{name} {why}")
-        raise SettingsError("\n".join(lines)) from None
+        raise SettingsError("\n".join(_words(error) for error in fault.errors())) from None
+
+
+def _words(error: ErrorDetails) -> str:
+    """With the member at fault, where the setting is an object."""
+    name, member = f"GATEHOUSE_{error['loc'][0]}".upper(), ".".join(map(str, error["loc"][1:]))
+    if error["type"] == "missing":
+        return f"{name} has no {member}" if member else f"{name} is not set"
+    return f"{name}{f': {member}:' if member else ''} {error['msg'].removeprefix('Value error, ')}"

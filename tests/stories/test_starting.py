@@ -242,6 +242,22 @@ def test_every_fault_of_the_configuration_is_told_at_once(start: Start) -> None:
     assert "Traceback" not in said
 
 
+def test_what_an_object_lacks_is_named(start: Start) -> None:
+    given = '{"network": "a chain", "asset": "0x1", "pay_to": "0x2", "units_per_sat": 1, "fee": 1}'
+    code, said = start(
+        "serve",
+        GATEHOUSE_DATABASE_URL="postgresql://x@y/z",
+        GATEHOUSE_PUBLIC_URL="https://mcp.example",
+        GATEHOUSE_SECRET_KEY="s" * 40,
+        GATEHOUSE_FACILITATOR=given,
+    ).sentence()
+    assert code == 2
+    assert "GATEHOUSE_FACILITATOR has no url" in said
+    assert "GATEHOUSE_FACILITATOR: network: " in said
+    assert "GATEHOUSE_FACILITATOR: fee: " in said
+    assert "is not set" not in said
+
+
 def test_production_wants_https_and_a_schema_that_is_current(start: Start, house: House) -> None:
     plain = start(
         "serve",
