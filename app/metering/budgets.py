@@ -1,4 +1,4 @@
-"""Budgets: opened, funded, looked at, ended."""
+"""Budgets: opened, looked at, ended."""
 
 from __future__ import annotations
 
@@ -49,12 +49,6 @@ async def open_budget(
         most=max_calls_per_minute,
         expires_at=expires_at,
     )
-
-
-async def fund(db: AsyncConnection, budget_id: str, sats: int) -> bool:
-    """Adds what was paid for. Call it in the transaction that claims the payment. False when the budget has ended."""
-    assert 0 < sats <= MOST_SATS
-    return await store.fund(db, budget_id, sats)
 
 
 async def give(

@@ -122,7 +122,6 @@ VALUES (:id, :kind, :user_id, :allowance, :funded, :most, '-infinity', 0, 0, 0, 
 ON CONFLICT (id) DO UPDATE SET allowance_sats = excluded.allowance_sats,
   max_calls_per_minute = excluded.max_calls_per_minute, expires_at = excluded.expires_at, ended_at = NULL
 """
-FUND = "UPDATE budgets SET funded_sats = funded_sats + :sats WHERE id = :id AND ended_at IS NULL RETURNING id"
 END = "UPDATE budgets SET ended_at = :now WHERE id = ANY(:ids) AND ended_at IS NULL"
 TAKE_AWAY = """
 UPDATE budgets SET ended_at = :now WHERE id = :id AND ended_at IS NULL AND user_id IS NOT NULL
@@ -183,11 +182,6 @@ async def budget(pool: HotPool, budget_id: str) -> Any:
 
 async def open_budget(db: AsyncConnection, now: datetime, **values: object) -> None:
     await db.execute(text(OPEN), {**values, "now": now})
-
-
-async def fund(db: AsyncConnection, budget_id: str, sats: int) -> bool:
-    """False when it has ended, or never was."""
-    return (await db.execute(text(FUND), {"id": budget_id, "sats": sats})).first() is not None
 
 
 async def end(db: AsyncConnection, budget_ids: list[str], now: datetime) -> None:

@@ -28,7 +28,6 @@ SCOPES: dict[str, Scope] = {
 DEFAULT = ("read", "write")
 API_KEYS = "api_keys"
 ADMIN = "admin"  # for admins, who have to be asked for it by name: no document mentions it, no client registers for it
-OFFERED = tuple(name for name in SCOPES if name != ADMIN)
 OPENID = "openid"
 # What an app may learn of the person (OIDC Core §5.4). They open no tool, and no API key has them.
 IDENTITY: dict[str, Scope] = {
@@ -39,7 +38,6 @@ IDENTITY: dict[str, Scope] = {
         Scope("email", "See your e-mail address"),
     )
 }
-KNOWN = SCOPES | IDENTITY
 
 
 def words_of(text: str | None) -> list[str]:

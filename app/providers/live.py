@@ -46,9 +46,6 @@ class Providers:
     async def to_sign_in(self, now: datetime) -> list[Provider]:
         return [provider for provider in (await self.all(now)).values() if provider.sign_in is not None]
 
-    async def to_connect(self, now: datetime) -> list[Provider]:
-        return [provider for provider in (await self.all(now)).values() if provider.connect is not None]
-
     async def published(self, provider: Provider, now: datetime) -> Published:
         """The metadata of an issuer. Raises Unfetchable."""
         kept = self._published.get(provider.issuer)

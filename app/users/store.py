@@ -139,11 +139,6 @@ async def link(db: AsyncConnection, key: bytes, purpose: str, now: datetime) -> 
     return None if row is None else Link(*row)
 
 
-async def email_of(db: AsyncConnection, user_id: str) -> str:
-    email: str = (await db.execute(select(users.c.email).where(users.c.id == user_id))).scalar_one()
-    return email
-
-
 async def set_profile(db: AsyncConnection, user_id: str, name: str, language: str | None) -> None:
     await db.execute(update(users).where(users.c.id == user_id).values(name=name, language=language))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-UNDER_WAY, UNKNOWN, SETTLED, GIVEN, VOID = STATES = ("under_way", "unknown", "settled", "given", "void")
+UNKNOWN = "unknown"
+STATES = ("under_way", UNKNOWN, "settled", "given", "void")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 from app.web.http import request_id
 
 BACKEND_FAULT = -32000  # of the range that JSON-RPC leaves to servers, and MCP 2026-07-28 to implementations
-INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL = -32600, -32601, -32602, -32603
+INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32600, -32601, -32602
 NOT_FOUND_BEFORE_2026 = -32002
 SUBJECT = "the server behind this address"
 
