@@ -553,7 +553,7 @@ payments = Table(
     Column("purpose", Text, nullable=False),  # session, demo, and what the doors with a 402 call theirs
     Column("subject", Text, nullable=False),  # for what: a project, a session, a tool
     Column("commitment", Text),  # who alone may claim it: a code_challenge (RFC 7636) or a key's thumbprint (RFC 7638)
-    Column("detail", JSONB, nullable=False),  # the door's own, such as what a challenge said
+    Column("detail", JSONB, nullable=False),  # empty: nobody has anything to say there
     moment("created_at"),
     moment("expires_at"),
     moment("asked_at", nullable=True),  # when the node was asked last

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 SESSION, DEMO = "session", "demo"  # what /api/mcp/start and the demo sell; other doors have words of their own
 
@@ -15,8 +13,8 @@ class Quote:
     """One invoice of ours. `id` is a UUID and a secret between us and who asked; `payment_hash` is 64 hex digits.
 
     `purpose` and `subject` say what it buys, and only a claim for the same gets it; `commitment` is who alone may claim it,
-    where the buyer said so. `detail` is the door's own. `settled_at`: the node says it was paid, with the preimage that
-    fits; `claimed_by`: what it bought, once.
+    where the buyer said so. `settled_at`: the node says it was paid, with the preimage that fits; `claimed_by`: what it bought,
+    once.
     """
 
     id: str
@@ -31,7 +29,6 @@ class Quote:
     settled_at: datetime | None = None
     claimed_at: datetime | None = None
     claimed_by: str | None = None
-    detail: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def state(self) -> str:

@@ -6,9 +6,7 @@ import asyncio
 import hashlib
 import re
 import uuid
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -40,24 +38,22 @@ async def quote(
     *,
     memo: str,
     commitment: str | None = None,
-    detail: Mapping[str, Any] | None = None,
-    lifetime: timedelta = LIFETIME,
 ) -> Quote:
     """A new invoice of the node, decoded and checked before it is offered, and its row. Raises LightningOff where no node is
     configured, NodeAway when it does not answer, or answers with an invoice that is not what was asked for."""
     assert sats > 0
-    quote_id, detail = str(uuid.uuid4()), detail or {}
-    bolt11, payment_hash = await _invoice(world, sats, memo, quote_id, round(lifetime.total_seconds()), now)
-    what = (quote_id, payment_hash, bolt11, sats, purpose, subject, commitment, detail)
-    offered = await store.add(world.pool, *what, now, now + lifetime)
+    quote_id = str(uuid.uuid4())
+    bolt11, payment_hash = await _invoice(world, sats, memo, quote_id, now)
+    what = (quote_id, payment_hash, bolt11, sats, purpose, subject, commitment)
+    offered = await store.add(world.pool, *what, now, now + LIFETIME)
     if offered is None:
         raise _away(BadInvoice("the node gave the same invoice twice"))
     return offered
 
 
-async def _invoice(world: World, sats: int, memo: str, reference: str, seconds: int, now: datetime) -> tuple[str, str]:
+async def _invoice(world: World, sats: int, memo: str, reference: str, now: datetime) -> tuple[str, str]:
     """A bolt11 that is what was asked for, and its payment hash."""
-    node = world.lightning
+    node, seconds = world.lightning, round(LIFETIME.total_seconds())
     if node is None:
         raise LightningOff("this server takes no Lightning payments")
     try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +14,7 @@ from app.payments.model import Quote
 
 ADD = """
 INSERT INTO payments (id, payment_hash, bolt11, sats, purpose, subject, commitment, detail, created_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9, $10)
+VALUES ($1, $2, $3, $4, $5, $6, $7, '{}', $8, $9)
 ON CONFLICT DO NOTHING RETURNING *
 """
 BY_HASH = "SELECT * FROM payments WHERE payment_hash = $1"
@@ -47,7 +45,6 @@ RETURNING *
 
 
 def _quote(row: Any) -> Quote:
-    detail = row["detail"]
     return Quote(
         id=row["id"],
         payment_hash=row["payment_hash"].hex(),
@@ -61,7 +58,6 @@ def _quote(row: Any) -> Quote:
         settled_at=row["settled_at"],
         claimed_at=row["claimed_at"],
         claimed_by=row["claimed_by"],
-        detail=json.loads(detail) if isinstance(detail, str) else detail,
     )
 
 
@@ -74,22 +70,12 @@ async def add(
     purpose: str,
     subject: str,
     commitment: str | None,
-    detail: Mapping[str, Any],
     now: datetime,
     expires_at: datetime,
 ) -> Quote | None:
     """None when a payment of this hash was offered before: a node that repeats itself sells one thing twice."""
-    values = (
-        quote_id,
-        bytes.fromhex(payment_hash),
-        bolt11,
-        sats,
-        purpose,
-        subject,
-        commitment,
-        json.dumps(dict(detail)),
-    )
-    row = await pool.fetchrow(ADD, *values, now, expires_at)
+    values = (quote_id, bytes.fromhex(payment_hash), bolt11, sats, purpose, subject, commitment, now, expires_at)
+    row = await pool.fetchrow(ADD, *values)
     return None if row is None else _quote(row)
 
 

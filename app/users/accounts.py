@@ -77,14 +77,12 @@ async def disable(db: AsyncConnection, email: str, now: datetime, *, lifetime: t
     return user_id
 
 
-async def change_email(
-    db: AsyncConnection, user_id: str, email: str, now: datetime, *, is_verified: bool, by: str | None = None
-) -> bool:
-    """Another address to sign in with and to write to; False when somebody else has it. `by` is the admin who does it."""
+async def change_email(db: AsyncConnection, user_id: str, email: str, now: datetime, *, is_verified: bool) -> bool:
+    """Another address to sign in with and to write to; False when somebody else has it."""
     if not await store.set_email(db, user_id, email, now if is_verified else None):
         return False
     await store.end_links(db, user_id)
-    await audit.record(db, "email.changed", now, user_id=user_id, email=email, verified=is_verified, by=by)
+    await audit.record(db, "email.changed", now, user_id=user_id, email=email, verified=is_verified)
     return True
 
 

@@ -54,10 +54,9 @@ async def invite(
     return _made(world, made, code)
 
 
-async def send_again(world: World, identifier: str, *, by: str | None = None, by_mail: bool = True) -> Made:
+async def send_again(world: World, identifier: str, *, by: str | None = None) -> Made:
     """A new link, good for a week; the one before ends. Raises NotFound."""
-    now, code = world.now(), new_secret(LINK)
-    mailed = by_mail and world.settings.can_mail
+    now, code, mailed = world.now(), new_secret(LINK), world.settings.can_mail
     async with world.db.begin() as db:
         made = await store.renew(db, identifier, fingerprint(code), now, now + LIFETIME, mailed=mailed)
         if made is not None:
