@@ -14,7 +14,7 @@ from app.protocol.errors import InvalidToken, TemporarilyUnavailable
 from app.protocol.scope import expanded
 from app.protocol.types import Principal
 from app.resources.model import Resource
-from app.tokens.secrets import API_KEY, fingerprint
+from app.tokens.secrets import API_KEY
 from app.web import dpop
 from app.web.http import bearer, token_of
 from app.world import World
@@ -102,9 +102,7 @@ class Callers:
         return await world.live.verified(token, world.settings.issuer, audiences, now)
 
     async def _by_key(self, api_key: str, resource: Resource, now: datetime) -> Principal:
-        found = None
-        if len(api_key) < 200:
-            found = await store.usable(self._world.pool, fingerprint(api_key), resource.audience, now)
+        found = await store.usable(self._world.pool, api_key, resource.audience, now)
         if found is None:
             await refused(self._world, api_key, now)
             raise InvalidToken("the API key is not valid")

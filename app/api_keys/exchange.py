@@ -15,7 +15,6 @@ from app.limits import BAD_KEY, hit
 from app.protocol.errors import InvalidRequest
 from app.protocol.types import Authorization
 from app.tokens.issue import access_token
-from app.tokens.secrets import API_KEY, fingerprint
 from app.traces.recording import note
 from app.web.http import client_address, json_body, no_store
 from app.world import World
@@ -28,9 +27,7 @@ async def exchange(request: Request, world: World) -> Response:
     body = await json_body(request, world)
     api_key = body.get("apiKey") if isinstance(body, dict) else None
     resource = world.resources.resolve(_resource(body))
-    found = None
-    if isinstance(api_key, str) and api_key.startswith(API_KEY) and len(api_key) < 200 and api_key.isascii():
-        found = await store.usable(world.pool, fingerprint(api_key), resource.audience, now)
+    found = await store.usable(world.pool, api_key, resource.audience, now) if isinstance(api_key, str) else None
     note(grant_type="api_key")
     scope = world.resources.held(resource, found.authorization.scope) if found else ()
     if found is None or not scope:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.db.engine import HotPool
 from app.db.tables import api_keys
 from app.protocol.types import Authorization
+from app.tokens.secrets import API_KEY, fingerprint
 from app.web.paging import PAGE, Place
 
 
@@ -35,6 +36,7 @@ SELECT k.id, k.user_id, k.scope, k.expires_at, k.last_used_at FROM api_keys k JO
 WHERE k.fingerprint = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)
   AND u.disabled_at IS NULL
 """
+TOO_LONG = 200  # characters; ours are shorter
 SHOWN = [api_keys.c[name] for name in ApiKey.__slots__]
 
 
@@ -46,9 +48,11 @@ class Usable(NamedTuple):
     last_used_at: datetime | None
 
 
-async def usable(pool: HotPool, key: bytes, resource: str, now: datetime) -> Usable | None:
-    """None for an unknown, expired or revoked one alike."""
-    row = await pool.fetchrow(USABLE, key, now)
+async def usable(pool: HotPool, api_key: str, resource: str, now: datetime) -> Usable | None:
+    """None for an unknown, expired or revoked one alike; for what does not look like one the database is not asked."""
+    if not api_key.startswith(API_KEY) or len(api_key) >= TOO_LONG or not api_key.isascii():
+        return None
+    row = await pool.fetchrow(USABLE, fingerprint(api_key), now)
     if row is None:
         return None
     authorization = Authorization(
