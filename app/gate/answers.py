@@ -61,7 +61,7 @@ class Filtered:
     async def _begin(self, start: Message) -> None:
         if kind_of(start) == SSE and not is_coded(start):
             self._events = Events(LIST_BYTES)
-            await self._send({**start, "headers": _without_length(start)})
+            await self._send({**start, "headers": without_length(start)})
         else:
             self._start = start  # its length is not known yet
 
@@ -95,7 +95,7 @@ class Filtered:
             body = to_json(_unreadable(self._id))
         self._is_over = True
         length = (b"content-length", str(len(body)).encode())
-        await self._send({**start, "headers": [*_without_length(start), length]})
+        await self._send({**start, "headers": [*without_length(start), length]})
         await self._send({"type": "http.response.body", "body": body})
 
     def _seen(self, data: bytes) -> bytes:
@@ -164,7 +164,7 @@ class Counted:
             self._worked()
 
 
-def _without_length(start: Message) -> list[tuple[bytes, bytes]]:
+def without_length(start: Message) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
 
 

@@ -25,6 +25,7 @@ from app.gate.passage import Passage
 from app.gate.receipted import Receipted
 from app.gate.refusals import TurnedBack, agree, challenged, too_often, turned_away, unknown_tool, unreadable
 from app.gate.rules import RuleBook, Ruled, Unreadable
+from app.gate.server import BODY_BYTES
 from app.gate.stage import Stage
 from app.gate.toll import Toll
 from app.limits import Rate, hit
@@ -36,7 +37,6 @@ from app.web.edge import NOT_SERVED
 from app.web.http import as_refusal, client_address, preflight
 from app.world import World
 
-BODY_BYTES = 4 * 1024 * 1024
 NOT_ALLOWED = "this Origin is not allowed; GATEHOUSE_ALLOWED_ORIGINS names those that are"
 log = structlog.get_logger("gatehouse.gate")
 

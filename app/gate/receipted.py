@@ -8,7 +8,7 @@ import structlog
 from pydantic_core import from_json, to_json
 from starlette.types import Message, Send
 
-from app.gate.answers import JSON, SSE, is_coded, kind_of
+from app.gate.answers import JSON, SSE, is_coded, kind_of, without_length
 from app.gate.events import Events, TooLong
 from app.gate.passage import Passage
 
@@ -65,7 +65,7 @@ class Receipted:
             await self.failed()
         elif kind == SSE and not is_coded(start):
             self._events = Events(MOST_BYTES)
-            start = {**start, "headers": _without_length(start)}
+            start = {**start, "headers": without_length(start)}
         elif kind == JSON and not is_coded(start):
             self._start = start
             return
@@ -108,7 +108,7 @@ class Receipted:
         more = message.get("more_body", False)
         if more and len(self._body) <= MOST_BYTES:
             return
-        body, headers = bytes(self._body), _without_length(start)
+        body, headers = bytes(self._body), without_length(start)
         answer = None if more else _read(body)
         if answer is not None and not _worked(answer):
             await self.failed()
@@ -148,10 +148,6 @@ def _meta(answer: dict[str, Any]) -> dict[str, Any]:
 def _with(answer: dict[str, Any], meta: dict[str, Any]) -> bytes:
     answer["result"]["_meta"] = {**_meta(answer), **meta}
     return to_json(answer)
-
-
-def _without_length(start: Message) -> list[tuple[bytes, bytes]]:
-    return [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
 
 
 def _raw(headers: tuple[tuple[str, str], ...]) -> list[tuple[bytes, bytes]]:

@@ -35,18 +35,18 @@ def turned_away(error: str, description: str, status: int) -> Response:
 
 
 def unreadable(fault: Unreadable) -> Response:
-    return _error(fault.identifier, fault.code, str(fault), 400)
+    return error(fault.identifier, fault.code, str(fault), 400)
 
 
 def unknown_tool(ruled: Ruled) -> Response:
     """A tool that nobody may call is one that is not there (MCP server/tools "Error Handling")."""
-    return _error(ruled.message.get("id"), INVALID_PARAMS, f"Unknown tool: {ruled.tool}", 200)
+    return error(ruled.message.get("id"), INVALID_PARAMS, f"Unknown tool: {ruled.tool}", 200)
 
 
 def too_often(ruled: Ruled, fault: TooManyRequests) -> Response:
     seconds = fault.retry_after
     said = f"{ruled.tool} was called too often; wait {seconds} seconds"
-    response = _error(ruled.message.get("id"), TOO_OFTEN, said, 429, retry_after=seconds)
+    response = error(ruled.message.get("id"), TOO_OFTEN, said, 429, retry_after=seconds)
     response.headers.update(fault.headers)
     return response
 
@@ -64,10 +64,10 @@ def agree(ruled: Ruled, headers: Sorted) -> None:
     if methods in ([], [str(method).encode()]) and said in ([], [name]):
         return
     why = "Mcp-Method and Mcp-Name must say what the body says"
-    raise TurnedBack(_error(message.get("id"), HEADER_MISMATCH, why, 400), why)
+    raise TurnedBack(error(message.get("id"), HEADER_MISMATCH, why, 400), why)
 
 
-def _error(identifier: object, code: int, message: str, status: int, **data: Any) -> Response:
+def error(identifier: object, code: int, message: str, status: int, **data: Any) -> Response:
     error = {"code": code, "message": message, "data": {**data, "request_id": request_id.get()}}
     return JSONResponse({"jsonrpc": "2.0", "id": identifier, "error": error}, status)
 

@@ -20,6 +20,8 @@ from app.gate.tool import Tool, adapted
 from app.world import World
 
 BODY_BYTES = 4 * 1024 * 1024
+# The guard has looked at Host and Origin already, with the operator's lists.
+UNGUARDED = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 Build = Callable[[World, dict[str, Tool]], StreamableHTTPSessionManager]
 INSTRUCTIONS = "Tools of this Gatehouse. Call whoami to see in whose name, and with which scopes, you are calling."
 
@@ -41,8 +43,7 @@ def build(world: World, tools: dict[str, Tool]) -> StreamableHTTPSessionManager:
         stateless_http=True,
         json_response=True,
         max_request_body_size=BODY_BYTES,
-        # The guard has looked at Host and Origin already, with the operator's lists.
-        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+        transport_security=UNGUARDED,
     )
     return server.session_manager
 

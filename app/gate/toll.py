@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from app.agents.sessions import NO_PROJECT
 from app.gate.headers import Sorted
 from app.gate.passage import Passage, by_budget, by_coins, by_proof
-from app.gate.refusals import TOO_OFTEN, TurnedBack
+from app.gate.refusals import TOO_OFTEN, TurnedBack, error
 from app.gate.rules import Ruled
 from app.metering.budgets import budget_of
 from app.metering.charging import charge, request_hash, reserve
@@ -137,7 +137,7 @@ class Toll:
         """With an offer, where there is somewhere to pay to. Raises what `offered` raises."""
         if self._world.lightning is None:
             why = f"this call costs {call.sats} sats of a budget, and this server takes none from you"
-            return Unpaid(_error(call, UNPAID, why, 402), why)
+            return Unpaid(error(call.identifier, UNPAID, why, 402), why)
         offer = await offered(self._world, call.sats, self._resource, self._service, call.tool, who, now)
         if principal is None or b"accept-payment" in headers.wanted:
             return Unpaid(payment_required(self._world, offer, why, now), why)
@@ -197,18 +197,13 @@ def _refuse(call: Call, denied: Denied) -> None:
         raise _conflict(call, "this Idempotency-Key came with another call before")
     if denied.reason == RATE_LIMITED:
         wait = denied.retry_after or 60
-        response = _error(call, TOO_OFTEN, f"too many calls this minute; wait {wait} seconds", 429)
+        response = error(call.identifier, TOO_OFTEN, f"too many calls this minute; wait {wait} seconds", 429)
         response.headers["Retry-After"] = str(wait)
         raise Unpaid(response, "too many calls this minute")
 
 
 def _conflict(call: Call, why: str) -> Unpaid:
-    return Unpaid(_error(call, CONFLICT, why, 409), why)
-
-
-def _error(call: Call, code: int, message: str, status: int) -> Response:
-    error = {"code": code, "message": message, "data": {"request_id": request_id.get()}}
-    return JSONResponse({"jsonrpc": "2.0", "id": call.identifier, "error": error}, status)
+    return Unpaid(error(call.identifier, CONFLICT, why, 409), why)
 
 
 def _only(values: list[bytes] | None) -> str:

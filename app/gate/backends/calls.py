@@ -63,7 +63,7 @@ async def of(scope: Scope, receive: Receive) -> Call:
     state = scope["state"]
     body, message = b"", None
     if scope["method"] == "POST":
-        body = await _body(receive)
+        body = await body_of(receive)
         message = state["message"] if "message" in state else from_json(body)
     identifier, method, params = None, "", None
     if isinstance(message, dict) and isinstance(named := message.get("method"), str):
@@ -72,7 +72,7 @@ async def of(scope: Scope, receive: Receive) -> Call:
     return Call(scope["method"], scope["headers"], body, state["principal"], receive, identifier, method, given)
 
 
-async def _body(receive: Receive) -> bytes:
+async def body_of(receive: Receive) -> bytes:
     """One message of the guard's; of anybody else's, as many as there are."""
     parts = []
     while True:

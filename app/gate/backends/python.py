@@ -13,9 +13,9 @@ from typing import Any
 from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp.server.transport_security import TransportSecuritySettings
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.gate.server import BODY_BYTES, UNGUARDED
 from app.gate.services import away
 from app.gate.tool import Caller
 from app.resources.model import PythonBackend, Resource
@@ -24,9 +24,6 @@ from app.upstream.vault.borrowed import Borrowed
 from app.upstream.vault.fetch import NotConnected, NotOffered
 from app.world import World
 
-BODY_BYTES = 4 * 1024 * 1024
-# The guard has looked at Host and Origin already, with the operator's lists.
-UNGUARDED = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 STATELESS = ("POST",)  # a stateless server has nothing to say unasked: GET would be an idle stream for ever
 
 

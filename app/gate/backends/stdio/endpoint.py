@@ -11,6 +11,7 @@ from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS
 from pydantic_core import from_json
 from starlette.types import Receive, Scope, Send
 
+from app.gate.backends.calls import body_of
 from app.gate.backends.stdio import eras, streams
 from app.gate.backends.stdio.asked import Asked, asked, check
 from app.gate.backends.stdio.call import Call, Json
@@ -43,7 +44,7 @@ class Endpoint:
         else:
             message = scope["state"].get("message")
             if message is None:
-                message = from_json(await _body(receive))  # the guard has parsed it before
+                message = from_json(await body_of(receive))  # the guard has parsed it before
             request = asked(scope, message)
             reply = Reply(send, takes_events=request.takes_events, takes_json=request.takes_json)
             try:
@@ -198,12 +199,3 @@ async def _refused(fault: Fault, message: Json, reply: Reply) -> None:
     identifier = message.get("id")
     answer = {"jsonrpc": "2.0", "id": identifier if type(identifier) in (int, str) else None, "error": fault.error()}
     await reply.last(answer, fault.status, headers)
-
-
-async def _body(receive: Receive) -> bytes:
-    body: bytes = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if not message.get("more_body", False):
-            return body
