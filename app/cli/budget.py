@@ -16,11 +16,11 @@ from app.cli.operating import operate
 from app.metering import budgets, store
 from app.metering.model import AGENT, API_KEY, CONNECTION, MOST_SATS
 from app.protocol.errors import OAuthError
+from app.web.files import harmless
 from app.world import World
 
 commands = typer.Typer(name="budget", help="What callers may spend, in sats.", no_args_is_help=True)
 MOST = 1000
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run (OWASP: CSV injection)
 
 
 @commands.command("set")
@@ -103,7 +103,7 @@ def ledger(
             async for row in store.ledger(db, world.now() - back, budget or None):
                 plain = {**row, "at": row["at"].astimezone(UTC).isoformat().replace("+00:00", "Z")}
                 if as_csv:
-                    writer.writerow({n: f"'{v}" if str(v).startswith(FORMULA) else v for n, v in plain.items()})
+                    writer.writerow({name: harmless(value) for name, value in plain.items()})
                 else:
                     print(json.dumps(plain))
 

@@ -16,12 +16,12 @@ from app.account.spending import store
 from app.language.when import ago, day
 from app.limits import EXPORT, hit
 from app.metering import budgets
-from app.metering.spent import files
 from app.metering.spent import store as spent
 from app.metering.spent.model import Entry
 from app.metering.spent.window import sorted_out, window
 from app.protocol.errors import NotFound
 from app.selling.receipts import of_charge
+from app.web import files
 from app.web.http import no_store
 from app.world import World
 

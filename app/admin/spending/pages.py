@@ -13,12 +13,13 @@ from app import audit
 from app.admin.entry import Visit
 from app.admin.frame import query, shown, word
 from app.admin.spending import settlements
-from app.metering.spent import files, store
+from app.metering.spent import store
 from app.metering.spent.model import NUMBERS
 from app.metering.spent.store import Window
 from app.metering.spent.window import sorted_out, window
 from app.protocol.errors import InvalidRequest, OAuthError
 from app.selling.settlements.store import unknown as how_many_unknown
+from app.web import files
 from app.world import World
 
 COLUMNS = ("day", "project", "name", "tool", *NUMBERS)

@@ -13,11 +13,10 @@ from app import audit
 from app.admin.entry import Visit
 from app.admin.frame import place, query, shown, word
 from app.language.catalogs import N_
-from app.metering.spent import files
 from app.protocol.errors import InvalidRequest, OAuthError
 from app.selling.settlements import store
 from app.selling.settlements.model import STATES, Settlement
-from app.web import paging
+from app.web import files, paging
 from app.world import World
 
 COLUMNS = tuple(Settlement.__slots__)
