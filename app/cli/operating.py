@@ -26,6 +26,7 @@ from app.resources.read import ResourcesError
 from app.resources.served import Resources
 from app.settings.read import Settings, SettingsError, load
 from app.settings.shown import misspelt
+from app.settings.variables import environment
 from app.tokens.secrets import Unsealable
 from app.world import World, world_of
 
@@ -49,12 +50,7 @@ def configured(**given: Any) -> Settings:
 
 def setting(name: str) -> str | None:
     """One setting before all of them can be checked, from the environment or .env."""
-    value = os.environ.get(f"GATEHOUSE_{name}")
-    if value is None and Path(".env").is_file():
-        from dotenv import dotenv_values
-
-        value = dotenv_values(".env").get(f"GATEHOUSE_{name}")
-    return value or None
+    return environment().get(f"GATEHOUSE_{name}") or None
 
 
 def data_dir(given: Path | None = None) -> Path:

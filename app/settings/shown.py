@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
-from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from app.settings.read import Settings
+from app.settings.variables import dotenv
 
 MASK = "********"
 
@@ -28,7 +27,7 @@ class Shown:
 
 def shown(running: Settings | None = None) -> list[Shown]:
     """Every setting as the environment has it, faults and all; or as it is in a process that runs."""
-    file, rows = _dotenv(), []
+    file, rows = dotenv(), []
     for name, field in Settings.model_fields.items():
         variable = f"GATEHOUSE_{name.upper()}"
         source = "environment" if variable in os.environ else ".env" if variable in file else "default"
@@ -46,13 +45,9 @@ def shown(running: Settings | None = None) -> list[Shown]:
 def misspelt() -> list[str]:
     """A sentence for each variable that is no setting and looks like one. Others stay unsaid: gatehouse.toml may name them."""
     known = [f"GATEHOUSE_{name.upper()}" for name in Settings.model_fields]
-    strange = sorted(name for name in {*_dotenv(), *os.environ} if name.startswith("GATEHOUSE_") and name not in known)
+    strange = sorted(name for name in {*dotenv(), *os.environ} if name.startswith("GATEHOUSE_") and name not in known)
     meant = [(name, get_close_matches(name, known, 1, 0.85)) for name in strange]
     return [f"{name} is not a setting; {close[0]} is" for name, close in meant if close]
-
-
-def _dotenv() -> dict[str, str | None]:
-    return dotenv_values(".env") if Path(".env").is_file() else {}
 
 
 def _plain(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The variables of the environment and of .env, where gatehouse.toml names its secrets and nobody else looks."""
+"""The variables of the environment and of .env, where the operator's files name their secrets."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from dotenv import dotenv_values
 
 def environment() -> Mapping[str, str]:
     """All of them; the environment's count before those of .env."""
-    file = dotenv_values(".env") if Path(".env").is_file() else {}
-    return {name: value for name, value in file.items() if value is not None} | dict(os.environ)
+    return {name: value for name, value in dotenv().items() if value is not None} | dict(os.environ)
+
+
+def dotenv() -> Mapping[str, str | None]:
+    """Those of .env, where there is one; None for a name without a value."""
+    return dotenv_values(".env") if Path(".env").is_file() else {}
 
 
 def inherited(*names: str) -> dict[str, str]:

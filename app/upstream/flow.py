@@ -6,7 +6,6 @@ import hmac
 import json
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +13,7 @@ from starlette.responses import Response
 from app.settings.read import Settings
 from app.tokens.secrets import Unsealable, fingerprint, new_secret
 from app.upstream import store
+from app.web import sessions
 from app.world import World
 
 LIFETIME = timedelta(minutes=10)
@@ -51,10 +51,7 @@ def unpacked(packed: bytes) -> Flow:
 
 
 def cookie_name(settings: Settings) -> str:
-    """`__Host-` wherever the browser allows it, as the session's."""
-    if settings.is_https:
-        return "__Host-gatehouse-flow"
-    return f"gatehouse-flow-{urlsplit(settings.public_url).port or 80}"
+    return f"{sessions.cookie_name(settings)}-flow"
 
 
 def new_browser() -> str:

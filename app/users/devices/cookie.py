@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.settings.read import Settings
 from app.tokens.secrets import fingerprint, new_secret
 from app.users.devices.store import KNOWN_FOR
+from app.web import sessions
 from app.world import World
 
 PREFIX = "gh_device_"
 
 
 def cookie_name(settings: Settings) -> str:
-    """`__Host-` wherever the browser allows it, as the session's."""
-    if settings.is_https:
-        return "__Host-gatehouse-device"
-    return f"gatehouse-device-{urlsplit(settings.public_url).port or 80}"
+    return f"{sessions.cookie_name(settings)}-device"
 
 
 def device(request: Request, world: World) -> bytes | None:
