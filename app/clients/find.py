@@ -11,7 +11,7 @@ from app.clients import store
 from app.clients.pinned import COPY_OF, pinned
 from app.language.catalogs import N_
 from app.limits import Rate, hit
-from app.outside.fetch import Unfetchable
+from app.outside.fetch import LEAST, Unfetchable
 from app.protocol import client_document as documents
 from app.protocol.errors import ClientBlocked, InvalidClientDocument, OAuthError
 from app.protocol.types import Client
@@ -72,7 +72,7 @@ async def _fetched(world: World, url: str, known: Client | None, now: datetime) 
     """The client of the document as it is now; of a copy when the fetch fails."""
     try:
         document = await world.outside.json(url, limit=documents.LIMIT)
-        metadata, kept = documents.checked_document(document.value, url), documents.kept_for(document.max_age)
+        metadata, kept = documents.checked_document(document.value, url), document.kept_for
         metadata.pop(COPY_OF, None)  # ours to say
         note(document="fetched")
     except Unfetchable as fault:
@@ -88,7 +88,7 @@ async def _fetched(world: World, url: str, known: Client | None, now: datetime) 
                 "the app's document at {url} could not be read: {why}", url=url, why=fault
             ) from fault
         note(document="shipped copy", document_why=why, document_as_of=copy.as_of)
-        metadata, kept = documents.checked_document(copy.document, url) | {COPY_OF: copy.as_of}, documents.LEAST
+        metadata, kept = documents.checked_document(copy.document, url) | {COPY_OF: copy.as_of}, LEAST
     except OAuthError as fault:  # never kept: a document that is put right helps at once
         note(document="invalid", document_why=fault.description)
         raise InvalidClientDocument(

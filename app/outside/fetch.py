@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from app.protocol.words import N_, Worded
 
 SECONDS = 5.0  # from the first look-up to the last byte
 AT_ONCE = 16
+LEAST, MOST, UNSAID = timedelta(seconds=60), timedelta(hours=24), timedelta(hours=1)  # that a document is kept
 JSON_TYPE = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;|\Z)", re.IGNORECASE)
 
 Resolve = Callable[[str, int], list[str]]
@@ -37,6 +39,11 @@ class Document:
 
     value: Any
     max_age: int | None
+
+    @property
+    def kept_for(self) -> timedelta:
+        """How long it is not asked for again: as its host said, within bounds (RFC 9111 §4.2.1, CIMD draft §4.3)."""
+        return UNSAID if self.max_age is None else min(max(timedelta(seconds=self.max_age), LEAST), MOST)
 
 
 def resolved(host: str, port: int) -> list[str]:

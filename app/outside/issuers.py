@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from app.outside.fetch import SECONDS, Outside, Unfetchable
-from app.outside.key_sets import LEAST, MOST, STALE, UNSAID, KeySets
+from app.outside.key_sets import STALE, KeySets
 
 LIMIT = 64 * 1024  # bytes
 
@@ -59,8 +59,7 @@ class Issuers:
             document = await self._outside.json(first, limit=LIMIT, private=True)
         except Unfetchable:
             document = await self._outside.json(second, limit=LIMIT, private=True)
-        lifetime = UNSAID if document.max_age is None else timedelta(seconds=document.max_age)
-        return Provider(jwks_uri_of(document.value, issuer), now + min(max(lifetime, LEAST), MOST))
+        return Provider(jwks_uri_of(document.value, issuer), now + document.kept_for)
 
 
 def addresses(issuer: str) -> tuple[str, str]:

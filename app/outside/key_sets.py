@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.outside.fetch import Outside, Unfetchable
+from app.outside.fetch import LEAST, Outside, Unfetchable
 
 LIMIT = 64 * 1024  # bytes
-LEAST, MOST, UNSAID = timedelta(seconds=60), timedelta(hours=24), timedelta(hours=1)
 STALE = timedelta(hours=1)  # how long an old set is believed when its host is away
 REMEMBERED = 1000
 
@@ -48,8 +47,7 @@ class KeySets:
             if kept is not None and usable:
                 return kept.keys
             raise
-        lifetime = UNSAID if document.max_age is None else timedelta(seconds=document.max_age)
-        found = KeySet(keys_of(document.value), now, now + min(max(lifetime, LEAST), MOST))
+        found = KeySet(keys_of(document.value), now, now + document.kept_for)
         if len(self._sets) >= REMEMBERED:
             del self._sets[next(iter(self._sets))]
         self._sets[uri, private] = found

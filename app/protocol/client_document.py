@@ -13,7 +13,6 @@ from app.protocol.words import N_
 
 LIMIT = 5 * 1024  # bytes, §6.6
 MAX_URL = 500
-LEAST, MOST, UNSAID = timedelta(seconds=60), timedelta(hours=24), timedelta(hours=1)
 STALE = timedelta(days=7)  # how long a document outlives the failure to fetch it anew
 URL = re.compile(r"https://[A-Za-z0-9.\[\]:_-]+/[!$&'()*+,./0-9:;=?@A-Z_a-z~%-]*\Z")
 SECRETS = ("client_secret", "client_secret_expires_at")
@@ -64,8 +63,3 @@ def checked_document(document: object, url: str) -> dict[str, Any]:
     if method not in ("none", "private_key_jwt"):
         raise InvalidClientMetadata("the document's token_endpoint_auth_method must be none or private_key_jwt")
     return checked({**document, "token_endpoint_auth_method": method})
-
-
-def kept_for(max_age: int | None) -> timedelta:
-    """How long a document is not asked for again; `max_age` in seconds, as its host said, within bounds (§4.3)."""
-    return UNSAID if max_age is None else min(max(timedelta(seconds=max_age), LEAST), MOST)

@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.outside.fetch import Outside, Unfetchable
-from app.outside.key_sets import LEAST, MOST, STALE, UNSAID
+from app.outside.key_sets import STALE
 from app.protocol.provider import Provider
 from app.protocol.provider_definition import BadDefinition, defined
 from app.providers import store
@@ -63,8 +63,7 @@ class Providers:
             if kept is not None and stale:
                 return kept[0]
             raise
-        lifetime = UNSAID if document.max_age is None else timedelta(seconds=document.max_age)
-        self._published[provider.issuer] = found, now + min(max(lifetime, LEAST), MOST)
+        self._published[provider.issuer] = found, now + document.kept_for
         return found
 
     async def _stored(self) -> dict[str, Provider]:
