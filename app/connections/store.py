@@ -119,8 +119,8 @@ async def refresh(
     idle: timedelta,
     version: int | None = None,
 ) -> Authorization | None:
-    """The next authorization of this connection, or None: see `why_not_refreshed`. `scope` narrows the access token only,
-    `version` is what the client's row has to be at.
+    """The next authorization of this connection, or None: see `end_if_reused` and `held`. `scope` narrows the access token
+    only, `version` is what the client's row has to be at.
 
     Of `openid`, `profile` and `email` what was not given is left out: clients repeat here what they asked for first.
     """

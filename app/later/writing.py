@@ -13,7 +13,7 @@ SOON_SECONDS, MOST_SECONDS = 2.0, 60.0
 ROWS_PER_SECOND = 250  # that a process writes in the long run: with many callers it comes by less often
 BATCH = 1000  # rows a statement, which has seconds and no more
 
-log = structlog.get_logger("gatehouse.written_later")
+log = structlog.get_logger("gatehouse.later")
 
 
 async def keep_flushing(flush: Callable[[], Awaitable[int]], what: str) -> None:

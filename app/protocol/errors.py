@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 
 class OAuthError(Exception):
-    """A refusal in the specification's own word; `description` is sent, `cause` is only logged.
+    """A refusal in the specification's own word; `description` is what is sent.
 
     The `values` of a template, such as `{name} is missing`, stay apart from it, so that pages can say it in other
     languages; one may be another refusal.
