@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from rich.console import Console
 from rich.table import Table
 
+from bench import tables
 from bench.agents import CHARGE, CHARGE_HOT, CONFIRM, PRICED_CALL, Charges
 from bench.jobs import (
     AUTHORIZE,
@@ -177,19 +178,9 @@ def _median(figures: list[float]) -> float | None:
 
 def show(report: Report) -> None:
     console = Console(width=max(Console().width, 120), highlight=False)
-    table = Table(title="A request on loopback, medians of the rounds", title_justify="left")
-    table.add_column("job")
-    heads = (
-        "server\nCPU µs",
-        "spread\nCPU µs",
-        "Postgres\nCPU µs",
-        "p50\nms",
-        "p99\nms",
-        "requests\n/s",
-        "SQL round\ntrips",
-    )
-    for head in heads:
-        table.add_column(head, justify="right")
+    costs = ("server\nCPU µs", "spread\nCPU µs", "Postgres\nCPU µs")
+    heads = (*costs, "p50\nms", "p99\nms", "requests\n/s", "SQL round\ntrips")
+    table = tables.figures("A request on loopback, medians of the rounds", "job", *heads)
     for line in report.lines:
         name = line.job + ("" if line.server == GUARDED else f" ({line.server})")
         spread = f"{min(line.server_us):.0f}–{max(line.server_us):.0f}" if line.server_us else "–"

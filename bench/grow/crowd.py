@@ -14,11 +14,10 @@ from pathlib import Path
 
 import uvloop
 from rich.console import Console
-from rich.table import Table
 
 from app.protocol.types import Authorization
 from app.tokens.issue import access_token
-from bench import cores, proc
+from bench import cores, proc, tables
 from bench.grow.growth import Plan, database, serve
 from bench.grow.rows import identifier
 from bench.grow.workers import shares
@@ -199,10 +198,7 @@ async def _end(crowd: Crowd, server: Child, opened: Open) -> None:
 
 
 def show(found: list[Crowd], files: tuple[int, int], where: tuple[list[int], list[int]]) -> None:
-    table = Table(title="Open /mcp streams on one worker", title_justify="left")
-    table.add_column("")
-    for one in found:
-        table.add_column(f"behind it\n{one.backend}", justify="right")
+    table = tables.figures("Open /mcp streams on one worker", "", *(f"behind it\n{one.backend}" for one in found))
     rows: dict[str, Callable[[Crowd], str]] = {
         "streams": lambda one: f"{one.streams:,}",
         "all open after, s": lambda one: f"{one.opened_seconds:.1f}",

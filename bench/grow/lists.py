@@ -13,7 +13,6 @@ from pathlib import Path
 import asyncpg
 import uvloop
 from rich.console import Console
-from rich.table import Table
 
 from app.db.engine import plain_url
 from app.operate.sweep import sweep
@@ -23,7 +22,7 @@ from app.users.remove import remove
 from app.web import sessions
 from app.web.paging import Place
 from app.world import World, world_of
-from bench import scene
+from bench import scene, tables
 from bench.grow.rows import identifier
 from bench.servers import Child, child, free_port
 
@@ -59,10 +58,7 @@ def measure(place: Path, dsn: str, server: Child, count: int) -> None:
     found.append(("a start, until it is ready", took * 1000, START_SECONDS * 1000))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_inside(dsn, server, count, found))
-    table = Table(title=f"With {count:,} rows", title_justify="left")
-    table.add_column("what")
-    for head in ("ms", "at most", ""):
-        table.add_column(head, justify="right")
+    table = tables.figures(f"With {count:,} rows", "what", "ms", "at most", "")
     for what, took, most in found:
         table.add_row(what, f"{took:,.1f}", f"{most:,.0f}", "ok" if took <= most else "MISSED")
     Console(width=100, highlight=False).print(table)

@@ -12,10 +12,9 @@ from pathlib import Path
 import asyncpg
 import uvloop
 from rich.console import Console
-from rich.table import Table
 
 from app.db.engine import plain_url
-from bench import cores
+from bench import cores, tables
 from bench.grow import lists, rows
 from bench.grow.crew import Crew, crew
 from bench.grow.growth import Plan, Side, database, serve
@@ -96,19 +95,16 @@ async def scanned(dsn: str) -> dict[str, int]:
 def show(grounds: Iterable[Ground], count: int) -> None:
     few, many, spread = grounds
     console = Console(width=max(Console().width, 120), highlight=False)
-    table = Table(title="Rows: medians of the rounds", title_justify="left")
-    table.add_column("job")
-    for head in (
+    heads = (
         "rows, of which\nrequests name",
         "server\nCPU µs",
         "Postgres\nCPU µs",
         "WAL\nbytes",
         "p50\nms",
         "requests\n/s",
-    ):
-        table.add_column(head, justify="right")
-    for head in ("× server", "× Postgres", "× p50", ""):
-        table.add_column(head, justify="right")
+    )
+    compared = ("× server", "× Postgres", "× p50", "")
+    table = tables.figures("Rows: medians of the rounds", "job", *heads, *compared)
     named = {
         few.side.name: f"{FEW:,}: {FEW:,}",
         many.side.name: f"{count:,}: {FEW:,}",
@@ -143,10 +139,7 @@ def figures(side: Side, job: str) -> list[float]:
 
 
 async def _sizes(dsn: str) -> None:
-    table = Table(title="Rows as they lie on disk", title_justify="left")
-    table.add_column("table")
-    for head in ("rows", "bytes a row", "with its indexes"):
-        table.add_column(head, justify="right")
+    table = tables.figures("Rows as they lie on disk", "table", "rows", "bytes a row", "with its indexes")
     for name, (count, heap, whole) in (await rows.sizes(dsn)).items():
         table.add_row(name, f"{count:,}", f"{heap:.0f}", f"{whole:.0f}")
     Console(width=100, highlight=False).print(table)

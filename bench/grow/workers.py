@@ -10,9 +10,8 @@ from pathlib import Path
 
 import uvloop
 from rich.console import Console
-from rich.table import Table
 
-from bench import cores, proc
+from bench import cores, proc, tables
 from bench.cores import Cores
 from bench.grow.crew import Crew, crew
 from bench.grow.growth import Plan, Side, database, serve
@@ -76,19 +75,9 @@ def layout(side: Side, hands: Crew) -> None:
 
 def show(sides: list[Side]) -> None:
     console = Console(width=max(Console().width, 120), highlight=False)
-    table = Table(title="Workers: medians of the rounds", title_justify="left")
-    table.add_column("job")
-    for head in (
-        "workers",
-        "requests\n/s",
-        "server\nCPU µs",
-        "Postgres\nCPU µs",
-        "cores\nin use",
-        "× linear",
-        "× linear\nby CPU",
-        "",
-    ):
-        table.add_column(head, justify="right")
+    heads = ("workers", "requests\n/s", "server\nCPU µs", "Postgres\nCPU µs", "cores\nin use")
+    ratios = ("× linear", "× linear\nby CPU", "")
+    table = tables.figures("Workers: medians of the rounds", "job", *heads, *ratios)
     for name, one in sides[0].lines.items():
         for side in sides:
             line = side.lines[name]

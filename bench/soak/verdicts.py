@@ -17,9 +17,12 @@ BOUNDS = {
     "dead rows": (5000.0, 5000.0),
 }
 UNWELL = 0.001  # of all answers; where others use the disk, the database may be slow
-# Of its connections' processes: up to 26, each of which grows to some 6 MiB and is made anew after half an hour.
-POSTGRES_MIB = 260.0
-WAL_MIB = 1100.0  # Postgres's own max_wal_size, and a segment or two
+# What may never be reached, and what it is.
+CEILINGS = {
+    "WAL MiB": (1100.0, "write-ahead log"),  # Postgres's own max_wal_size, and a segment or two
+    # Of its connections' processes: up to 26, each of which grows to some 6 MiB and is made anew after half an hour.
+    "Postgres MiB": (260.0, "Postgres, but for what its processes share"),
+}
 
 
 @dataclass
@@ -48,10 +51,9 @@ def verdicts(noted: list[Noted], answers: tuple[int, int, int], errors: list[str
         most = max(hourly, unsteady / hours)
         words = f"{name}: {min(values):.5g} to {max(values):.5g}, {grows:+.2f} an hour, at most {most:.5g}"
         found.append((grows <= most, words))
-    wal = max(one.sizes["WAL MiB"] for one in noted)
-    found.append((wal < WAL_MIB, f"write-ahead log: at most {wal:.0f} MiB"))
-    own = max(one.sizes["Postgres MiB"] for one in noted)
-    found.append((own < POSTGRES_MIB, f"Postgres, but for what its processes share: at most {own:.0f} MiB"))
+    for name, (ceiling, what) in CEILINGS.items():
+        highest = max(one.sizes[name] for one in noted)
+        found.append((highest < ceiling, f"{what}: at most {highest:.0f} MiB"))
     count, unwell, wrong = answers
     found.append((unwell <= count * UNWELL, f"{unwell} answers of 503"))
     found.append((not wrong, f"{wrong} wrong answers of {count}"))
