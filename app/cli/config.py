@@ -20,6 +20,5 @@ def _group() -> None:
 @commands.command("show")
 def show_config(as_json: Json = False) -> None:
     """Every setting with its value, its source and its meaning; secrets are masked."""
-    for sentence in misspelt():
-        warn(sentence)
+    warn(misspelt())
     show([asdict(row) for row in shown()], as_json=as_json, empty="")

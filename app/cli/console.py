@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,9 +31,10 @@ def say(text: str) -> None:
     Console(soft_wrap=True, highlight=False).print(text, markup=False)
 
 
-def warn(text: str) -> None:
-    """A line for people beside what the command prints, on standard error."""
-    Console(stderr=True, soft_wrap=True, highlight=False).print(f"gatehouse: {text}", markup=False)
+def warn(sentences: Iterable[str]) -> None:
+    """A line each for people, beside what the command prints, on standard error."""
+    for sentence in sentences:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"gatehouse: {sentence}", markup=False)
 
 
 def show(rows: Sequence[dict[str, Any]], *, as_json: bool, empty: str) -> None:

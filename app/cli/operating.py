@@ -40,8 +40,7 @@ OTHER_KEY = (
 
 def configured(**given: Any) -> Settings:
     """The settings; of a name that is no setting but looks like one a warning. Raises Refused with every fault of them."""
-    for sentence in misspelt():
-        warn(sentence)
+    warn(misspelt())
     try:
         return load(**given)
     except SettingsError as fault:

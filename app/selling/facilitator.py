@@ -100,8 +100,6 @@ async def _first(
     except _Unasked as fault:
         await store.forget(world.pool, fingerprint)
         raise _away() from fault
-    except _Unheard as fault:
-        raise _not_known_yet(LEASE) from fault
     settled = _of(done, fingerprint, facilitator, payer)
     if settled is not None:
         return await _completed(world, settled, is_first=True)
@@ -125,8 +123,6 @@ async def _again(
     except _Unasked as fault:
         await store.release(world.pool, fingerprint, None)
         raise _away() from fault
-    except _Unheard as fault:
-        raise _not_known_yet(LEASE) from fault
     settled = _of(done, fingerprint, facilitator, None)
     if settled is not None:
         return await _completed(world, settled, is_first=False)
@@ -164,16 +160,16 @@ async def give_back(world: World, settled: Settled, by: str) -> None:
 
 
 async def _settled(facilitator: Facilitator, question: dict[str, Any]) -> dict[str, Any]:
-    """Within SECONDS. Raises _Unasked, _Unheard."""
+    """Within SECONDS. Raises _Unasked; TemporarilyUnavailable when nobody knows what it did: the lease keeps others away."""
     try:
         async with asyncio.timeout(SECONDS):
             done = await _asked(facilitator, "settle", question)
             if done.get("success") is False and done.get("errorReason") == PENDING:
                 done = await _asked(facilitator, "settle", question, was_asked=True)
-    except TimeoutError as fault:
-        raise _Unheard from fault
+    except (TimeoutError, _Unheard) as fault:
+        raise _not_known_yet(LEASE) from fault
     if not isinstance(done.get("success"), bool):
-        raise _Unheard
+        raise _not_known_yet(LEASE)
     return done
 
 
