@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, text, update
+from sqlalchemy import and_, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import audit
@@ -171,12 +171,16 @@ async def refreshable(
 
 
 async def held(
-    db: AsyncConnection, connection_id: str, counter: int, client_id: str
+    db: AsyncConnection, connection_id: str, counter: int, client_id: str, now: datetime, *, grace: timedelta
 ) -> tuple[frozenset[str], str] | None:
     """What the user allowed and at which resource, if this token could be refreshed at all."""
     c = connections.c
+    forgiven = and_(c.refresh_counter == counter + 1, c.refreshed_at > now - grace)
     found = select(c.scope, c.resource).where(
-        c.id == connection_id, c.client_id == client_id, c.refresh_counter == counter, c.revoked_at.is_(None)
+        c.id == connection_id,
+        c.client_id == client_id,
+        or_(c.refresh_counter == counter, forgiven),
+        c.revoked_at.is_(None),
     )
     row = (await db.execute(found)).one_or_none()
     return None if row is None else (frozenset(row.scope), row.resource)

@@ -147,6 +147,36 @@ def test_a_refresh_token_stays_where_it_is(house: House, repos: App, browser: Br
         tokens = answer
 
 
+@pytest.mark.parametrize(("here", "there"), [("/mcp", "/repos/mcp"), ("/repos/mcp", "/mcp")])
+@pytest.mark.parametrize("names", [True, False], ids=["named", "unnamed"])
+def test_a_refresh_may_repeat_what_was_asked_for(
+    house: House, repos: App, browser: Browser, here: str, there: str, names: bool
+) -> None:
+    """RFC 6749 §6: clients ask for the scopes of every resource at /authorize, where words of others are dropped, and repeat
+    them; also within the grace, and when the client as it was remembered does not hold any more. More than was allowed stays
+    refused."""
+    mine, foreign = ("read", "repo:admin") if here == "/mcp" else ("repo:read", "write api_keys")
+    resource = at(house, here) if names else None
+    union = f"{mine} {foreign} offline_access"
+    tokens = repos.connect(browser, resource=at(house, here), scope=union)
+    assert tokens["scope"] == mine
+    first = repos.refresh(tokens["refresh_token"], scope=union, resource=resource)
+    assert (first.status_code, first.json().get("scope")) == (200, mine), first.text
+    again = repos.refresh(tokens["refresh_token"], scope=union, resource=resource)
+    assert (again.status_code, again.json().get("refresh_token")) == (200, first.json()["refresh_token"]), again.text
+    house.sql("UPDATE clients SET metadata = metadata")
+    assert house.world.clients.get(repos.client_id) is not None
+    second = repos.refresh(first.json()["refresh_token"], scope=union, resource=resource)
+    assert (second.status_code, second.json().get("scope")) == (200, mine), second.text
+    assert claims(second.json()["access_token"])["aud"] == at(house, here)
+    wider = "read write" if here == "/mcp" else "repo:read repo:write"
+    for token in (second.json()["refresh_token"], first.json()["refresh_token"]):
+        refused = repos.refresh(token, scope=f"{wider} {foreign}", resource=resource)
+        assert (refused.status_code, refused.json()["error"]) == (400, "invalid_scope")
+    elsewhere = repos.refresh(second.json()["refresh_token"], scope=union, resource=at(house, there))
+    assert (elsewhere.status_code, elsewhere.json()["error"]) == (400, "invalid_target")
+
+
 def test_the_consent_page_says_where(house: House, repos: App, browser: Browser) -> None:
     """MCP "Consent": the resource's name and address, its scopes in its own words."""
     page = browser.open(repos.authorize_url(resource=at(house, "/repos/mcp"), scope="repo:admin"))
