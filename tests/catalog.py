@@ -19,7 +19,7 @@ POT = LOCALES / "gatehouse.pot"
 SAID = """
 InvalidRequest InvalidClientDocument AccessDenied TooManyRequests NotFound TemporarilyUnavailable BodyTooLarge BodyTooSlow
 UnauthorizedClient UnsupportedResponseType RequestNotSupported InvalidScope InvalidTarget LoginRequired ConsentRequired
-InvalidClientMetadata InvalidRedirectUri OAuthError Unfetchable
+InvalidClientMetadata InvalidRedirectUri OAuthError Unfetchable NotNow
 """
 KEYWORDS = {**DEFAULT_KEYWORDS, "N_": None, "Scope": (2,), **dict.fromkeys(SAID.split())}
 

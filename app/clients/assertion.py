@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.outside.fetch import Unfetchable
+from app.clients.find import AWAY_SECONDS
+from app.outside.fetch import NotNow, Unfetchable
 from app.outside.key_sets import keys_of
-from app.protocol.errors import InvalidClient
+from app.protocol.errors import InvalidClient, TemporarilyUnavailable
 from app.protocol.redirect_uri import without_query
 from app.protocol.types import Client
 from app.replay import first_use
@@ -28,7 +29,8 @@ def claimed_client_id(assertion: str) -> str:
 
 
 async def prove(client: Client, assertion: str, endpoint: str, world: World, now: datetime) -> None:
-    """Raises InvalidClient unless the assertion is signed by the client, meant for us, in time, and new.
+    """Raises InvalidClient unless the assertion is signed by the client, meant for us, in time, and new;
+    TemporarilyUnavailable while its keys cannot be had.
 
     `endpoint` is the URL it was sent to: besides the issuer and the token endpoint, an assertion may name it (RFC 9126 §2).
     """
@@ -71,7 +73,10 @@ async def _keys(client: Client, kid: object, world: World, now: datetime) -> tup
         return await world.key_sets.keys(keys["jwks_uri"], kid, now, private=named_by_operator)
     except Unfetchable as fault:
         note(keys_uri=without_query(keys["jwks_uri"]), keys_why=str(fault))
-        raise InvalidClient(f"the keys of this client could not be read: {fault}") from fault
+        said = f"the keys of this client could not be read: {fault}"
+        if isinstance(fault, NotNow):
+            raise TemporarilyUnavailable(said, retry_after=AWAY_SECONDS) from fault
+        raise InvalidClient(said) from fault
 
 
 def _note(header: dict[str, Any], said: dict[str, Any], now: datetime) -> None:

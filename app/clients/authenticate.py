@@ -15,7 +15,7 @@ from starlette.requests import Request
 from app import asking, audit
 from app.clients import find
 from app.clients.assertion import JWT_BEARER, claimed_client_id, prove
-from app.protocol.errors import InvalidClient, InvalidClientDocument, InvalidRequest, OAuthError
+from app.protocol.errors import InvalidClient, InvalidClientDocument, InvalidRequest, OAuthError, TemporarilyUnavailable
 from app.protocol.params import Params
 from app.protocol.types import Client
 from app.remembered import Outdated
@@ -45,7 +45,8 @@ class Credentials:
 
 
 async def authenticated_client(request: Request, params: Params, world: World, *, remembered: bool = False) -> Client:
-    """The client, proven as far as it can be. Raises InvalidClient (401) for an unknown one too: clients register anew on that.
+    """The client, proven as far as it can be. Raises InvalidClient (401) for an unknown one too: clients register anew on that,
+    so TemporarilyUnavailable while its document or its keys cannot be had.
 
     `remembered`: as it was known a while ago will do, if what is done for it confirms that (app/remembered.py).
     """
@@ -62,6 +63,8 @@ async def authenticated_client(request: Request, params: Params, world: World, *
         signs = credentials.assertion is not None
         client = await find.client(world, credentials.client_id, address, now, fresh=signs)
     except InvalidClientDocument as fault:
+        if fault.retry_after is not None:
+            raise TemporarilyUnavailable(fault.description, retry_after=fault.retry_after) from fault
         raise InvalidClient(fault.description) from fault
     note(client_name=client.client_name if client else None)
     if client is None:
@@ -91,7 +94,7 @@ async def confirmed(request: Request, params: Params, world: World, act: Callabl
 
 
 async def _prove(client: Client, credentials: Credentials, audience: str, world: World, now: datetime) -> None:
-    """Raises InvalidClient."""
+    """Raises InvalidClient, TemporarilyUnavailable."""
     if client.token_endpoint_auth_method == "private_key_jwt":
         if credentials.assertion is None or credentials.secret is not None:
             raise InvalidClient("this client authenticates with a client_assertion")

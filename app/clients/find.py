@@ -11,13 +11,14 @@ from app.clients import store
 from app.clients.pinned import COPY_OF, pinned
 from app.language.catalogs import N_
 from app.limits import Rate, hit
-from app.outside.fetch import LEAST, Unfetchable
+from app.outside.fetch import LEAST, NotNow, Unfetchable
 from app.protocol import client_document as documents
 from app.protocol.errors import ClientBlocked, InvalidClientDocument, OAuthError
 from app.protocol.types import Client
 from app.traces.recording import note
 from app.world import World
 
+AWAY_SECONDS = 5  # then a client may ask again whose document or keys could not be had
 FETCHES = Rate("client-document", 30, timedelta(minutes=1))  # a minute, for one caller's address
 log = structlog.get_logger("gatehouse.clients")
 
@@ -25,7 +26,8 @@ log = structlog.get_logger("gatehouse.clients")
 async def client(world: World, client_id: str, address: str, now: datetime, *, fresh: bool = True) -> Client | None:
     """The client, or None. For a document's client, `fresh` asks for the document anew when it is due; else the copy will do.
 
-    Raises InvalidClientDocument when a document cannot be had or is not valid, ClientBlocked, TooManyRequests.
+    Raises InvalidClientDocument when a document cannot be had (with `retry_after`, if it may be had soon) or is not valid,
+    ClientBlocked, TooManyRequests.
     """
     if not documents.is_url(client_id):
         return _welcome(await store.client(world.pool, client_id)) if len(client_id) <= 200 else None
@@ -84,8 +86,9 @@ async def _fetched(world: World, url: str, known: Client | None, now: datetime) 
         copy = pinned(url) if world.settings.pinned_documents else None
         if copy is None:
             note(document="unread", document_why=why)
+            again = AWAY_SECONDS if isinstance(fault, NotNow) else None
             raise InvalidClientDocument(
-                "the app's document at {url} could not be read: {why}", url=url, why=fault
+                "the app's document at {url} could not be read: {why}", retry_after=again, url=url, why=fault
             ) from fault
         note(document="shipped copy", document_why=why, document_as_of=copy.as_of)
         metadata, kept = documents.checked_document(copy.document, url) | {COPY_OF: copy.as_of}, LEAST

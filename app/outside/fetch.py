@@ -24,6 +24,8 @@ from app.protocol.words import N_, Worded
 SECONDS = 5.0  # from the first look-up to the last byte
 AT_ONCE = 16
 LEAST, MOST, UNSAID = timedelta(seconds=60), timedelta(hours=24), timedelta(hours=1)  # that a document is kept
+# What a host says that is busy, broken, or takes us for a robot: whoever names it is not to blame.
+PASSING = frozenset({401, 403, 408, 425, 429})
 JSON_TYPE = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;|\Z)", re.IGNORECASE)
 
 Resolve = Callable[[str, int], list[str]]
@@ -31,6 +33,10 @@ Resolve = Callable[[str, int], list[str]]
 
 class Unfetchable(Worded):
     """Why the document could not be had, in words that a person may read."""
+
+
+class NotNow(Unfetchable):
+    """For the moment, as far as anybody can tell: whoever comes again may find it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +98,10 @@ class Outside:
             async with asyncio.timeout(SECONDS), self._slots:
                 return await self._fetched(url, limit, private)
         except TimeoutError:
-            raise Unfetchable("it took longer than {seconds} seconds", seconds=f"{SECONDS:g}") from None
-        except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, OSError) as fault:
+            raise NotNow("it took longer than {seconds} seconds", seconds=f"{SECONDS:g}") from None
+        except (httpx2.HTTPError, ssl.SSLError, OSError) as fault:
+            raise NotNow(_words(fault)) from fault
+        except httpx2.InvalidURL as fault:
             raise Unfetchable(_words(fault)) from fault
 
     async def _fetched(self, url: str, limit: int, private: bool) -> Document:
@@ -126,13 +134,16 @@ class Outside:
             if not (private or is_public(address) or (self._loopback and is_loopback(address))):
                 raise Unfetchable("its host has an address that is not on the public internet")
         if not addresses:
-            raise Unfetchable("its host has no address")
+            raise NotNow("its host has no address")
         return next((address for address in addresses if ":" not in address), addresses[0])
 
 
 def _acceptable(response: httpx2.Response) -> None:
-    if response.status_code != 200:
-        raise Unfetchable("the answer had status {status} instead of 200", status=response.status_code)
+    status = response.status_code
+    if status in PASSING or status >= 500:
+        raise NotNow("the answer had status {status} instead of 200", status=status)
+    if status != 200:
+        raise Unfetchable("the answer had status {status} instead of 200", status=status)
     if not JSON_TYPE.match(response.headers.get("content-type", "")):
         raise Unfetchable("the answer was not of type application/json")
     if response.headers.get("content-encoding", "identity").lower() != "identity":

@@ -16,7 +16,7 @@ ANEW = "Start anew on the device; a code is good for ten minutes."
 def asked(attempt: Attempt, step: Step, now: datetime) -> Verdict:
     if step.well:
         return undecided(attempt, step, now)
-    if step.error == "invalid_client":
+    if documents.is_unproven(step):
         return documents.unproven(step)
     if step.error == "unauthorized_client":
         return Verdict(

@@ -22,8 +22,13 @@ def refused(step: Step) -> Verdict | None:
     return say(step) if say is not None and not step.well else None
 
 
+def is_unproven(step: Step) -> bool:
+    """Whether it is about who the client is, or about what that would be seen from, which could not be had."""
+    return step.error == "invalid_client" or bool(step.fact("keys_why")) or refused(step) is not None
+
+
 def unproven(step: Step) -> Verdict:
-    """`invalid_client`, wherever a client has to prove itself."""
+    """`invalid_client` and what could not be read, wherever a client has to prove itself."""
     said = step.description or "it did not say who it is"
     name = step.client_name or step.client_id or "The client"
     document = refused(step)

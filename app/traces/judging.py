@@ -50,7 +50,7 @@ def management(attempt: Attempt, step: Step, now: datetime) -> Verdict:
 
 def pushed(attempt: Attempt, step: Step, now: datetime) -> Verdict:
     if not step.well:
-        return documents.unproven(step) if step.error == "invalid_client" else _refused(step)
+        return documents.unproven(step) if documents.is_unproven(step) else _refused(step)
     return waiting(attempt, now) or abandoned(
         f"{step.client_name or 'The client'} pushed its request to /par and never opened the sign-in page with it.",
         "It should have opened a browser within 90 seconds: was a pop-up blocked, or does it run where there is none?",
@@ -141,7 +141,7 @@ def token(attempt: Attempt, step: Step, now: datetime) -> Verdict:
     if step.well:
         return _issued(attempt, step, now)
     why = step.fact("why") or step.description or step.error or "the request is not well-formed"
-    if step.error == "invalid_client":
+    if documents.is_unproven(step):
         return documents.unproven(step)
     if step.fact("grant_type") == DEVICE_CODE:
         device = devices.polled(attempt, step, now)

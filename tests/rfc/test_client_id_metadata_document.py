@@ -159,6 +159,19 @@ def test_only_a_plain_answer_is_read(
     assert website.visits["/other.json"] == 0
 
 
+@pytest.mark.parametrize(("status", "refused"), [(503, 503), (429, 503), (404, 401)])
+def test_a_document_that_is_away_for_the_moment_is_no_unknown_client(
+    house: House, website: Website, status: int, refused: int
+) -> None:
+    """RFC 6749 §5.2: clients throw their registration away on 401, and come again on 503."""
+    app = app_of(house, website.publish("/client.json", b"{}", status))
+    answer = app.refresh("gh_rt_x")
+    word = "temporarily_unavailable" if refused == 503 else "invalid_client"
+    assert (answer.status_code, answer.json()["error"]) == (refused, word)
+    assert f"client.json could not be read: the answer had status {status}" in answer.json()["error_description"]
+    assert answer.headers.get("retry-after") == ("5" if refused == 503 else None)
+
+
 def test_a_redirect_uri_outside_the_document_is_a_page(house: House, website: Website, browser: Browser) -> None:
     app = app_of(house, website.publish("/client.json", describe(website)))
     for uri in ("http://127.0.0.1:4711/other", "https://evil.example/callback", "http://localhost:4711/callback"):

@@ -198,11 +198,48 @@ def test_keys_whose_host_is_away_serve_for_an_hour(
     app.register(token_endpoint_auth_method="private_key_jwt", jwks_uri=uri)
     token = connected(house, app, signer, browser)
     website.publish("/jwks.json", b"", 500)
-    for seconds, status, visits in ((61, 200, 2), (1, 200, 2), (60, 200, 3), (3600, 401, 4)):
+    for seconds, status, visits in ((61, 200, 2), (1, 200, 2), (60, 200, 3), (3600, 503, 4)):
         house.turn_clock(seconds=seconds)
         answer = refresh(app, token, signer.assertion(app.client_id, house.url, house.clock()))
         assert (answer.status_code, website.visits["/jwks.json"]) == (status, visits), seconds
         token = answer.json().get("refresh_token", token)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "refused"),
+    [
+        (500, b"", 503),
+        (503, b"", 503),
+        (429, b"", 503),
+        (403, b"robot?", 503),
+        (404, b"", 401),
+        (302, b"", 401),
+        (200, b'{"keys": 7}', 401),
+        (200, b"not json", 401),
+    ],
+)
+def test_keys_that_are_away_for_the_moment_cost_no_registration(
+    house: House, website: Website, signer: Signer, status: int, body: bytes, refused: int
+) -> None:
+    """RFC 6749 §5.2: on `invalid_client` clients register anew, so it is said of what is wrong and stays so."""
+    app = App(house.url)
+    app.register(token_endpoint_auth_method="private_key_jwt", jwks_uri=website.publish("/jwks.json", body, status))
+    answer = refresh(app, "gh_rt_x", signer.assertion(app.client_id, house.url, house.clock()))
+    word = "temporarily_unavailable" if refused == 503 else "invalid_client"
+    assert (answer.status_code, answer.json()["error"]) == (refused, word)
+    assert "the keys of this client could not be read: " in answer.json()["error_description"]
+    assert answer.headers.get("retry-after") == ("5" if refused == 503 else None)
+
+
+@pytest.mark.parametrize("uri", ["https://nowhere.invalid/jwks", "{closed}/jwks"])
+def test_a_host_of_keys_that_is_not_there_may_come_back(
+    house: House, website: Website, signer: Signer, uri: str
+) -> None:
+    website.close()
+    app = App(house.url)
+    app.register(token_endpoint_auth_method="private_key_jwt", jwks_uri=uri.replace("{closed}", website.url))
+    answer = refresh(app, "gh_rt_x", signer.assertion(app.client_id, house.url, house.clock()))
+    assert (answer.status_code, answer.headers.get("retry-after")) == (503, "5")
 
 
 def test_a_document_may_bring_the_keys(house: House, website: Website, signer: Signer, browser: Browser) -> None:

@@ -89,22 +89,26 @@ def token_refused(error: str, why: str) -> Step:
     return refused("token", 400, error, "short", **KNOWN, facts={"why": [why], "client_auth": "none"})
 
 
+WORDS = {503: "temporarily_unavailable"}
+
+
 def grant_refused(grant_type: str, why: str, status: int = 400) -> Step:
     error = "invalid_grant" if status == 400 else "temporarily_unavailable"
     return refused("token", status, error, why, **KNOWN, facts={"grant_type": grant_type})
 
 
-def by_document(document: str, why: str = "", what: str = "authorize", **facts: str) -> Step:
+def by_document(document: str, why: str = "", what: str = "authorize", status: int = 400, **facts: str) -> Step:
     facts |= {"document": document, "document_why": why}
-    return refused(what, 400, "invalid_client", "short", client_id=URL, facts=facts)
+    return refused(what, status, WORDS.get(status, "invalid_client"), "short", client_id=URL, facts=facts)
 
 
 def with_copy(one: Step, document: str = "kept copy", why: str = "its host is not known", **facts: str) -> Step:
     return replace(one, client_id=URL, facts={**one.facts, "document": document, "document_why": why, **facts})
 
 
-def unproven(description: str, what: str = "token", **facts: Any) -> Step:
-    return refused(what, 401, "invalid_client", description, client_id="client_1", client_name="Quill", facts=facts)
+def unproven(description: str, what: str = "token", status: int = 401, **facts: Any) -> Step:
+    error = WORDS.get(status, "invalid_client")
+    return refused(what, status, error, description, client_id="client_1", client_name="Quill", facts=facts)
 
 
 def no_good(description: str) -> Step:
@@ -216,6 +220,20 @@ def authorize_refused(error: str, description: str, **facts: Any) -> Step:
             "failed",
             "keys at https://q/k",
         ),
+        (
+            (unproven("x", status=503, keys_why="its host is not known", keys_uri="https://q/k"),),
+            0,
+            "failed",
+            "keys at https://q/k",
+        ),
+        (
+            (unproven("x", "device", status=503, keys_why="its host is not known", keys_uri="https://q/k"),),
+            0,
+            "failed",
+            "keys at https://q/k",
+        ),
+        ((by_document("unread", "its host is not known", "token", 503),), 0, "failed", "and that could not be read"),
+        ((by_document("unread", "its host is not known", "pushed", 503),), 0, "failed", "and that could not be read"),
         ((replace(ISSUED, facts=EXCHANGE),), 900, "connected", "exchanged for another, with scope read"),
         (
             (replace(token_refused("invalid_request", "the subject_token expired"), facts=EXCHANGE),),
