@@ -100,7 +100,16 @@ async def _prove(client: Client, credentials: Credentials, audience: str, world:
             raise InvalidClient("this client authenticates with a client_assertion")
         await prove(client, credentials.assertion, audience, world, now)
     elif credentials.assertion is not None or not _proven(client, credentials):
-        raise InvalidClient("client authentication failed", tried_basic=credentials.basic)
+        raise InvalidClient(_wrong(client, credentials), tried_basic=credentials.basic)
+
+
+def _wrong(client: Client, credentials: Credentials) -> str:
+    """What registrations say of themselves may be told; of a wrong secret nothing more than that."""
+    if client.is_public and credentials.secret is not None:
+        return "this client is public; send no client_secret"
+    if client.secret_fingerprint is not None and credentials.secret is None:
+        return "this client has a secret, and none was sent"
+    return "client authentication failed"
 
 
 def names_a_client(request: Request, params: Params) -> bool:

@@ -38,6 +38,9 @@ def unproven(step: Step) -> Verdict:
         uri, why = step.fact("keys_uri"), step.fact("keys_why")
         sentence = f"{name} signs instead of sending a secret, and its public keys at {uri} could not be read: {why}."
         return Verdict(FAILED, sentence, _cure(why, uri))
+    for words, what_to_do in SECRET.items():
+        if words in said:
+            return Verdict(FAILED, f"{name} did not prove who it is: {said}.", what_to_do)
     for words, cure in ASSERTION.items():
         if words in said:
             its = "its " if said.startswith("client_assertion") else ""
@@ -151,6 +154,16 @@ def _key(step: Step) -> str:
     )
 
 
+SECRET = {
+    "client is public": (
+        "Take the secret out of the client's settings: here its id alone is enough. Was it meant to have one? gatehouse client "
+        "add (without --public) makes an id with a secret to type in."
+    ),
+    "has a secret, and none was sent": (
+        "Type the secret in beside the id, in the client's settings. If nobody knows it any more, an admin makes a new one at "
+        "/admin/clients; a client that cannot keep one is added with gatehouse client add --public."
+    ),
+}
 ASSERTION: dict[str, Callable[[Step], str]] = {
     "authenticates with a client_assertion": lambda step: (
         "It registered to sign (private_key_jwt), and sent a secret or nothing. Update the client; if it cannot sign, it "

@@ -37,11 +37,15 @@ def test_a_client_with_a_secret_must_prove_it(app: App, secret: str | None) -> N
     app.client_secret = secret
     response = app.refresh("x")
     assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
+    why = "client authentication failed" if secret else "this client has a secret, and none was sent"
+    assert response.json()["error_description"] == why
 
 
 def test_a_client_without_a_secret_must_not_send_one(app: App) -> None:
     app.client_secret = "anything"
-    assert app.refresh("x").status_code == 401
+    response = app.refresh("x")
+    assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
+    assert response.json()["error_description"] == "this client is public; send no client_secret"
 
 
 def test_two_ways_of_authentication_at_once_are_refused(app: App) -> None:

@@ -389,6 +389,22 @@ def test_a_key_that_is_not_the_clients(traced: House, signing: App) -> None:
     assert "registered to sign" in told["next_step"]
 
 
+def test_a_secret_too_many_and_one_too_few(traced: House, quill: App) -> None:
+    """To be added again helps in neither case: what is typed in has to change."""
+    quill.register()
+    quill.client_secret = "typed in by hand"
+    quill.refresh("gh_rt_x")
+    told = only(traced)
+    assert told["verdict"] == "Quill did not prove who it is: this client is public; send no client_secret."
+    assert "Take the secret out" in told["next_step"]
+    quill.register(token_endpoint_auth_method="client_secret_post")
+    quill.client_secret = None
+    quill.refresh("gh_rt_x")
+    told = next(one for one in read(traced) if one["client_id"] == quill.client_id)
+    assert told["verdict"] == "Quill did not prove who it is: this client has a secret, and none was sent."
+    assert "Type the secret in" in told["next_step"]
+
+
 def test_keys_that_cannot_be_read(traced: House, quill: App, website: Website, signer: Signer) -> None:
     uri = website.publish("/jwks.json", b"", 403)
     quill.register(token_endpoint_auth_method="private_key_jwt", jwks_uri=uri)

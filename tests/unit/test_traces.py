@@ -163,6 +163,8 @@ def authorize_refused(error: str, description: str, **facts: Any) -> Step:
         ),
         ((replace(PUSHED, status=429, error="too_many_requests"),), 0, "failed", "/x refused this one"),
         ((unproven("client authentication failed", "pushed"),), 0, "failed", "client authentication failed"),
+        ((unproven("this client is public; send no client_secret"),), 0, "failed", "is public; send no client_secret"),
+        ((unproven("this client has a secret, and none was sent", "device"),), 0, "failed", "and none was sent"),
         ((DEVICE,), 500, "in progress", "enter the device's code at /device"),
         ((DEVICE, PENDING, HASTY), 500, "in progress", "enter the device's code at /device"),
         ((DEVICE, PENDING), 700, "abandoned", "nobody entered it"),
