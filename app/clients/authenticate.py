@@ -65,7 +65,7 @@ async def authenticated_client(request: Request, params: Params, world: World, *
     except InvalidClientDocument as fault:
         if fault.retry_after is not None:
             raise TemporarilyUnavailable(fault.description, retry_after=fault.retry_after) from fault
-        raise InvalidClient(fault.description) from fault
+        raise InvalidClient(fault.description, tried_basic=credentials.basic) from fault
     note(client_name=client.client_name if client else None)
     if client is None:
         raise InvalidClient("this client is not registered here", tried_basic=credentials.basic)
@@ -97,7 +97,7 @@ async def _prove(client: Client, credentials: Credentials, audience: str, world:
     """Raises InvalidClient, TemporarilyUnavailable."""
     if client.token_endpoint_auth_method == "private_key_jwt":
         if credentials.assertion is None or credentials.secret is not None:
-            raise InvalidClient("this client authenticates with a client_assertion")
+            raise InvalidClient("this client authenticates with a client_assertion", tried_basic=credentials.basic)
         await prove(client, credentials.assertion, audience, world, now)
     elif credentials.assertion is not None or not _proven(client, credentials):
         raise InvalidClient(_wrong(client, credentials), tried_basic=credentials.basic)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+from urllib.parse import quote
 
 import pytest
 
 from tests.actors import App, http
 from tests.conftest import House
+from tests.signers import Signer
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -28,6 +30,18 @@ def test_basic_is_answered_with_basic(app: App) -> None:
     )
     assert response.status_code == 401
     assert response.headers["www-authenticate"].startswith("Basic ")
+
+
+def test_basic_is_answered_with_basic_whatever_was_wrong(house: House) -> None:
+    """§5.2: also a client that signs, and one whose document will not do."""
+    app, keys = App(house.url), {"keys": [Signer().jwk]}
+    app.register(token_endpoint_auth_method="private_key_jwt", jwks=keys)
+    for client_id in (app.client_id, "https://localhost/a/../client.json", "http://localhost/client.json"):
+        wrong = base64.b64encode(f"{quote(client_id, safe='')}:secret".encode()).decode()
+        fields = {"grant_type": "refresh_token", "refresh_token": "x", "client_id": None}
+        response = app.token({"Authorization": f"Basic {wrong}"}, **fields)
+        assert (response.status_code, response.json()["error"]) == (401, "invalid_client"), client_id
+        assert response.headers["www-authenticate"].startswith("Basic "), client_id
 
 
 @pytest.mark.parametrize("secret", [None, "", "gh_cs_wrong", "x" * 5000])
