@@ -18,8 +18,8 @@ POT = LOCALES / "gatehouse.pot"
 # Beside _() and its kin: words that are translated where they are shown, and what a page says with these errors.
 SAID = """
 InvalidRequest InvalidClientDocument AccessDenied TooManyRequests NotFound TemporarilyUnavailable BodyTooLarge BodyTooSlow
-UnauthorizedClient UnsupportedResponseType RequestNotSupported InvalidScope InvalidTarget LoginRequired ConsentRequired
-InvalidClientMetadata InvalidRedirectUri OAuthError Unfetchable NotNow
+UnauthorizedClient UnsupportedResponseType RequestNotSupported RequestUriNotSupported InvalidScope InvalidTarget
+LoginRequired ConsentRequired InvalidClientMetadata InvalidRedirectUri OAuthError Unfetchable NotNow
 """
 KEYWORDS = {**DEFAULT_KEYWORDS, "N_": None, "Scope": (2,), **dict.fromkeys(SAID.split())}
 

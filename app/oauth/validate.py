@@ -7,6 +7,7 @@ from datetime import datetime
 from app.protocol.errors import (
     InvalidRequest,
     RequestNotSupported,
+    RequestUriNotSupported,
     UnauthorizedClient,
     UnsupportedResponseType,
 )
@@ -57,8 +58,10 @@ def validate(params: Params, client: Client, redirect_uri: str, resources: Resou
 
 
 def _check_response(params: Params, client: Client) -> None:
-    if params.get("request") or params.get("request_uri"):
+    if params.get("request"):
         raise RequestNotSupported("request objects are not supported")
+    if params.get("request_uri"):
+        raise RequestUriNotSupported("a request by reference has to be pushed to /par first")
     if params.required("response_type") != "code":
         raise UnsupportedResponseType("response_type must be code")
     if params.get("response_mode") not in (None, "query"):

@@ -86,6 +86,12 @@ class RequestNotSupported(OAuthError):
     error, status = "request_not_supported", 400
 
 
+class RequestUriNotSupported(OAuthError):
+    """OIDC Core §3.1.2.6, of a `request_uri` that is not of our own /par."""
+
+    error, status = "request_uri_not_supported", 400
+
+
 class InvalidScope(OAuthError):
     error, status = "invalid_scope", 400
 

@@ -82,7 +82,7 @@ def test_a_redirect_uri_is_needed_when_several_are_registered(app: App, browser:
         ({"response_mode": "fragment"}, "invalid_request"),
         ({"resource": "https://other.example/mcp"}, "invalid_target"),
         ({"request": "e30."}, "request_not_supported"),
-        ({"request_uri": "https://x.example/r"}, "request_not_supported"),
+        ({"request_uri": "https://x.example/r"}, "request_uri_not_supported"),
         ({"prompt": "none login"}, "invalid_request"),
         ({"prompt": "none"}, "login_required"),
         ({"max_age": "-1"}, "invalid_request"),

@@ -164,7 +164,7 @@ def test_the_sealed_values_do_not_pass_for_each_other(app: App, browser: Browser
 def test_other_request_uris_are_not_supported(app: App, browser: Browser) -> None:
     """RFC 9101 §5.2: nothing is ever fetched; a loopback client is told."""
     answer = browser.open(app.authorize_url(request_uri="https://elsewhere.example/r")).answer
-    assert answer["error"] == "request_not_supported"
+    assert answer["error"] == "request_uri_not_supported"
 
 
 @pytest.mark.parametrize(
