@@ -57,6 +57,9 @@ def checked(document: object) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise InvalidClientMetadata("the client metadata is not a JSON object")
     metadata = {name: value for name, value in document.items() if value is not None and name not in DROPPED}
+    for name in LINKS:
+        if metadata.get(name) == "":  # a field of a form that was left empty
+            del metadata[name]
     metadata |= {name: value for name, value in OPENID.items() if name in metadata}
     metadata["client_name"] = _client_name(metadata.get("client_name", DEFAULT_NAME))
     metadata["grant_types"] = grant_types = _grant_types(metadata.get("grant_types"))

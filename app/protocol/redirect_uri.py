@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 from app.protocol.words import N_
 
 LOOPBACK = re.compile(r"http://(127\.0\.0\.1|\[::1\]|localhost)(?::([0-9]{1,5}))?(/[^#]*|\?[^#]*)?\Z")
+PORT = re.compile(r":[0-9]+\Z")
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*\Z")
 PRINTABLE = re.compile(r"[!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]+\Z")  # RFC 3986's characters, without `\ " < > ^ ` { | }`
 MAX_LENGTH = 1000
@@ -45,18 +46,25 @@ def fault(uri: str) -> str | None:
         return N_("has a fragment")  # OAuth 2.1 §2.3
     try:
         parts = urlsplit(uri)
-        port = parts.port
     except ValueError:
         return N_("is not a URI")
-    if uri.startswith("http:"):
-        return None if LOOPBACK.match(uri) and _port_in_range(port) else N_("is plain http and not on loopback")
-    if uri.startswith("https:"):
-        if not uri.startswith("https://") or not parts.hostname or "@" in parts.netloc or not _port_in_range(port):
-            return N_("is not an https URL with a host and without credentials")
-        return None
+    try:
+        port = parts.port
+    except ValueError:
+        return N_("has a port out of range") if PORT.search(parts.netloc) else N_("is not a URI")
+    if uri.startswith(("http:", "https:")):
+        return _fault_on_the_web(uri, parts) or (N_("has a port out of range") if port == 0 else None)
     scheme = uri.split(":", 1)[0] if ":" in uri else ""
-    if SCHEME.match(scheme) is None or scheme in NEVER or len(uri) == len(scheme) + 1:
+    if SCHEME.match(scheme.lower()) is None or scheme.lower() in NEVER or len(uri) == len(scheme) + 1:
         return N_("has a scheme that is not allowed")
+    return None if scheme == scheme.lower() else N_("has a scheme that is not in lower case")
+
+
+def _fault_on_the_web(uri: str, parts: SplitResult) -> str | None:
+    if parts.scheme == "http":
+        return None if LOOPBACK.match(uri) else N_("is plain http and not on loopback")
+    if not uri.startswith("https://") or not parts.hostname or "@" in parts.netloc:
+        return N_("is not an https URL with a host and without credentials")
     return None
 
 
@@ -103,7 +111,3 @@ def with_parameters(uri: str, parameters: dict[str, str | None]) -> str:
     """The URI with the answer added to its query (RFC 6749 §4.1.2); absent ones are left out."""
     query = urlencode({name: value for name, value in parameters.items() if value is not None})
     return f"{uri}{'&' if '?' in uri else '?'}{query}"
-
-
-def _port_in_range(port: int | None) -> bool:
-    return port is None or 0 < port < 65536

@@ -96,6 +96,35 @@ def test_cursor_keeps_all_its_addresses(app: App, browser: Browser) -> None:
     assert left_to.startswith(uris[0] + "?code=gh_code_")
 
 
+@pytest.mark.parametrize("name", ["client_uri", "logo_uri", "tos_uri", "policy_uri", "jwks_uri"])
+def test_a_link_that_is_empty_is_none(app: App, name: str) -> None:
+    """§2: some clients send every field of a form, those that were left empty too; as `null` it is not there."""
+    assert name not in app.register(**{name: ""})
+    assert name not in app.register(**{name: None})
+
+
+@pytest.mark.parametrize(
+    ("uri", "why"),
+    [
+        ("http://127.0.0.1:0/cb", "has a port out of range"),
+        ("http://localhost:65536/cb", "has a port out of range"),
+        ("http://[::1]:999999/cb", "has a port out of range"),
+        ("https://app.example:0/cb", "has a port out of range"),
+        ("http://localhost:port/cb", "is not a URI"),
+        ("http://app.example:0/cb", "is plain http and not on loopback"),
+        ("HTTP://localhost/cb", "has a scheme that is not in lower case"),
+        ("Https://app.example/cb", "has a scheme that is not in lower case"),
+        ("Cursor://x/cb", "has a scheme that is not in lower case"),
+        ("JavaScript:alert(1)", "has a scheme that is not allowed"),
+        ("1x://x/cb", "has a scheme that is not allowed"),
+    ],
+)
+def test_a_bad_redirect_uri_is_told_what_is_bad_about_it(house: House, uri: str, why: str) -> None:
+    answer = http().post(f"{house.url}/register", json={"redirect_uris": [uri]}).json()
+    assert answer["error"] == "invalid_redirect_uri"
+    assert answer["error_description"].startswith(f"{uri} {why}; use https")
+
+
 @pytest.mark.parametrize("uri", BAD_URIS)
 def test_a_bad_redirect_uri_is_refused(house: House, uri: str) -> None:
     """§3.2.2 invalid_redirect_uri: https, http on loopback, or an app's scheme."""
