@@ -13,6 +13,7 @@ from app.gate.rules import INVALID_PARAMS, Ruled, Unreadable
 from app.protocol.challenge import challenge, needed_scope
 from app.protocol.errors import OAuthError, TooManyRequests
 from app.protocol.types import Principal
+from app.settings.loopback import renamed
 from app.web.http import Json, request_id, traced
 
 TOO_OFTEN = -32008  # MCP keeps -32020 to -32099 for itself
@@ -79,12 +80,14 @@ def challenged(
     principal: Principal | None,
     wanted: Mapping[bytes, list[bytes]],
 ) -> Response:
-    """401 and 403 with the challenge (RFC 6750 §3, RFC 9728 §5.1), which names the resource's `metadata`; other faults as they are."""
+    """401 and 403 with the challenge (RFC 6750 §3, RFC 9728 §5.1), which names the resource's `metadata`, at the Host that was
+    called where that is this computer too; other faults as they are."""
     response = Json(traced(refusal), refusal.status, {"Cache-Control": "no-store"})
     if refusal.status in (401, 403):
         held = principal.scope if principal else frozenset()
         credentials = b"".join(wanted.get(b"authorization", []))
         scope = needed_scope(refusal, held, default)
-        response.headers["WWW-Authenticate"] = challenge(refusal, metadata, scope, credentials)
+        called = renamed(metadata, b"".join(wanted[b"host"]).decode("latin-1").lower())
+        response.headers["WWW-Authenticate"] = challenge(refusal, called, scope, credentials)
     response.headers.update(refusal.headers)
     return response

@@ -14,6 +14,7 @@ from app.oauth.grants import offered
 from app.protocol import metadata
 from app.protocol.scope import ADMIN
 from app.resources.served import Resources
+from app.settings.loopback import renamed
 from app.tokens.keyring import JWKS_MAX_AGE
 from app.web.http import Endpoint, Json
 from app.world import World
@@ -52,12 +53,14 @@ def _documents(world: World) -> bool:
 
 
 def resource_at(path: str | None) -> Endpoint:
-    """The document of the resource with this path; without one, of the default (RFC 9728 §3.1)."""
+    """The document of the resource with this path; without one, of the default (RFC 9728 §3.1). On loopback under the name that
+    was called: a client holds it to the address that it was given (§3.3)."""
 
     async def protected_resource(request: Request, world: World) -> Response:
         resources = world.resources
         found = next((one for one in resources if one.path == path), resources.default)
-        said = metadata.protected_resource(resources.issuer, found.audience, found.title, found.default)
+        called = renamed(found.audience, request.headers.get("host", "").lower())
+        said = metadata.protected_resource(resources.issuer, called, found.title, found.default)
         return Json(said, headers=CACHED)
 
     return protected_resource

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from urllib.parse import urlsplit
 
 from app.protocol.errors import InvalidTarget
 from app.protocol.resource import canonical
 from app.protocol.scope import DEFAULT, SCOPES, Scope
 from app.resources.model import Resource, Rules
+from app.settings.loopback import renamed
 
 NAME, PATH = "gatehouse", "/mcp"
 
@@ -71,7 +73,7 @@ class Resources:
     def named(self, requested: list[str]) -> str | None:
         """The audience that a request insists on; None when it names none, or only the origin. Raises as `resolve`."""
         audience = self.resolve(requested).audience
-        return None if all(canonical(uri) == self.issuer for uri in requested) else audience
+        return None if all(self._plain(uri) == self.issuer for uri in requested) else audience
 
     def resolve(self, requested: list[str]) -> Resource:
         """What a request asked for with `resource`: the default also when nothing or only the origin was named.
@@ -84,11 +86,18 @@ class Resources:
         return self.by_audience[found.pop()] if found else self.default
 
     def _meant(self, uri: str) -> Resource:
-        plain = canonical(uri)
+        plain = self._plain(uri)
         found = self.default if plain == self.issuer else self.by_audience.get(plain or "")
         if found is None:
             raise InvalidTarget("resource must be {resource}", resource=" or ".join(self.by_audience))
         return found
+
+    def _plain(self, uri: str) -> str | None:
+        """One spelling, also where this computer has several names: its metadata says the one that it was asked by."""
+        plain = canonical(uri)
+        if plain is None or plain in self.by_audience:
+            return plain
+        return renamed(plain, urlsplit(self.issuer).netloc)
 
 
 def built_in(issuer: str) -> Resource:

@@ -15,6 +15,11 @@ def is_loopback(url: str) -> bool:
         return False
 
 
+def renamed(url: str, netloc: str) -> str:
+    """The same address of this computer by another of its names, which `netloc` is, in lower case; any other URL as it is."""
+    return urlsplit(url)._replace(netloc=netloc).geturl() if netloc in loopback_names(url) else url
+
+
 def loopback_names(url: str) -> set[str]:
     """Every name of this computer with the port of this URL; none for a URL of elsewhere."""
     if not is_loopback(url):

@@ -54,14 +54,14 @@ class Person:
         return AuthorizationCodeResult(code=self._answer["code"], state=self._answer["state"], iss=self._answer["iss"])
 
 
-def provider(house: House, storage: Memory, person: Person) -> OAuthClientProvider:
+def provider(house: House, storage: Memory, person: Person, url: str = "") -> OAuthClientProvider:
     metadata = OAuthClientMetadata(
         redirect_uris=[AnyUrl(CALLBACK)],
         client_name="The official client",
         grant_types=["authorization_code", "refresh_token"],
         response_types=["code"],
     )
-    return OAuthClientProvider(f"{house.url}/mcp", metadata, storage, person.open, person.callback)
+    return OAuthClientProvider(url or f"{house.url}/mcp", metadata, storage, person.open, person.callback)
 
 
 @pytest.mark.anyio
@@ -93,6 +93,26 @@ async def test_the_official_client_gets_in_and_stays_in(house: House, mode: str)
             again.context.token_expiry_time = 1  # the hour is over, as far as the client knows
             await client.call_tool("whoami", {})
     assert person.opened == 1, "it refreshed rather than sending its user through the browser"
+    assert storage.tokens is not None
+    assert storage.tokens.refresh_token != first.refresh_token
+
+
+@pytest.mark.anyio
+async def test_the_official_client_gets_in_by_another_name_of_this_computer(house: House) -> None:
+    """RFC 9728 §3.3: it holds the metadata to the address that it was given, which people write either way."""
+    house.add_user()
+    person, storage, url = Person(house), Memory(), house.url.replace("localhost", "127.0.0.1") + "/mcp"
+    authorized = provider(house, storage, person, url)
+    async with (
+        httpx2.AsyncClient(auth=authorized, timeout=30) as http,
+        Client(streamable_http_client(url, http_client=http)) as client,
+    ):
+        await client.call_tool("whoami", {})
+        first = storage.tokens
+        authorized.context.token_expiry_time = 1
+        await client.call_tool("whoami", {})
+    assert person.opened == 1
+    assert first is not None
     assert storage.tokens is not None
     assert storage.tokens.refresh_token != first.refresh_token
 

@@ -87,6 +87,49 @@ def test_each_resource_challenges_with_its_own(house: House, repos: App) -> None
         assert 'scope="repo:read repo:write repo:admin"' in challenge
 
 
+LOOPBACK = ["localhost", "127.0.0.1", "[::1]", "LOCALHOST"]
+
+
+@pytest.mark.parametrize("name", LOOPBACK)
+@pytest.mark.parametrize("path", ["/mcp", "/repos/mcp"])
+def test_on_loopback_a_resource_has_every_name_of_this_computer(house: House, name: str, path: str) -> None:
+    """RFC 9728 §3.3: a client goes by none but the address that it was given; the issuer is one and the same."""
+    visitor, port = http(), house.url.rsplit(":", 1)[1]
+    called = f"http://{name.lower()}:{port}"
+    refused = visitor.post(at(house, path), json={}, headers={"Host": f"{name}:{port}"})
+    document = f"/.well-known/oauth-protected-resource{path}"
+    assert f'resource_metadata="{called}{document}"' in refused.headers["www-authenticate"]
+    answer = visitor.get(f"{house.url}{document}", headers={"Host": f"{name}:{port}"}).json()
+    assert (answer["resource"], answer["authorization_servers"]) == (f"{called}{path}", [house.url])
+
+
+@pytest.mark.parametrize("name", LOOPBACK)
+def test_on_loopback_every_name_of_this_computer_means_the_same(
+    house: House, repos: App, browser: Browser, name: str
+) -> None:
+    """§2: at /authorize, /par, /token, /device_authorization and in exchanges; `aud` stays the resource's own."""
+    port = house.url.rsplit(":", 1)[1]
+    there, here = f"http://{name}:{port}/repos/mcp", at(house, "/repos/mcp")
+    code = repos.code(browser, resource=there)
+    answers = [repos.redeem(code, resource=there)]
+    answers.append(repos.refresh(answers[0].json()["refresh_token"], resource=there, scope="repo:read read"))
+    answers.append(repos.refresh(answers[1].json()["refresh_token"], resource=f"http://{name}:{port}/"))
+    repos.register(grant_types=["authorization_code", EXCHANGE], client_name="Exchanger")
+    token = repos.connect(browser, resource=there)["access_token"]
+    fields = {"grant_type": EXCHANGE, "subject_token": token, "subject_token_type": f"{KINDS}access_token"}
+    answers.append(repos.token(**fields, resource=there))
+    answers.append(repos.token(**fields, audience=there))
+    for answer in answers:
+        assert answer.status_code == 200, answer.text
+        assert claims(answer.json()["access_token"])["aud"] == here
+    pushed = {"response_type": "code", "redirect_uri": repos.redirect_uri, "code_challenge_method": "S256"}
+    pushed |= {"client_id": repos.client_id, "code_challenge": repos.code_challenge, "resource": there}
+    assert http().post(f"{house.url}/par", data=pushed).status_code == 201
+    assert Device.of(repos, resource=there).device_code
+    for elsewhere in (f"http://{name}:1/repos/mcp", f"https://{name}:{port}/repos/mcp", f"http://{name}:{port}/none"):
+        assert repos.refresh("x", resource=elsewhere).json()["error"] == "invalid_target", elsewhere
+
+
 # The ways to a token -------------------------------------------------------------------------------------------------
 
 

@@ -68,8 +68,9 @@ def door() -> Iterator[FrontDoor]:
     door.close()
 
 
-def test_our_own_door_has_no_fault(house: House) -> None:
-    found, said = looked_at(f"{house.url}/mcp")
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
+def test_our_own_door_has_no_fault(house: House, name: str) -> None:
+    found, said = looked_at(f"{house.url}/mcp".replace("localhost", name))
     assert not failures(found), said
     # It is on loopback; until Client ID Metadata Documents are there, that is a hint too.
     assert names(found, Verdict.WARNED) <= {"dns", "client documents"}, said
