@@ -57,12 +57,19 @@ class Output:
 
     async def write(self, message: bytes) -> None:
         """One message. Waits as long as the reader is slow. Raises Gone."""
-        async with self._turn:
-            try:
-                # A message that was begun is written to its end, also when whoever wanted it gives up.
-                await asyncio.shield(asyncio.to_thread(_all, self._file, message + b"\n"))
-            except OSError:
-                raise Gone from None
+        await self._turn.acquire()
+        # From here on it is written to its end, and keeps its turn so long, also when whoever wanted it gives up.
+        writing = asyncio.create_task(self._written(message + b"\n"))
+        writing.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.shield(writing)
+
+    async def _written(self, line: bytes) -> None:
+        try:
+            await asyncio.to_thread(_all, self._file, line)
+        except OSError:
+            raise Gone from None
+        finally:
+            self._turn.release()
 
 
 def _all(file: int, data: bytes) -> None:
