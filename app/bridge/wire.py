@@ -18,6 +18,7 @@ from app import __version__
 from app.bridge.faults import Fault, Unreachable, address
 from app.bridge.options import Options
 from app.checkup.answer import Answer, Challenge, challenge
+from app.settings.loopback import is_loopback
 
 CONNECT_SECONDS = 10.0
 DOCUMENT_SECONDS = 30.0
@@ -49,11 +50,6 @@ def opened(options: Options) -> httpx2.AsyncClient:
         headers={"User-Agent": f"gatehouse-connect/{__version__}"},
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
     )
-
-
-def is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def is_safe(url: object, home: str) -> bool:

@@ -105,9 +105,17 @@ def test_an_authorization_server_on_plain_http(door: FrontDoor, start: Start) ->
     assert "which is not https" in refusal(start(door.url))
 
 
-def test_no_key_over_plain_http(start: Start) -> None:
-    sentence = refusal(start("http://192.0.2.1/mcp", "--api-key-env", "KEY", KEY="secret"))
-    assert sentence == "http://192.0.2.1/mcp is not https, so no credentials are sent there"
+@pytest.mark.parametrize("host", ["192.0.2.1", "127.evil.example", "127.0.0.1.evil.example"])
+def test_no_key_over_plain_http(start: Start, host: str) -> None:
+    sentence = refusal(start(f"http://{host}/mcp", "--api-key-env", "KEY", KEY="secret"))
+    assert sentence == f"http://{host}/mcp is not https, so no credentials are sent there"
+
+
+def test_a_token_endpoint_that_only_looks_like_this_computer(door: FrontDoor, start: Start) -> None:
+    """RFC 8252 §8.3 is about addresses of this computer, not about names that begin like one."""
+    door.server["registration_endpoint"] = "http://127.evil.example/register"
+    sentence = f"{door.origin} names http://127.evil.example/register as its registration_endpoint, which is not https"
+    assert refusal(start(door.url)) == sentence
 
 
 @pytest.mark.parametrize(
