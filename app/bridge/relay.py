@@ -81,6 +81,7 @@ class Relay:
                 return
             task = self._start(self._request(message, self._last_notice))
             self._asked[message.key] = Asked(message, task)
+            task.add_done_callback(lambda _: self._asked.pop(message.key))
         elif message.method == "notifications/cancelled":
             self._cancel(message)
         elif message.method or "id" in message.value:
@@ -92,6 +93,7 @@ class Relay:
         task = asyncio.create_task(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # what was cancelled before it began would be missed
         return task
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
@@ -114,8 +116,6 @@ class Relay:
             sentence = f"something went wrong in gatehouse ({type(fault).__name__})"
             self._say(sentence)
             await self._out.write(error(message.value.get("id"), INTERNAL_ERROR, sentence))
-        finally:
-            del self._asked[message.key]
 
     async def _notice(self, message: Message, before: asyncio.Task[None] | None) -> None:
         try:

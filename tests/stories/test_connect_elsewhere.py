@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -126,6 +127,19 @@ def test_cancelling_reaches_the_server(start: Start, place: tuple[Cable, Elsewhe
     assert place[1].cancelled.wait(10)
     assert bridge.call("echo", text="still here")["structuredContent"]["result"] == "still here"
     assert not [message for message in bridge.other if message.get("id") == number and "result" in message]
+
+
+def test_what_is_cancelled_before_it_begins_leaves_nothing_behind(start: Start) -> None:
+    """Both lines come in one read; the id is free afterwards, and nothing is said about it."""
+    bridge = start()
+    ping = {"jsonrpc": "2.0", "id": "mine", "method": "ping"}
+    cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "mine"}}
+    bridge.send(json.dumps(ping).encode() + b"\n" + json.dumps(cancelled).encode())
+    assert bridge.answer(bridge.ask("ping"))["result"] == {}
+    bridge.send(ping)
+    assert bridge.until(lambda message: message.get("id") == "mine")["result"] == {}
+    assert bridge.end() == 0
+    assert "never awaited" not in bridge.words()
 
 
 def test_many_calls_side_by_side(start: Start) -> None:
