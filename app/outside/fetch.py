@@ -99,9 +99,10 @@ class Outside:
                 return await self._fetched(url, limit, private)
         except TimeoutError:
             raise NotNow("it took longer than {seconds} seconds", seconds=f"{SECONDS:g}") from None
-        except (httpx2.HTTPError, ssl.SSLError, OSError) as fault:
+        except (httpx2.HTTPError, OSError) as fault:
             raise NotNow(_words(fault)) from fault
-        except httpx2.InvalidURL as fault:
+        # ValueError: the address is none, or its host has no form that could be looked up (RFC 5891 §4.4).
+        except (httpx2.InvalidURL, ValueError) as fault:
             raise Unfetchable(_words(fault)) from fault
 
     async def _fetched(self, url: str, limit: int, private: bool) -> Document:
@@ -160,8 +161,8 @@ def _max_age(cache_control: str) -> int | None:
 
 
 def _words(fault: Exception) -> str:
-    if isinstance(fault, socket.gaierror):
-        return N_("its host is not known")
     if isinstance(fault, ssl.SSLError) or isinstance(fault.__cause__, ssl.SSLError) or "CERTIFICATE" in str(fault):
         return N_("its certificate is not valid")
+    if isinstance(fault, (socket.gaierror, ValueError)):
+        return N_("its host is not known")
     return N_("its host did not answer properly")

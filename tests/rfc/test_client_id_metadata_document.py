@@ -204,6 +204,14 @@ def test_a_url_that_cannot_be_a_client_id_is_never_fetched(house: House, browser
     assert "could not be read" not in page.text
 
 
+@pytest.mark.parametrize("host", ["a..example", "x" * 70 + ".example", ".example"])
+def test_a_host_that_cannot_be_a_name_is_not_known(house: House, browser: Browser, host: str) -> None:
+    """RFC 5891 §4.4: such a label has no form that could be looked up."""
+    page = browser.open(app_of(house, f"https://{host}/client.json").authorize_url())
+    assert (page.status, page.left_to) == (400, None)
+    assert "its host is not known" in page.text
+
+
 def test_a_changed_document_asks_for_consent_again(house: House, website: Website, browser: Browser) -> None:
     """§6.3: what was allowed was another client; a change that does not matter asks nothing."""
     app = app_of(house, website.publish("/client.json", describe(website), Cache_Control="max-age=60"))

@@ -242,6 +242,15 @@ def test_a_host_of_keys_that_is_not_there_may_come_back(
     assert (answer.status_code, answer.headers.get("retry-after")) == (503, "5")
 
 
+@pytest.mark.parametrize("host", ["a..example", "x" * 70 + ".example", "a.example:99999", "["])
+def test_keys_at_an_address_that_is_none(house: House, signer: Signer, host: str) -> None:
+    app = App(house.url)
+    app.register(token_endpoint_auth_method="private_key_jwt", jwks_uri=f"https://{host}/jwks.json")
+    answer = refresh(app, "unknown", signer.assertion(app.client_id, house.url, house.clock()))
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    assert "its host is not known" in answer.json()["error_description"]
+
+
 def test_a_document_may_bring_the_keys(house: House, website: Website, signer: Signer, browser: Browser) -> None:
     """CIMD §4.2 and check 30: a document that registers private_key_jwt is held to it."""
     house.add_user()
