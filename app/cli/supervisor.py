@@ -15,8 +15,8 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from app.cli.running import OPTIONS
-from app.resources.listed import KEPT, listed, source_of
-from app.resources.read import ResourcesError
+from app.resources.listed import KEPT, source_of
+from app.resources.read import ResourcesError, parsed, text_of
 from app.settings.read import Settings
 
 LONGEST = 100_000  # of a variable of the environment
@@ -74,9 +74,9 @@ class Supervisor(Multiprocess):
     def _keep(self) -> None:
         """What the file says, for workers that start later. Raises ResourcesError."""
         source = source_of(self._settings.resources_file, self._settings.data_dir)
-        listed(source, self._settings.issuer)
         if source is not None:
-            text = source.path.read_text("utf-8")
+            text = text_of(source)  # once: what is kept is what was found good
+            parsed(text, source, self._settings.issuer)
             os.environ.pop(KEPT, None)
             if len(text) < LONGEST:
                 os.environ[KEPT] = text

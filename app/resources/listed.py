@@ -6,7 +6,7 @@ from pathlib import Path
 
 import structlog
 
-from app.resources.read import ResourcesError, Source, parsed, read
+from app.resources.read import ResourcesError, Source, parsed, text_of
 from app.resources.served import Resources, built_in
 from app.settings.read import Settings
 from app.settings.variables import environment
@@ -43,7 +43,9 @@ class Listed:
 
 def listed(source: Source | None, issuer: str) -> Resources:
     """What the file says; without one, the built-in tools alone. Raises ResourcesError."""
-    return Resources.of(issuer, [built_in(issuer)]) if source is None else read(source, issuer)
+    if source is None:
+        return Resources.of(issuer, [built_in(issuer)])
+    return parsed(text_of(source), source, issuer)
 
 
 def source_of(file: Path | None, data_dir: Path | None) -> Source | None:

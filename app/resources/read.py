@@ -79,13 +79,12 @@ class Source:
     environment: Mapping[str, str] = field(repr=False)
 
 
-def read(source: Source, issuer: str) -> Resources:
-    """What the file says. Raises ResourcesError."""
+def text_of(source: Source) -> str:
+    """The file as it is at this moment. Raises ResourcesError."""
     try:
-        text = source.path.read_text("utf-8")
+        return source.path.read_text("utf-8")
     except (OSError, ValueError) as fault:
         raise ResourcesError(f"{source.path} cannot be read: {getattr(fault, 'strerror', None) or fault}") from fault
-    return parsed(text, source, issuer)
 
 
 def parsed(text: str, source: Source, issuer: str) -> Resources:

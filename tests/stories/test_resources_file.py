@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -365,6 +366,47 @@ def test_a_process_reloads_on_sighup(house: House, file: Path, workers: int) -> 
         until(lambda: all(answered(f"{metadata}/two/mcp") == 404 for _ in range(20)), log)
         assert "died" not in log.read_text()
         assert process.poll() is None
+
+
+SUPERVISOR = """
+import os, uvicorn
+from app.cli.supervisor import Supervisor
+from app.resources.listed import KEPT
+from app.settings.read import load
+supervisor = Supervisor(uvicorn.Config("app.cli.worker:worker_app", factory=True, port=0), load())
+print(os.environ[KEPT] == TEXT, flush=True)
+input()
+supervisor.handle_hup()
+print(os.environ[KEPT] == TEXT, flush=True)
+"""
+
+
+def test_a_supervisor_reads_the_file_once(house: House, tmp_path: Path) -> None:
+    """What it keeps for workers is what it found good, though the file is another, or gone, a moment later: here a pipe,
+    which can be read only once. A file that is gone is told of."""
+    pipe = tmp_path / "gatehouse.toml"
+    os.mkfifo(pipe)
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"TEXT = {GOOD!r}\n{SUPERVISOR}"],
+        cwd=ROOT,
+        env=house.environment() | {"GATEHOUSE_RESOURCES_FILE": str(pipe)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process:
+        try:
+            pipe.write_text(GOOD)
+            assert select.select([process.stdout], [], [], 20)[0], "it waits for the file to be there once more"
+            assert process.stdout.readline() == "True\n"
+            pipe.unlink()
+            told = process.communicate("\n", timeout=20)[0]
+        finally:
+            process.kill()
+    assert "cannot be read: No such file or directory" in told
+    assert told.endswith("True\n")
 
 
 @pytest.mark.long
