@@ -279,6 +279,16 @@ def test_a_listener_whose_token_ends_is_told_no_more(
         assert all(not line or line.startswith(":") for line in lines), "and then it ends"
 
 
+def test_where_too_many_listen_one_more_is_told_so(ada: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything else is said, and in both eras."""
+    ada.said("echo", words="x")
+    monkeypatch.setattr("app.gate.backends.stdio.streams.LISTENERS", 0)
+    listening = ada.http.get(ada.url, headers={"Accept": "text/event-stream"})
+    for response in (listening, ada.modern("subscriptions/listen", notifications={"toolsListChanged": True})):
+        assert (response.status_code, response.headers["retry-after"]) == (503, "60")
+        assert response.json()["error"]["data"]["error"] == "backend_busy"
+
+
 @pytest.mark.parametrize(
     ("headers", "status"), [({}, 400), ({"Mcp-Param-To": "bob"}, 400), ({"Mcp-Param-To": "ada"}, 200)]
 )

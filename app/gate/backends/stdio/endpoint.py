@@ -166,7 +166,10 @@ class Endpoint:
             await reply.bare(405, {b"allow": b"POST"})
             return
         listening = streams.Listening(self._world, request.principal, self._place(request.principal).listeners)
-        await streams.listen_as_before(listening, conversation.learned, receive, reply)
+        try:
+            await streams.listen_as_before(listening, conversation.learned, receive, reply)
+        except Fault as fault:
+            await _refused(fault, {}, reply)
 
     async def _conversation(self, principal: Principal) -> Conversation:
         return await self._processes.conversation(self._name(principal))

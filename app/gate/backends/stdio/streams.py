@@ -32,10 +32,13 @@ class Listening:
     principal: Principal
     listeners: set[Listener]
 
-    async def last(self, wants: frozenset[str], receive: Receive, reply: Reply, event: Callable[[str], Json]) -> bool:
-        """While the caller stays and may. True when it may no longer."""
+    def check_room(self) -> None:
+        """Before anything is answered. Raises Fault."""
         if len(self.listeners) >= LISTENERS:
             raise later("has too many listeners", 60)
+
+    async def last(self, wants: frozenset[str], receive: Receive, reply: Reply, event: Callable[[str], Json]) -> bool:
+        """While the caller stays and may. True when it may no longer."""
         listener = Listener(wants)
 
         async def watch() -> None:
@@ -64,18 +67,21 @@ class Listening:
 
 
 async def listen_as_before(listening: Listening, learned: Learned, receive: Receive, reply: Reply) -> None:
-    """GET (MCP 2025-11-25, "Listening for Messages from the Server"); 405 where nothing will ever come."""
+    """GET (MCP 2025-11-25, "Listening for Messages from the Server"); 405 where nothing will ever come.
+    Raises Fault."""
     wants = frozenset(_changing(learned).values())
     if not wants:
         await reply.bare(405, {b"allow": b"POST"})
         return
+    listening.check_room()
     await reply.keep_alive()
     await listening.last(wants, receive, reply, lambda method: {"jsonrpc": "2.0", "method": method})
     await reply.close()
 
 
 async def listen(listening: Listening, request: Asked, learned: Learned, receive: Receive, reply: Reply) -> None:
-    """`subscriptions/listen`: acknowledged with what will be told of, then told, each with the id of the subscription."""
+    """`subscriptions/listen`: acknowledged with what will be told of, then told, each with the id of the subscription.
+    Raises Fault."""
     if not request.takes_events:
         await reply.bare(406)
         return
@@ -89,6 +95,7 @@ async def listen(listening: Listening, request: Asked, learned: Learned, receive
     def event(method: str, **params: Any) -> Json:
         return {"jsonrpc": "2.0", "method": method, "params": {**params, "_meta": meta}}
 
+    listening.check_room()
     acknowledged = dict.fromkeys(honoured, True)
     await reply.event(event("notifications/subscriptions/acknowledged", notifications=acknowledged))
     if await listening.last(frozenset(honoured.values()), receive, reply, event):
