@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,10 +12,9 @@ from app.clients.authenticate import authenticated_client
 from app.connections.end import end
 from app.connections.store import belongs_to
 from app.protocol.errors import InvalidToken
-from app.protocol.types import Client
+from app.protocol.types import Principal
 from app.tokens.refresh import read
 from app.tokens.store import revoke as void
-from app.tokens.verify import verify
 from app.web.http import form
 from app.world import World
 
@@ -30,22 +28,22 @@ async def revoke(request: Request, world: World) -> Response:
     client = await authenticated_client(request, params, world)
     token = params.required("token")
     refresh_token = read(token, world.secrets.refresh)
+    principal = await _principal(world, token, now) if refresh_token is None else None
     async with world.db.begin() as db:
         if refresh_token is not None:
             if await belongs_to(db, refresh_token.connection_id, client.client_id):
                 await end(
                     db, refresh_token.connection_id, "given back by the client", now, lifetime=world.token_lifetime
                 )
-        else:
-            await _void_access_token(db, world, client, token, now)
+        elif principal is not None and principal.client_id == client.client_id:
+            await void(db, [principal.token_id], now, lifetime=world.token_lifetime)
+            await audit.record(db, "token.revoked", now, user_id=principal.subject, client_id=client.client_id)
     return Response(status_code=200, headers={"Cache-Control": "no-store"})
 
 
-async def _void_access_token(db: AsyncConnection, world: World, client: Client, token: str, now: datetime) -> None:
+async def _principal(world: World, token: str, now: datetime) -> Principal | None:
+    """Of an access token; None when it is none of ours, or good no more."""
     try:
-        principal = verify(token, world.live.ring, world.settings.issuer, world.resources.audiences, now)
+        return await world.live.verified(token, world.settings.issuer, world.resources.audiences, now)
     except InvalidToken:
-        return
-    if principal.client_id == client.client_id:
-        await void(db, [principal.token_id], now, lifetime=world.token_lifetime)
-        await audit.record(db, "token.revoked", now, user_id=principal.subject, client_id=client.client_id)
+        return None

@@ -6,6 +6,7 @@ import time
 
 import jwt
 
+from app.tokens.keyring import KeyRing
 from tests.actors import App, Browser
 from tests.conftest import House
 
@@ -59,6 +60,15 @@ def test_a_revocation_that_was_long_in_coming_is_heard_among_many(app: App, brow
     while app.call("whoami", token).status_code == 200:
         house.sql("SELECT pg_notify('gatehouse', 'revoked')")
         assert time.monotonic() < deadline
+
+
+def test_a_token_of_a_key_that_is_new_here_ends_too(app: App, browser: Browser, house: House) -> None:
+    """Another replica has just made the key, and this one has not heard of it: it looks, before it says that it is done."""
+    token = app.connect(browser)["access_token"]
+    house.world.live.ring = KeyRing(())
+    house.turn_clock(seconds=2)
+    assert revoke(app, token) == 200
+    assert within_a_second(app, token)
 
 
 def test_an_access_token_ends_alone(app: App, browser: Browser) -> None:
