@@ -16,6 +16,7 @@ from app.settings.lightning_url import NodeUrl
 
 INFO, REQUEST, RESPONSE = 13194, 23194, 23195
 SECONDS = 15.0
+OF_ANOTHER_SHAPE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)  # than what should be said
 
 
 class NostrWallet:
@@ -54,7 +55,7 @@ class NostrWallet:
                     return await self._conversation(socket, method, params)
                 finally:
                     await socket.close()
-        except (NoWebSocket, BadEvent, OSError, TimeoutError, ValueError) as fault:
+        except (NoWebSocket, BadEvent, OSError, TimeoutError, *OF_ANOTHER_SHAPE) as fault:
             raise NodeFault(f"the wallet does not answer: {type(fault).__name__}") from None
 
     async def _conversation(self, socket: WebSocket, method: str, params: dict[str, Any]) -> dict[str, Any]:

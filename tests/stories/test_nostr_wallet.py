@@ -52,6 +52,27 @@ def test_a_relay_that_is_away(house: House) -> None:
         assert agent(house).post("/api/mcp/start", {"forceLightning": True}).status_code == 503
 
 
+@pytest.mark.parametrize("said", [{"a": 1}, 5, ["EVENT", "info"]])
+def test_a_relay_that_does_not_speak_nostr(house: House, said: object) -> None:
+    wallet = WalletConnect()
+    wallet.says = said
+    with Swapped(house, wallet.url):
+        assert agent(house).post("/api/mcp/start", {"forceLightning": True}).status_code == 503
+    wallet.close()
+
+
+@pytest.mark.parametrize("said", [{"a": 1}, 5, ["OK"], ["EVENT", "answer"]])
+def test_a_relay_that_forgets_its_nostr(house: House, said: object) -> None:
+    """Once it is known how the wallet is spoken to."""
+    wallet = WalletConnect()
+    with Swapped(house, wallet.url):
+        robot = agent(house)
+        robot.start(forceLightning=True)
+        wallet.says = said
+        assert robot.post("/api/mcp/start", {"forceLightning": True}).status_code == 503
+    wallet.close()
+
+
 def test_the_vectors_of_bip_340() -> None:
     """Its first two, and a signature that is not one."""
     secret, noise = 3, bytes(32)
