@@ -95,12 +95,14 @@ class Gatehouse:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
+        what = "startup"
         try:
             async with self._running():
                 await send({"type": "lifespan.startup.complete"})
+                what = "shutdown"
                 await receive()
         except Exception as fault:
-            await send({"type": "lifespan.startup.failed", "message": f"{type(fault).__name__}: {fault}"})
+            await send({"type": f"lifespan.{what}.failed", "message": f"{type(fault).__name__}: {fault}"})
             raise
         await send({"type": "lifespan.shutdown.complete"})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -77,9 +77,11 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
     """The connections of a process, opened and closed. Raises the database's errors Unsealable and ResourcesError."""
     listed = Listed(settings)
     pooled = settings.direct_database_url is not None
-    db = engine(settings.dsn, settings.pool_size, pooled=pooled)
-    try:
+    async with AsyncExitStack() as stack:
+        db = engine(settings.dsn, settings.pool_size, pooled=pooled)
+        stack.push_async_callback(_goodbye, db)
         hot = await pool(settings.dsn, settings.pool_size, pooled=pooled)
+        stack.push_async_callback(hot.close)
         since = await epoch(hot)
         texts = tuple(key.get_secret_value() for key in settings.secret_key)
         secrets = Secrets.of(texts, "" if since == BEGINNING else since.isoformat())
@@ -87,25 +89,26 @@ async def world_of(settings: Settings, now: Callable[[], datetime]) -> AsyncIter
         live = Live(db, hot, secrets.signing_keys, now, measures)
         await live.time()  # before anything is dated
         hashing = Hashing(slots())
+        stack.callback(hashing.close)
         outside = Outside(loopback=settings.is_loopback, ca_file=settings.ca_file)
+        stack.callback(outside.close)
         key_sets = KeySets(outside)
         issuers = Issuers(outside, key_sets)
         traces = Traces(hot, secrets.traces.mac, on=settings.trace_days > 0)
         last_used, tally, bodies, post = LastUsed(hot), Tally(hot), Bodies(), Post(settings, now)
         url = settings.lightning_url.get_secret_value() if settings.lightning_url else None
         lightning = node_of(url, hot, now)
+        if lightning is not None:
+            stack.push_async_callback(lightning.close)
         providers = Providers(settings.given_providers, db, secrets.provider_secrets, outside)
         outward = (outside, key_sets, issuers, post, lightning, providers)
         kept = (secrets, db, hot, live, last_used, tally, traces, bodies)
         yield World(
             settings, *kept, *outward, hashing, now, listed, epoch=since, leaving=asyncio.Event(), measures=measures
         )
-        outside.close()
-        if lightning is not None:
-            await lightning.close()
-        hashing.close()
-        await hot.close()
-    finally:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(GOODBYE_SECONDS):
-                await db.dispose()
+
+
+async def _goodbye(db: AsyncEngine) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(GOODBYE_SECONDS):
+            await db.dispose()
