@@ -17,6 +17,7 @@ from app.protocol.errors import TooManyRequests
 from app.protocol.params import Params, parse
 from app.protocol.types import Viewer
 from app.tokens.secrets import fingerprint
+from app.traces.recording import note
 from app.users import accounts, letters, store
 from app.users.by_mail import NO_ADDRESS, Asked, too_many
 from app.users.link_page import code_in, gone, page, sent
@@ -60,7 +61,10 @@ async def ask_for_email(request: Request, world: World) -> Response:
         await hit(world.pool, MAIL_ADDRESS, address, now)
         await hit(world.pool, MAIL_ACCOUNT, fingerprint(email).hex(), now)
     except TooManyRequests as refusal:
-        return _page(request, world, viewer, email, status=429, faults={"email": too_many(refusal)})
+        note(error=refusal.error, description=refusal.description)
+        answer = _page(request, world, viewer, email, status=429, faults={"email": too_many(refusal)})
+        answer.headers.update(refusal.headers)
+        return answer
     asked = Asked(email, None, b"", spoken.get(), address)
     world.post.soon(lambda: _write(world, viewer.user_id, asked))
     return see_other(f"{PATH}?sent=1")

@@ -13,6 +13,7 @@ from app.language.devices import device as in_words
 from app.language.when import ago, day
 from app.limits import OWN_PASSWORD, forgive, hit
 from app.protocol.errors import TooManyRequests
+from app.traces.recording import note
 from app.users import factors, passwords, store
 from app.users.devices import store as devices
 from app.users.devices.cookie import device
@@ -50,7 +51,10 @@ async def change_password(request: Request, world: World) -> Response:
     try:
         await hit(world.pool, OWN_PASSWORD, user_id, now)
     except TooManyRequests as refusal:
-        return await _page(request, world, visitor, {"current": too_many(refusal)}, status=429)
+        note(error=refusal.error, description=refusal.description)
+        page = await _page(request, world, visitor, {"current": too_many(refusal)}, status=429)
+        page.headers.update(refusal.headers)
+        return page
     if had is not None and not await passwords.matches(had[0], current, world.hashing):
         async with world.db.begin() as db:
             await audit.record(db, "password.change_refused", now, user_id=user_id, address=visitor.address)

@@ -92,8 +92,11 @@ def test_what_will_not_do_is_said_beside_the_field(
 
 
 def test_letters_to_new_addresses_are_counted(mailing: House, owner: Browser) -> None:
-    statuses = [ask(owner, f"c{number}@example.com").status for number in range(11)]
-    assert statuses == [200] * 10 + [429]
+    pages = [ask(owner, f"c{number}@example.com") for number in range(11)]
+    assert [page.status for page in pages] == [200] * 10 + [429]
+    assert 0 < int(pages[-1].headers["retry-after"]) <= 3600
+    mailing.wait_for(mailing.world.traces.flush())
+    assert mailing.sql("SELECT error FROM trace_steps WHERE status = 429") == [("too_many_requests",)]
 
 
 def test_the_operator_changes_an_address(mailing: House, owner: Browser) -> None:

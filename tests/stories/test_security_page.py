@@ -64,8 +64,11 @@ def test_the_current_one_must_be_right_and_the_new_one_good(page: Page, browser:
 
 
 def test_the_current_one_cannot_be_guessed_here(page: Page, browser: Browser, house: House) -> None:
-    statuses = [change(browser, page, current="wrong wrong wrong").status for _ in range(9)]
-    assert statuses == [400] * 8 + [429]
+    pages = [change(browser, page, current="wrong wrong wrong") for _ in range(9)]
+    assert [page.status for page in pages] == [400] * 8 + [429]
+    assert 0 < int(pages[-1].headers["retry-after"]) <= 3600
+    house.wait_for(house.world.traces.flush())
+    assert house.sql("SELECT error FROM trace_steps WHERE status = 429") == [("too_many_requests",)]
 
 
 def test_whoever_has_none_chooses_one_right_after_signing_in(page: Page, browser: Browser, house: House) -> None:
