@@ -33,8 +33,8 @@ class House:
 
     def __init__(self, world: World, callers: Callers, built_in: Opening, tools: Mapping[str, str]) -> None:
         self._world = world
-        self._callers = callers
         self._stages = Stages(world, callers, built_in, tools)
+        self._table = url_table(world, callers)  # once: behind its doors is what this process counts and remembers
         self._edge: Edge | None = None
         self._changing = asyncio.Lock()
         world.measures.watch(lambda: (level for guard in self._stages.guards.values() for level in guard.levels()))
@@ -102,7 +102,7 @@ class House:
         return guards
 
     def _doors(self, guards: Mapping[str, Guard]) -> Mapping[str, ASGIApp]:
-        return {**resource_table(self._world, guards), **url_table(self._world, self._callers)}
+        return {**resource_table(self._world, guards), **self._table}
 
 
 @contextmanager

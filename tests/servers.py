@@ -136,6 +136,16 @@ async def broken(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.startup.failed", "message": "Traceback …\nno shelf to put it on"})
 
 
+async def stubborn(scope: Scope, receive: Receive, send: Send) -> None:
+    """Says that it cannot start, and stays."""
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": "no shelf"})
+    try:
+        await receive()
+    finally:
+        BEGUN.append("stubborn gone")
+
+
 async def lifeless(scope: Scope, receive: Receive, send: Send) -> None:
     """Knows no lifespan."""
     assert scope["type"] == "http"

@@ -74,8 +74,9 @@ class Asked:
     async def _caller(self, request: Request, resource: Resource, world: World) -> Principal:
         """Raises NoToken, InvalidToken, InvalidDpopProof, UseDpopNonce and TemporarilyUnavailable."""
         now, met = world.now(), self._met.get(resource.audience)
-        if met is None or met.resource is not resource:
+        if met is None or (met.resource is not resource and met.resource != resource):
             met = self._met[resource.audience] = Acquaintances(world, self._callers, resource)
+        met.resource = resource  # gatehouse.toml may have been read again since, and say the same
         wanted = sorted_headers(request.scope).wanted
         credentials = wanted[b"authorization"]
         try:

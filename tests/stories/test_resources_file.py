@@ -17,9 +17,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from app.gate.known import CHECKED_CALLER
 from bench.servers import free_port
 from tests import commands, servers
 from tests.actors import App, Browser, http
+from tests.agents import agent
 from tests.conftest import ROOT, House, emptied
 
 HEAD = '[resources.one]\npath = "/mcp"\ntitle = "One"\n'
@@ -274,6 +276,27 @@ def test_a_file_with_a_fault_changes_nothing(
     file.unlink()
     assert not reload(changing)
     assert status(app, token, "/two/mcp") == 200
+
+
+def test_nothing_is_left_of_a_backend_that_did_not_start(changing: House, file: Path) -> None:
+    file.write_text(GOOD + MORE.replace("servers:echo", "servers:stubborn"))
+    assert not reload(changing)
+    assert servers.BEGUN == ["echo start", "stubborn gone"]
+
+
+def test_what_is_counted_and_remembered_outlives_a_reload(changing: House, known: tuple[App, str]) -> None:
+    """Of the addresses that gatehouse.toml says nothing of, and of a resource of which it says the same as before."""
+    robot = agent(changing, bits_floor=4, bits_ceiling=6)
+    bits = [robot.start()["powChallenge"]["difficultyBits"] for _ in range(30)]
+    assert bits[-1] > bits[0]
+    url = f"{changing.url}/forward-auth?resource={changing.url}/two/mcp"
+    counts, headers = changing.world.measures.counts, {"Authorization": f"Bearer {known[1]}"}
+    assert http().get(url, headers=headers).status_code == 200
+    checked = counts[CHECKED_CALLER]
+    assert reload(changing)
+    assert robot.start()["powChallenge"]["difficultyBits"] >= bits[-1]
+    assert http().get(url, headers=headers).status_code == 200
+    assert counts[CHECKED_CALLER] == checked
 
 
 def test_a_call_that_runs_may_end(changing: House, file: Path, known: tuple[App, str]) -> None:

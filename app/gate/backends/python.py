@@ -131,14 +131,16 @@ async def _lifespan(app: ASGIApp, name: str) -> AsyncIterator[dict[str, Any]]:
     state: dict[str, Any] = {}
     scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": state}
     running: asyncio.Future[Any] = asyncio.ensure_future(_ran(app, scope, inbox.get, said.put))
-    await inbox.put({"type": "lifespan.startup"})
-    knows_it = await _answer(running, said, name, "startup")
     try:
-        yield state
+        await inbox.put({"type": "lifespan.startup"})
+        knows_it = await _answer(running, said, name, "startup")
+        try:
+            yield state
+        finally:
+            if knows_it:
+                await inbox.put({"type": "lifespan.shutdown"})
+                await _answer(running, said, name, "shutdown")
     finally:
-        if knows_it:
-            await inbox.put({"type": "lifespan.shutdown"})
-            await _answer(running, said, name, "shutdown")
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
