@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import text
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.engine import HotPool
-from app.db.tables import consents
+from app.protocol.next_step import LOCAL_CONSENT
 from app.protocol.pending import Pending
-from app.protocol.redirect_uri import shown_host
+from app.protocol.redirect_uri import is_local, shown_host
 from app.protocol.types import Client, Consent, Person, Principal, Viewer
 
-CONSENT = """
-SELECT scope, given_at FROM consents s WHERE user_id = $1 AND client_id = $2 AND redirect_host = $3 AND resource = $4
-  AND NOT EXISTS (SELECT FROM clients c WHERE c.client_id = s.client_id AND c.changed_at > s.given_at)
+# What a client was allowed before it changed was allowed to another one (CIMD draft §6.3).
+UNCHANGED = """
+NOT EXISTS (SELECT FROM clients c WHERE c.client_id = consents.client_id AND c.changed_at > consents.given_at)
+"""
+CONSENT = f"""
+SELECT scope, given_at FROM consents WHERE user_id = $1 AND client_id = $2 AND redirect_host = $3 AND resource = $4
+  AND {UNCHANGED}
 """
 
 
@@ -27,23 +30,32 @@ async def consent(pool: HotPool, user_id: str, pending: Pending) -> Consent | No
     return None if row is None else Consent(frozenset(row["scope"]), row["given_at"])
 
 
+COUNTS = f"(CAST(:oldest AS timestamptz) IS NULL OR consents.given_at > :oldest) AND {UNCHANGED}"
+# Joined, two answers are as old as the older one: else a small one given now would prolong a wide one, and one that was
+# given to a page from before the client changed would be taken for one from after it.
+REMEMBER_CONSENT = text(f"""
+INSERT INTO consents (user_id, client_id, redirect_host, resource, scope, given_at)
+VALUES (:user_id, :client_id, :redirect_host, :resource, :scope, :given_at)
+ON CONFLICT (user_id, client_id, redirect_host, resource) DO UPDATE SET
+  scope = CASE WHEN {COUNTS}
+    THEN ARRAY(SELECT DISTINCT unnest(consents.scope || excluded.scope) ORDER BY 1) ELSE excluded.scope END,
+  given_at = CASE WHEN {COUNTS} AND NOT excluded.scope @> consents.scope
+    THEN LEAST(consents.given_at, excluded.given_at) ELSE excluded.given_at END
+""")
+
+
 async def remember_consent(db: AsyncConnection, user_id: str, pending: Pending, now: datetime) -> None:
-    """Adds what was allowed now to what was allowed before."""
-    statement = upsert(consents).values(
-        user_id=user_id,
-        client_id=pending.client_id,
-        redirect_host=shown_host(pending.redirect_uri),
-        resource=pending.resource,
-        scope=sorted(pending.scope),
-        given_at=now,
-    )
-    union = text("ARRAY(SELECT DISTINCT unnest(consents.scope || excluded.scope) ORDER BY 1)")
-    await db.execute(
-        statement.on_conflict_do_update(
-            index_elements=["user_id", "client_id", "redirect_host", "resource"],
-            set_={"scope": union, "given_at": statement.excluded.given_at},
-        )
-    )
+    """Adds what was allowed now to what was allowed before, as far as that still counts; else it takes its place."""
+    values = {
+        "user_id": user_id,
+        "client_id": pending.client_id,
+        "redirect_host": shown_host(pending.redirect_uri),
+        "resource": pending.resource,
+        "scope": sorted(pending.scope),
+        "given_at": now,
+        "oldest": now - LOCAL_CONSENT if is_local(pending.redirect_uri) else None,
+    }
+    await db.execute(REMEMBER_CONSENT, values)
 
 
 ADD_CODE = """

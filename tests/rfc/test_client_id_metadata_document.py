@@ -240,6 +240,22 @@ def test_a_document_that_changes_while_its_consent_page_is_open_is_asked_about_a
     assert "Quill 2" in browser.open(app.authorize_url()).text
 
 
+def test_what_was_allowed_to_the_client_before_it_changed_does_not_come_back(
+    house: House, website: Website, browser: Browser
+) -> None:
+    """§6.3: neither with a smaller answer to what it has become, nor with one to a page from before."""
+    app = app_of(house, website.publish("/client.json", describe(website), Cache_Control="max-age=60"))
+    app.connect(browser, scope="write api_keys")
+    old = browser.open(app.authorize_url(scope="write", prompt="consent"))
+    house.turn_clock(seconds=70)
+    website.publish("/client.json", describe(website, client_name="Quill 2"))
+    assert app.connect(browser, scope="read")["scope"] == "read"
+    assert browser.open(app.authorize_url(scope="read")).left_to
+    assert "/consent" in browser.open(app.authorize_url(scope="api_keys")).url
+    browser.decide(old)
+    assert "/consent" in browser.open(app.authorize_url(scope="write")).url
+
+
 def test_a_removed_client_stays_removed(house: House, website: Website, browser: Browser) -> None:
     """Also when the rows of what is not used have been swept: its document would bring it back."""
     app = app_of(house, website.publish("/client.json", describe(website)))

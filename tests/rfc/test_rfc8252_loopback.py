@@ -43,3 +43,27 @@ def test_consent_for_a_local_program_is_asked_again_after_a_month(app: App, brow
     house.turn_clock(days=31)
     page = browser.sign_in(browser.open(app.authorize_url()))
     assert "/consent" in page.url
+
+
+def test_what_was_allowed_a_month_ago_does_not_come_back_with_less(app: App, browser: Browser, house: House) -> None:
+    """§8.6: the answer that no longer counts is not added to the one that is given now."""
+    app.connect(browser, scope="read write api_keys")
+    house.turn_clock(days=31)
+    assert app.connect(browser, scope="read")["scope"] == "read"
+    assert browser.open(app.authorize_url(scope="read")).left_to
+    assert "/consent" in browser.open(app.authorize_url(scope="write")).url
+
+
+def test_a_small_answer_does_not_prolong_a_wide_one(app: App, browser: Browser, house: House) -> None:
+    """§8.6: the month of each scope begins when it was allowed, at the latest."""
+    app.connect(browser, scope="write")
+    house.turn_clock(days=20)
+    assert app.connect(browser, scope="read", prompt="consent")["scope"] == "read"
+    assert browser.open(app.authorize_url(scope="read write")).left_to
+    house.turn_clock(days=11)
+    browser.sign_in()
+    assert "/consent" in browser.open(app.authorize_url(scope="write")).url
+    app.connect(browser, scope="read write")
+    house.turn_clock(days=20)
+    browser.sign_in()
+    assert browser.open(app.authorize_url(scope="write")).left_to, "who allows all of it anew has a month for it"
