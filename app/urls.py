@@ -148,8 +148,8 @@ def url_table(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
         "/login/link/open": Door(
             world, page, GET=own_way(sign_in_link.show_open), POST=own_way(sign_in_link.open_link)
         ),
-        "/sign-up": Door(world, page, GET=sign_up.show_sign_up, POST=sign_up.sign_up),
-        "/sign-up/verify": Door(world, page, GET=sign_up.show_verify, POST=sign_up.verify),
+        "/sign-up": Door(world, page, GET=own_way(sign_up.show_sign_up), POST=own_way(sign_up.sign_up)),
+        "/sign-up/verify": Door(world, page, GET=own_way(sign_up.show_verify), POST=own_way(sign_up.verify)),
         "/invitation": Door(world, page, GET=invitations.show_invitation, POST=invitations.accept),
         "/account/email": Door(world, page, GET=new_email.show_email, POST=new_email.ask_for_email),
         "/account/email/verify": Door(world, page, GET=new_email.show_verify, POST=new_email.verify),

@@ -113,14 +113,17 @@ def has_account(user: User, settings: Settings, language: str) -> Letter:
     )
 
 
-def invitation(email: str, link: str, language: str) -> Letter:
+def invitation(email: str, link: str, language: str, *, has_own_ways: bool) -> Letter:
+    """Else people come by a service, where they choose no password."""
     return Letter(
         to=email,
         language=language,
         subject=N_("You are invited"),
         paragraphs=(
             N_("The people who run %(site)s invite you to make an account there."),
-            N_("With this link you choose a name and a password. It works once, within a week."),
+            N_("With this link you choose a name and a password. It works once, within a week.")
+            if has_own_ways
+            else N_("Sign in within a week with a service that knows you by this address: your account is made then."),
         ),
         button=N_("Accept the invitation"),
         link=link,

@@ -17,7 +17,7 @@ def offers(world: World) -> dict[str, bool]:
     return {
         "has_passwords": own,
         "can_mail": own and world.settings.can_mail,
-        "can_sign_up": own and can_sign_up(world),
+        "can_sign_up": can_sign_up(world),
     }
 
 
@@ -28,7 +28,7 @@ def has_own_ways(world: World) -> bool:
 
 def can_sign_up(world: World) -> bool:
     """By themselves, with an address that a letter proves."""
-    return world.settings.sign_up == "open" and world.settings.can_mail
+    return has_own_ways(world) and world.settings.sign_up == "open" and world.settings.can_mail
 
 
 async def services(world: World, now: datetime) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from app import audit
-from app.language.catalogs import spoken
+from app.language.catalogs import N_, spoken
 from app.mail import Letter
 from app.protocol.email import normal_email
 from app.protocol.errors import InvalidRequest, NotFound
@@ -15,9 +15,11 @@ from app.users import letters
 from app.users import store as users
 from app.users.invitations import store
 from app.users.invitations.store import Invitation
+from app.users.offers import has_own_ways
 from app.world import World
 
 LIFETIME = timedelta(days=7)
+NO_ADMIN = N_("people sign in here by another service only: invite them as a user, and make them an admin afterwards")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,16 @@ async def invite(
 ) -> Made:
     """`by` is the id of the admin who does it. An address that was invited before gets a new link, and the old one ends.
 
-    Raises InvalidRequest: for what is no address, for one that has an account, and where sign-up is closed.
+    Raises InvalidRequest: for what is no address, for one that has an account, where sign-up is closed, and for an admin
+    where services are the only way in.
     """
     email = normal_email(typed)
     if email is None:
         raise InvalidRequest("that does not look like an e-mail address")
     if world.settings.sign_up == "closed":
         raise InvalidRequest("sign-up is closed; set GATEHOUSE_SIGN_UP to invited, or add the account yourself")
+    if is_admin and not has_own_ways(world):
+        raise InvalidRequest(NO_ADMIN)
     now, code = world.now(), new_secret(LINK)
     mailed = by_mail and world.settings.can_mail
     wanted = Invitation(new_id("inv"), email, is_admin, mailed, by, now, now + LIFETIME)
@@ -55,12 +60,17 @@ async def invite(
 
 
 async def send_again(world: World, identifier: str, *, by: str | None = None) -> Made:
-    """A new link, good for a week; the one before ends. Raises NotFound."""
+    """A new link, good for a week; the one before ends. Raises NotFound, and InvalidRequest as `invite` does for an admin."""
     now, code, mailed = world.now(), new_secret(LINK), world.settings.can_mail
     async with world.db.begin() as db:
         made = await store.renew(db, identifier, fingerprint(code), now, now + LIFETIME, mailed=mailed)
-        if made is not None:
+        is_closed = made is not None and made.is_admin and not has_own_ways(world)
+        if is_closed:
+            await db.rollback()
+        elif made is not None:
             await audit.record(db, "invitation.sent_again", now, email=made.email, mailed=mailed, by=by)
+    if is_closed:
+        raise InvalidRequest(NO_ADMIN)
     if made is None:
         raise NotFound("there is no such invitation any more")
     return _made(world, made, code)
@@ -91,4 +101,5 @@ def _made(world: World, invitation: Invitation, code: str) -> Made:
     link = f"{world.settings.issuer}/invitation?code={code}"
     if not invitation.mailed:
         return Made(invitation, link, None)
-    return Made(invitation, None, letters.invitation(invitation.email, link, spoken.get()))
+    letter = letters.invitation(invitation.email, link, spoken.get(), has_own_ways=has_own_ways(world))
+    return Made(invitation, None, letter)

@@ -1,4 +1,4 @@
-"""GET and POST /invitation: whoever was invited chooses a name and a password."""
+"""GET and POST /invitation: whoever was invited chooses a name and a password, or hears which service to come by."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from app.tokens.secrets import fingerprint
 from app.users.invitations import store
 from app.users.join import Newcomer, join, show
 from app.users.link_page import code_in, sent
+from app.users.offers import has_own_ways
 from app.web.pages import error_page
 from app.world import World
 
@@ -23,7 +24,9 @@ PATH = "/invitation"
 async def show_invitation(request: Request, world: World) -> Response:
     code = code_in(request)
     newcomer = await _newcomer(world, code)
-    return show(request, world, PATH, code, newcomer) if newcomer else _gone()
+    if newcomer is None:
+        return _gone()
+    return show(request, world, PATH, code, newcomer) if has_own_ways(world) else _by_service(newcomer)
 
 
 async def accept(request: Request, world: World) -> Response:
@@ -33,6 +36,8 @@ async def accept(request: Request, world: World) -> Response:
     newcomer = await _newcomer(world, code)
     if newcomer is None:
         return _gone()
+    if not has_own_ways(world):
+        return _by_service(newcomer)
 
     async def claim(db: AsyncConnection, now: datetime) -> bool:
         used = await store.consume(db, fingerprint(code), now)
@@ -48,9 +53,20 @@ async def _newcomer(world: World, code: str) -> Newcomer | None:
         return None
     async with world.db.connect() as db:
         found = await store.find(db, fingerprint(code), world.now())
-    if found is None:
+    if found is None or (found.is_admin and not has_own_ways(world)):  # no service makes an admin
         return None
     return Newcomer(found.email, found.is_admin, is_verified=found.mailed, via="invitation")
+
+
+def _by_service(newcomer: Newcomer) -> Response:
+    """Where services are the only way in: whoever comes by one with this address has accepted."""
+    return error_page(
+        _("Sign in with a service that knows you by {email}: your account is made then.").format(email=newcomer.email),
+        status=200,
+        heading=_("You are invited"),
+        link="/login",
+        link_text=_("Sign in"),
+    )
 
 
 def _gone() -> Response:
