@@ -59,8 +59,8 @@ def router(world: World, callers: Callers) -> APIRouter:
         name, scope = keys.checked_name(wish.name), _scope(wish, owner, world)
         if owner.reach is not None and not owner.reach.issuperset(expanded(frozenset(scope), world.resources.words)):
             raise InvalidScope("a key cannot reach further than the token that makes it")
-        if ADMIN in scope and not owner.is_recent:
-            raise SignInAgain("sign in again before you make a key with the scope admin")
+        if not owner.is_recent:
+            raise SignInAgain("sign in again before you make a key")
         expires_at = now + keys.duration(wish.expiresIn) if wish.expiresIn is not None else None
         async with world.db.begin() as db:
             key, secret = await keys.create(db, owner.user_id, name, scope, expires_at, now)

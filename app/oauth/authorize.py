@@ -111,7 +111,7 @@ async def _proceed(request: Request, world: World, pending: Pending, now: dateti
     match next_step(pending, viewer, consent, now):
         case Login():
             note(next="sign-in")
-            first = await broker.goes_first(world, pending, now)
+            first = await broker.goes_first(world, pending, viewer, now)
             return see_other(step("/consent" if first else "/login", sealed(pending, world)))
         case AskConsent():
             note(next="consent")

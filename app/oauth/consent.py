@@ -38,7 +38,7 @@ async def show_consent(request: Request, world: World) -> Response:
     pending = within_reach(pending, viewer)
     consent = await store.consent(world.pool, viewer.user_id, pending) if viewer else None
     following = next_step(pending, viewer, consent, now)
-    first = await broker.goes_first(world, pending, now) if isinstance(following, Login) else None
+    first = await broker.goes_first(world, pending, viewer, now) if isinstance(following, Login) else None
     if first is None and (viewer is None or not isinstance(following, AskConsent)):
         return see_other(step("/authorize/continue", req or ""))
     if first is not None:
@@ -79,10 +79,11 @@ async def decide(request: Request, world: World) -> Response:
     viewer = await sessions.viewer(request, world, now)
     pending, first = within_reach(pending, viewer), None
     if isinstance(next_step(pending, viewer, None, now), Login):
-        first = await broker.goes_first(world, pending, now)
-        if first is None:
+        first = await broker.goes_first(world, pending, viewer, now)
+        if first is not None:
+            viewer, pending = None, broker.by_anybody(pending)
+        elif viewer is None or fields.get("decision") != "deny":  # to say no, no sign-in is too old
             return see_other(step("/authorize/continue", sealed(pending, world)))
-        viewer, pending = None, broker.by_anybody(pending)
     decision = fields.required("decision")
     note(decision=decision[:20])
     if decision not in ("allow", "deny"):

@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 from app.protocol import redirect_uri
 from app.protocol.errors import ConsentRequired, InvalidScope, LoginRequired, OAuthError
 from app.protocol.pending import Pending
-from app.protocol.scope import ADMIN
+from app.protocol.scope import ADMIN, API_KEYS
 from app.protocol.types import Consent, Viewer
 
+RECENT = timedelta(minutes=15)
+OVER_ACCOUNTS = frozenset({ADMIN, API_KEYS})  # with these a token does what a session may do only soon after signing in
 LOCAL_CONSENT = timedelta(days=30)  # RFC 8252 §8.6: any program here can pose as a local client, so ask again
 
 
@@ -46,6 +48,17 @@ def within_reach(pending: Pending, viewer: Viewer | None) -> Pending:
     return replace(pending, scope=tuple(word for word in pending.scope if word != ADMIN))
 
 
+def is_recent(viewer: Viewer, now: datetime) -> bool:
+    """True when whoever sits there has proven lately who they are; else a dangerous act asks them to sign in again first."""
+    return now - viewer.authenticated_at < RECENT
+
+
+def may_give(scope: tuple[str, ...], viewer: Viewer, now: datetime) -> bool:
+    """False when this viewer has to sign in again first (RFC 9470 §1). Who is no admin does not give the scope `admin`."""
+    dangerous = OVER_ACCOUNTS.intersection(scope) - (set() if viewer.is_admin else {ADMIN})
+    return not dangerous or is_recent(viewer, now)
+
+
 def next_step(pending: Pending, viewer: Viewer | None, consent: Consent | None, now: datetime) -> Step:
     """The next step for this request, this viewer and what the viewer allowed before."""
     silent = "none" in pending.prompt
@@ -62,6 +75,8 @@ def next_step(pending: Pending, viewer: Viewer | None, consent: Consent | None, 
 
 def _must_sign_in_again(pending: Pending, viewer: Viewer, now: datetime) -> bool:
     started = datetime.fromtimestamp(pending.started_at, UTC)
+    if not may_give(pending.scope, viewer, now):
+        return True
     if "login" in pending.prompt and viewer.authenticated_at < started:
         return True
     return pending.max_age is not None and min(now, started) - viewer.authenticated_at > timedelta(

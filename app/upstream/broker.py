@@ -12,6 +12,7 @@ from starlette.responses import Response
 from app.protocol.pending import Pending
 from app.protocol.provider import Provider
 from app.protocol.scope import ADMIN
+from app.protocol.types import Viewer
 from app.tokens.secrets import b64
 from app.upstream import flow
 from app.upstream.depart import depart
@@ -29,8 +30,11 @@ async def only_provider(world: World, now: datetime) -> Provider | None:
     return found[0] if len(found) == 1 else None
 
 
-async def goes_first(world: World, pending: Pending, now: datetime) -> Provider | None:
-    """Where to sign in after this app is allowed; None where people sign in first."""
+async def goes_first(world: World, pending: Pending, viewer: Viewer | None, now: datetime) -> Provider | None:
+    """Where to sign in after this app is allowed; None where people sign in first, as an admin does who is to give `admin`:
+    `viewer` is who signed in too long ago, if anybody."""
+    if viewer is not None and ADMIN in pending.scope:
+        return None
     return await only_provider(world, now) if by_anybody(pending).scope else None
 
 

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from app import asking, audit
 from app.language.catalogs import N_, _, speak
 from app.protocol.errors import AccessDenied
+from app.protocol.next_step import is_recent as is_recent
 from app.protocol.params import Params
 from app.protocol.types import Viewer
 from app.settings.read import Settings
@@ -25,7 +26,6 @@ from app.web.http import client_address
 from app.world import World
 
 PREFIX = "gh_session_"
-RECENT = timedelta(minutes=15)
 STALE = N_("This form has gone stale")
 TOUCH = timedelta(minutes=5)  # how exactly "last seen" is kept, where sessions do not end much sooner
 VIEWER = """
@@ -105,11 +105,6 @@ async def visit(request: Request, world: World) -> Visit | None:
     if there is None or secret is None:
         return None
     return Visit(request, world, there, form_token(secret, world), now)
-
-
-def is_recent(viewer: Viewer, now: datetime) -> bool:
-    """True when whoever sits there has proven lately who they are; else a dangerous act asks them to sign in again first."""
-    return now - viewer.authenticated_at < RECENT
 
 
 async def start(

@@ -10,7 +10,7 @@ import pytest
 
 from app.api_keys.callers import Callers
 from app.urls import admin_table, patterns
-from tests.actors import App, Browser, http
+from tests.actors import App, Browser, Device, http
 from tests.admins import AdminBrowser, Api, admin_key
 from tests.conftest import House
 
@@ -184,3 +184,73 @@ def test_an_admin_makes_a_key_with_the_scope_admin_after_a_recent_sign_in(house:
         f"{house.url}/api-keys", json={"name": "k", "scopes": ["admin"]}, headers={"Authorization": f"Bearer {narrow}"}
     )
     assert wider.json()["error"] == "invalid_scope"
+
+
+@pytest.mark.parametrize("scope", ["admin", "read api_keys"])
+def test_an_app_gets_no_power_over_accounts_by_an_old_sign_in(house: House, owner: str, scope: str) -> None:
+    """RFC 9470 §1: what the session itself may not do any more, no token may be given for; asked anew, or allowed before."""
+    app, ada = App(house.url), AdminBrowser(house)
+    app.register()
+    house.turn_clock(minutes=16)
+    page = ada.open(app.authorize_url(scope=scope))
+    assert "/login" in page.url
+    page = ada.sign_in(page)
+    assert "/consent" in page.url
+    house.turn_clock(minutes=16)
+    page = ada.decide(page)
+    assert "/login" in page.url, "the page was left open"
+    assert house.sql("SELECT count(*) FROM consents") == [(0,)]
+    page = ada.decide(ada.sign_in(page))
+    assert app.redeem(page.answer["code"]).json()["scope"] == scope
+    assert ada.open(app.authorize_url(scope=scope)).left_to
+    house.turn_clock(minutes=16)
+    assert ada.open(app.authorize_url(scope=scope, prompt="none")).answer["error"] == "login_required"
+    page = ada.open(app.authorize_url(scope=scope))
+    assert "/login" in page.url
+    assert ada.sign_in(page).answer["code"]
+
+
+def test_an_app_is_denied_by_an_old_sign_in_too(house: House, owner: str) -> None:
+    app, ada = App(house.url), AdminBrowser(house)
+    app.register()
+    page = ada.open(app.authorize_url(scope="admin"))
+    house.turn_clock(minutes=16)
+    assert ada.decide(page, "deny").answer["error"] == "access_denied"
+
+
+@pytest.mark.parametrize("scope", ["admin", "read api_keys"])
+def test_a_device_gets_no_power_over_accounts_by_an_old_sign_in(house: House, owner: str, scope: str) -> None:
+    """RFC 8628 §3.3, RFC 9470 §1."""
+    device, ada = Device.of(App(house.url), scope=scope), AdminBrowser(house)
+    entered = device.entered(ada)
+    assert "/device" in entered.url
+    fields = {name: entered.field(name) for name in ("csrf", "entered")}
+    house.sql("UPDATE browser_sessions SET authenticated_at = authenticated_at - interval '16 minutes'")
+    page = device.entered(ada)
+    assert "/login" in page.url
+    assert "/login" in ada.send("/device/decision", decision="allow", **fields).url
+    assert device.word() == "authorization_pending"
+    assert f'value="{device.user_code}"' in ada.sign_in(page).text, "the code is still there"
+    assert "/login" not in device.decide(ada).url
+    house.turn_clock(seconds=10)
+    assert device.poll().json()["scope"] == scope
+
+
+def test_a_device_is_denied_by_an_old_sign_in_too(house: House, owner: str) -> None:
+    device, ada = Device.of(App(house.url), scope="admin"), AdminBrowser(house)
+    entered = device.entered(ada)
+    house.sql("UPDATE browser_sessions SET authenticated_at = authenticated_at - interval '16 minutes'")
+    ada.send("/device/decision", decision="deny", **{name: entered.field(name) for name in ("csrf", "entered")})
+    assert device.word() == "access_denied"
+
+
+def test_whoever_is_no_admin_is_not_asked_again_for_what_they_cannot_give(house: House, owner: str) -> None:
+    house.add_user("bob@example.com")
+    app, bob = App(house.url), Browser(house.url)
+    app.register()
+    bob.sign_in(email="bob@example.com")
+    device = Device.of(App(house.url), scope="read admin")
+    house.sql("UPDATE browser_sessions SET authenticated_at = authenticated_at - interval '16 minutes'")
+    assert "/consent" in bob.open(app.authorize_url(scope="read admin")).url
+    device.decide(bob)
+    assert device.poll().json()["scope"] == "read"

@@ -207,3 +207,23 @@ def test_the_account_page_makes_and_ends_keys_and_apps(house: House, app: App, b
     assert app.call("whoami", secret).status_code == 401
     refused = browser.send("/account/api-keys", csrf=page.field("csrf"), name="", expires="30d")
     assert refused.status == 400
+
+
+@pytest.mark.parametrize("scopes", [None, ["read"], ["api_keys"]])
+def test_a_session_makes_a_key_only_soon_after_signing_in(
+    house: House, browser: Browser, scopes: list[str] | None
+) -> None:
+    """RFC 9470 §3, as on the account page: a key outlives the browser that was left open."""
+    house.add_user()
+    browser.sign_in()
+    house.turn_clock(minutes=16)
+    late = browser.http.post(f"{house.url}/api-keys", json={"name": "laptop"} | ({"scopes": scopes} if scopes else {}))
+    assert (late.status_code, late.json()["error"]) == (403, "insufficient_user_authentication")
+    assert browser.http.get(f"{house.url}/api-keys").json() == {"keys": []}
+    browser.sign_in()
+    made = browser.http.post(f"{house.url}/api-keys", json={"name": "laptop", "scopes": ["read", "api_keys"]}).json()
+    house.turn_clock(minutes=16)
+    bearer = {"Authorization": f"Bearer {made['apiKey']}"}
+    by_token = http().post(f"{house.url}/api-keys", json={"name": "x", "scopes": ["read"]}, headers=bearer)
+    assert by_token.status_code == 201
+    assert browser.http.delete(f"{house.url}/api-keys/{made['id']}").status_code == 204, "ending one is never late"

@@ -30,7 +30,9 @@ PENDING = Pending(
     started_at=NOW.timestamp(),
 )
 ADA = Viewer("usr_1", "ada@example.com", "Ada", False, "ses_1", NOW - timedelta(minutes=5))
+LATE = Viewer("usr_1", "ada@example.com", "Ada", True, "ses_1", NOW - timedelta(minutes=15))
 GIVEN = Consent(frozenset({"read", "write"}), NOW - timedelta(days=40))
+KEYS_TOO = Consent(frozenset({"read", "api_keys"}), NOW - timedelta(days=40))
 
 
 def pending(**changed: object) -> Pending:
@@ -59,6 +61,13 @@ def pending(**changed: object) -> Pending:
         (pending(prompt=("none",)), None, None, Refuse),
         (pending(prompt=("none",)), ADA, None, Refuse),
         (pending(prompt=("none",)), ADA, GIVEN, Issue),
+        (pending(scope=("read", "api_keys")), ADA, KEYS_TOO, Issue),
+        (pending(scope=("read", "api_keys")), LATE, KEYS_TOO, Login),
+        (pending(scope=("api_keys",), approved_by="ses_1"), LATE, None, Login),
+        (pending(scope=("api_keys",), prompt=("none",)), LATE, KEYS_TOO, Refuse),
+        (pending(scope=("admin",)), LATE, None, Login),
+        (pending(scope=("admin",)), ADA, None, AskConsent),
+        (pending(), LATE, KEYS_TOO, Issue),
     ],
 )
 def test_the_next_step(request_: Pending, viewer: Viewer | None, consent: Consent | None, step: type[Step]) -> None:

@@ -113,6 +113,31 @@ def test_nobody_gives_the_scope_admin_unseen(house: House, browser: Browser, app
     assert "/login" in browser.open(app.authorize_url(scope="admin")).url
 
 
+def test_an_admin_who_signed_in_long_ago_signs_in_first(
+    house: House, browser: Browser, app: App, acme: Upstream
+) -> None:
+    """Else the page before signing in would leave the scope `admin` out, though it is known who has it to give."""
+    page = browser.open("/login")
+    page = browser.send("/login/provider", csrf=page.field("csrf"), req="", provider="acme")
+    browser.open(answered(page.left_to or ""))
+    house.sql("UPDATE users SET is_admin = true WHERE email = 'ada@example.com'")
+    house.turn_clock(minutes=16)
+    page = browser.open(app.authorize_url(scope="read admin"))
+    assert "/login" in page.url
+    left = browser.send("/login/provider", csrf=page.field("csrf"), req=page.field("req"), provider="acme").left_to
+    page = browser.open(answered(left or ""))
+    assert "Administer" in page.text
+    assert app.redeem(browser.decide(page).answer["code"]).json()["scope"] == "read admin"
+
+
+def test_api_keys_are_allowed_before_signing_in_again(house: House, browser: Browser, app: App, acme: Upstream) -> None:
+    for late in (0, 16):
+        house.turn_clock(minutes=late)
+        page = browser.open(app.authorize_url(scope="api_keys"))
+        assert "you sign in with Acme next" in page.text
+        assert browser.open(answered(browser.decide(page).left_to or "")).answer["code"]
+
+
 def test_prompt_none_is_answered(house: House, browser: Browser, app: App) -> None:
     assert browser.open(app.authorize_url(prompt="none")).answer["error"] == "login_required"
 

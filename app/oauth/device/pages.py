@@ -13,6 +13,7 @@ from app.language.catalogs import N_, _, ngettext
 from app.limits import DEVICE_ACCOUNT, DEVICE_ADDRESS, hit
 from app.oauth.device import store
 from app.protocol.errors import InvalidRequest, TooManyRequests
+from app.protocol.next_step import may_give
 from app.protocol.params import parse
 from app.protocol.scope import ADMIN, IDENTITY
 from app.protocol.types import Viewer
@@ -81,6 +82,9 @@ async def decide(request: Request, world: World) -> Response:
         return see_other(step("/login", at_device("")))
     allowed = decision == "allow"
     async with world.db.begin() as db:
+        waiting = await store.waiting_at(db, key) if allowed else None
+        if waiting is not None and not may_give(waiting[1], viewer, now):
+            return see_other(step("/login", at_device(waiting[0])))
         decided = await store.decide_device(db, key, viewer, now, allowed=allowed)
         if decided is not None:
             event = "device.allowed" if allowed else "device.refused"
@@ -105,6 +109,8 @@ async def _ask(request: Request, world: World, viewer: Viewer, typed: str, now: 
         note(error="unknown_code", description=UNKNOWN)
         return _page(request, world, viewer, typed, _(UNKNOWN), 400)
     key, asked = found
+    if not may_give(asked.scope, viewer, now):
+        return see_other(step("/login", at_device(code)))
     note(link=key.hex(), client_id=asked.client_id, client_name=client.client_name, entered=True)
     resource = world.resources.at(asked.resource)
     scopes = {**IDENTITY, **(resource.scopes if resource else {})}

@@ -48,6 +48,13 @@ async def waiting_device(db: AsyncConnection, user_code: str, now: datetime) -> 
     return None if row is None else (row.fingerprint, DeviceRequest(row.client_id, tuple(row.scope), row.resource))
 
 
+async def waiting_at(db: AsyncConnection, key: bytes) -> tuple[str, tuple[str, ...]] | None:
+    """The code that is shown by the device of this row, and the scope that it asks for."""
+    d = device_codes.c
+    row = (await db.execute(select(d.user_code, d.scope).where(d.fingerprint == key))).one_or_none()
+    return None if row is None else (row.user_code, tuple(row.scope))
+
+
 async def decide_device(
     db: AsyncConnection, key: bytes, viewer: Viewer, now: datetime, *, allowed: bool
 ) -> DeviceRequest | None:
