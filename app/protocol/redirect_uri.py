@@ -17,23 +17,38 @@ NEVER = frozenset(
     [
         "about",
         "blob",
+        "brave",
         "chrome",
         "data",
+        "ddgquicklink",
+        "edge",
         "file",
         "filesystem",
+        "firefox",
+        "firefox-focus",
         "ftp",
+        "googlechrome",
+        "googlechrome-x-callback",
+        "googlechromes",
         "intent",
         "jar",
         "javascript",
         "mailto",
+        "microsoft-edge",
+        "opera",
         "sms",
         "tel",
         "vbscript",
         "view-source",
+        "vivaldi",
         "ws",
         "wss",
+        "x-web-search",
+        "yandexbrowser-open-url",
     ]
 )
+# Nor are these an app's: x-safari-https, opera-http, microsoft-edge-https open any web address in that browser.
+WEB_IN_DISGUISE = ("-http", "-https")
 
 
 def fault(uri: str) -> str | None:
@@ -55,9 +70,12 @@ def fault(uri: str) -> str | None:
     if uri.startswith(("http:", "https:")):
         return _fault_on_the_web(uri, parts) or (N_("has a port out of range") if port == 0 else None)
     scheme = uri.split(":", 1)[0] if ":" in uri else ""
-    if SCHEME.match(scheme.lower()) is None or scheme.lower() in NEVER or len(uri) == len(scheme) + 1:
+    small = scheme.lower()
+    if SCHEME.match(small) is None or len(uri) == len(scheme) + 1:
         return N_("has a scheme that is not allowed")
-    return None if scheme == scheme.lower() else N_("has a scheme that is not in lower case")
+    if small in NEVER or small.endswith(WEB_IN_DISGUISE):
+        return N_("has a scheme that is not allowed")
+    return None if scheme == small else N_("has a scheme that is not in lower case")
 
 
 def _fault_on_the_web(uri: str, parts: SplitResult) -> str | None:
@@ -80,10 +98,16 @@ def matches(registered: str, presented: str) -> bool:
 
 def is_welcome(uri: str, hosts: tuple[str, ...]) -> bool:
     """Whether answers may go there at all, where the operator has named the hosts: `claude.ai`, `*.example.com` for what is
-    below, `cursor` or `cursor://` for an app's own scheme. Anything may where none is named."""
-    place = shown_host(uri).lower().removesuffix("://")
-    below = (f"*.{place.split('.', count)[count]}" for count in range(1, place.count(".") + 1))
-    return not hosts or not {place, f"{place}://", *below}.isdisjoint(hosts)
+    below, `cursor` or `cursor://` for an app's own scheme. Anything may where none is named.
+
+    Any program may claim a scheme called like a host: so a word that is a host's is none of a scheme."""
+    place = shown_host(uri).lower()
+    if place.endswith("://"):
+        word = place.removesuffix("://")
+        named = {place} if "." in word or word == "localhost" else {place, word}
+    else:
+        named = {place, *(f"*.{place.split('.', count)[count]}" for count in range(1, place.count(".") + 1))}
+    return not hosts or not named.isdisjoint(hosts)
 
 
 def is_local(uri: str) -> bool:

@@ -165,3 +165,16 @@ def test_a_sign_in_left_lying_ends(app: App, browser: Browser, house: House) -> 
     page = browser.sign_in(page)
     assert page.status == 400
     assert "start again from your app" in page.text
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_redirect_uri_that_is_not_allowed_any_more_is_a_page(
+    house: House, app: App, browser: Browser, asks: bool
+) -> None:
+    """§4.1.2.1: of an app that was registered before it was known what the scheme opens."""
+    uri = "microsoft-edge:https://evil.example/"
+    house.sql("UPDATE clients SET redirect_uris = ARRAY[:uri]", uri=uri)
+    browser.sign_in()
+    page = browser.open(app.authorize_url(redirect_uri=uri if asks else None))
+    assert (page.status, page.left_to) == (400, None)
+    assert "does not accept" in page.text

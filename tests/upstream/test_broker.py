@@ -18,7 +18,7 @@ def brokering(dsn: str, service: Upstream) -> Iterator[House]:
         {"acme": service.definition()},
         sign_up="open",
         sign_in="providers",
-        redirect_hosts=("claude.ai", "127.0.0.1", "cursor", "*.apps.example"),
+        redirect_hosts=("claude.ai", "127.0.0.1", "cursor", "*.apps.example", "com.example.app://", "quill://"),
     ).start()
     yield house
     house.stop()
@@ -165,6 +165,7 @@ def test_the_service_is_away(house: House, browser: Browser, app: App, acme: Ups
 # GATEHOUSE_REDIRECT_HOSTS ----------------------------------------------------------------------------------------------
 
 WELCOME = ["https://claude.ai/api/cb", "http://127.0.0.1:9/cb", "cursor://x/cb", "https://a.apps.example/cb"]
+WELCOME += ["com.example.app:/cb", "quill://cb"]
 UNWELCOME = [
     "https://evil.example/cb",
     "https://claude.ai.evil.example/cb",
@@ -173,6 +174,11 @@ UNWELCOME = [
     "http://localhost:9/cb",
     "vscode://x/cb",
     "https://evil.example/claude.ai",
+    "claude.ai:/cb",
+    "claude.ai://cb",
+    "a.apps.example:/cb",
+    "https://quill/cb",
+    "https://com.example.app/cb",
 ]
 
 
@@ -192,3 +198,16 @@ def test_hosts_that_are_not_named(house: House, browser: Browser, app: App, uri:
         page = browser.open(app.authorize_url(redirect_uri=asked))
         assert (page.status, page.left_to) == (400, None)
         assert "does not accept" in page.text
+
+
+def test_a_scheme_called_localhost_is_not_the_host(dsn: str, house: House) -> None:
+    """RFC 8252 §7.1: any program may claim it."""
+    narrow = House(dsn, redirect_hosts=("localhost",)).start()
+    try:
+        assert App(narrow.url, redirect_uri="http://localhost:9/cb").register()
+        for uri in ("localhost:/cb", "localhost://cb"):
+            body = {"redirect_uris": [uri], "token_endpoint_auth_method": "none"}
+            refused = http().post(f"{narrow.url}/register", json=body)
+            assert (refused.status_code, refused.json()["error"]) == (400, "invalid_redirect_uri")
+    finally:
+        narrow.stop()
