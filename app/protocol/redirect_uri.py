@@ -71,9 +71,8 @@ def fault(uri: str) -> str | None:
         return _fault_on_the_web(uri, parts) or (N_("has a port out of range") if port == 0 else None)
     scheme = uri.split(":", 1)[0] if ":" in uri else ""
     small = scheme.lower()
-    if SCHEME.match(small) is None or len(uri) == len(scheme) + 1:
-        return N_("has a scheme that is not allowed")
-    if small in NEVER or small.endswith(WEB_IN_DISGUISE):
+    is_an_apps = SCHEME.match(small) is not None and small not in NEVER and not small.endswith(WEB_IN_DISGUISE)
+    if not is_an_apps or len(uri) == len(scheme) + 1:
         return N_("has a scheme that is not allowed")
     return None if scheme == small else N_("has a scheme that is not in lower case")
 
