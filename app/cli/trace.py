@@ -16,6 +16,7 @@ from rich.text import Text
 from app.api_keys.keys import duration
 from app.cli.console import Json, Refused, say
 from app.cli.operating import operate
+from app.operate import logs
 from app.protocol.errors import OAuthError
 from app.traces import store
 from app.traces.attempts import GAP, Attempt, attempts
@@ -42,6 +43,7 @@ def trace(
     as_json: Json = False,
 ) -> None:
     """Every attempt to connect, with a verdict and the next step; with ID one of them, step by step."""
+    logs.configure("warning")  # to stderr, apart from what is printed here
     try:
         back = duration(since)
     except OAuthError as refusal:

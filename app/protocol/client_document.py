@@ -40,7 +40,11 @@ def fault(url: str) -> str | None:
 
 
 def host_of(url: str) -> str:
-    return urlsplit(url).hostname or ""
+    """Empty for what is no URL."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def checked_document(document: object, url: str) -> dict[str, Any]:

@@ -3,10 +3,12 @@ RFC 7523 §3); pure."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from app.protocol.client_document import host_of
 from app.traces.attempts import Attempt
 from app.traces.states import ADD_AGAIN, FAILED, Verdict
 from app.traces.step import Step
@@ -72,11 +74,15 @@ def copy_used(step: Step) -> str:
 
 
 def _host(url: str) -> str:
-    return urlsplit(url).netloc or url
+    """Host and port; all of what is no URL, since a stranger wrote it, or it was cut to be kept."""
+    try:
+        return urlsplit(url).netloc or url
+    except ValueError:
+        return url
 
 
 def _unwelcome(step: Step) -> Verdict:
-    host, why = urlsplit(step.client_id or "").hostname, step.fact("document_why")
+    host, why = host_of(step.client_id or ""), step.fact("document_why")
     if "has not listed" in why:
         cure = f"If you trust it, add {host} to GATEHOUSE_CLIENT_DOCUMENT_HOSTS and start the server anew."
         return Verdict(FAILED, f"The client describes itself at {host}, a host that is not on your list.", cure)
@@ -124,9 +130,10 @@ def _cure(why: str, url: str) -> str:
     if "certificate" in why:
         return "If your network opens TLS to look inside, name its certificate authority in GATEHOUSE_CA_FILE."
     if "not known" in why or "no address" in why:
-        return f"Can this machine look up names of the internet? Try here: getent hosts {host.partition(':')[0]}"
+        name = shlex.quote(host_of(url) or url)
+        return f"Can this machine look up names of the internet? Try here: getent hosts {name}"
     if "not answer" in why or "took longer" in why:
-        return f"Is outbound https blocked here (HTTPS_PROXY is not used)? Try on this machine: curl -sI {url}"
+        return f"Is outbound https blocked here (HTTPS_PROXY is not used)? Try on this machine: curl -sI {shlex.quote(url)}"
     return f"{MAKER}; {BY_HAND[3:]}."
 
 

@@ -1,9 +1,12 @@
-"""What became of an attempt to connect, in plain words, and what to do next; pure. /mcp and discovery here, the rest in `judging`."""
+"""What became of an attempt to connect, in plain words, and what to do next; pure, but for the log. /mcp and discovery here,
+the rest in `judging`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+
+import structlog
 
 from app.traces import devices, documents, judging, signing_in
 from app.traces.attempts import Attempt
@@ -12,10 +15,23 @@ from app.traces.step import BROWSER, Step
 
 LOOP = 3  # refusals of one kind that are no accident
 EXPIRED, REVOKED = "expired", "revoked"
+log = structlog.get_logger("gatehouse.traces")
 
 
 def verdict(attempt: Attempt, now: datetime) -> Verdict:
-    """The verdict on what has happened until `now`."""
+    """The verdict on what has happened until `now`. Never raises: it is about what strangers said, and in a list with others."""
+    try:
+        return _judged(attempt, now)
+    except Exception as fault:
+        log.error("attempt not judged", attempt=attempt.id, exc_info=fault)
+        return Verdict(
+            FAILED,
+            "What became of this attempt cannot be told: Gatehouse did not understand its own notes of it.",
+            f"That is a fault of Gatehouse: report it, with the lines about {attempt.id} in the log.",
+        )
+
+
+def _judged(attempt: Attempt, now: datetime) -> Verdict:
     step = _decisive(attempt)
     if step is None:
         return _only_looked(attempt, now)

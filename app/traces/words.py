@@ -1,8 +1,10 @@
-"""What a step was, in a few plain words for its line in the timeline; pure."""
+"""What a step was, in a few plain words for its line in the timeline; pure, but for the log."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+
+import structlog
 
 from app.protocol.client_metadata import DEVICE_CODE, TOKEN_EXCHANGE
 from app.traces import documents
@@ -21,10 +23,22 @@ GRANTS = {  # as people say it
     DEVICE_CODE: "for a device's code",
     TOKEN_EXCHANGE: "in exchange for another",
 }
+log = structlog.get_logger("gatehouse.traces")
 
 
 def words(step: Step) -> str:
-    """One line, without a full stop. What was refused says why, in the words that were sent or in those for the operator."""
+    """One line, without a full stop. What was refused says why, in the words that were sent or in those for the operator.
+
+    Never raises: it is about what strangers said, and in a list with others.
+    """
+    try:
+        return _words(step)
+    except Exception as fault:
+        log.error("step not put into words", step=step.request_id, exc_info=fault)
+        return f"{step.method} {step.path}, answered {step.status}"
+
+
+def _words(step: Step) -> str:
     said = _said(step)
     if step.fact("document") in documents.COPIES:
         return f"{said}. {documents.copy_used(step)}"

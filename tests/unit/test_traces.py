@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -334,6 +335,14 @@ def test_each_reason_why_a_document_could_not_be_read_has_its_cure(why: str, cur
     copied = verdict(Attempt((with_copy(CALLED, why=why),)), NOW)
     assert cure in str(copied.next_step)
     assert f"({why})" in copied.sentence
+
+
+@pytest.mark.parametrize("uri", ["https://x;touch$IFS$HOME/j", "https://$(id)/j", "https://a|b", "https://[x;y/j"])
+def test_a_name_to_look_up_is_one_word_of_the_command(uri: str) -> None:
+    step = unproven("the keys of this client could not be read", keys_uri=uri, keys_why="its host is not known")
+    command = str(verdict(Attempt((step,)), NOW).next_step).partition("Try here: ")[2]
+    assert len(shlex.split(command)) == 3
+    assert shlex.join(shlex.split(command)) == command
 
 
 def test_what_an_assertion_says_of_itself_is_in_the_cure() -> None:
