@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from app.protocol import redirect_uri
 from app.protocol.errors import InvalidClientMetadata, InvalidRedirectUri
@@ -47,6 +49,7 @@ NOT_DONE = frozenset(
 DROPPED = ASSIGNED | NOT_DONE
 SWITCHES = ("require_pushed_authorization_requests", "dpop_bound_access_tokens")  # RFC 9126 §6, RFC 9449 §5.2
 LINKS = ("client_uri", "logo_uri", "tos_uri", "policy_uri", "jwks_uri")
+AUTHORITY = re.compile(r"https://[A-Za-z0-9.\[\]:_-]+(?:[/?]|\Z)")  # without credentials
 
 
 def checked(document: object) -> dict[str, Any]:
@@ -93,13 +96,27 @@ def _check_keys(metadata: dict[str, Any]) -> None:
     """RFC 7591 §2: `jwks` or `jwks_uri`, never both, and public keys only."""
     if ("jwks" in metadata) == ("jwks_uri" in metadata):
         raise InvalidClientMetadata("private_key_jwt needs either jwks or jwks_uri")
-    if not str(metadata.get("jwks_uri", "https://")).startswith("https://"):
-        raise InvalidClientMetadata("jwks_uri must be an https address")
-    keys = metadata["jwks"].get("keys") if isinstance(metadata.get("jwks"), dict) else metadata.get("jwks", [{}])
+    if "jwks_uri" in metadata:
+        if not _can_be_fetched(metadata["jwks_uri"]):
+            raise InvalidClientMetadata("jwks_uri must be an https address")
+        return
+    jwks = metadata["jwks"]
+    keys = jwks.get("keys") if isinstance(jwks, dict) else None
     if not isinstance(keys, list) or not keys or not all(isinstance(key, dict) for key in keys):
         raise InvalidClientMetadata("jwks must be a JWK set with at least one key")
     if any("d" in key or "k" in key for key in keys):
         raise InvalidClientMetadata("jwks has a private or symmetric key in it; send public keys only")
+
+
+def _can_be_fetched(url: object) -> bool:
+    """Whether this is an https address whose host could be looked up (RFC 3986 §2, RFC 5891 §4.4)."""
+    if not isinstance(url, str) or AUTHORITY.match(url) is None or redirect_uri.PRINTABLE.match(url) is None:
+        return False
+    try:
+        parts = urlsplit(url)
+        return parts.port != 0 and bool((parts.hostname or "").encode("idna"))
+    except ValueError:  # UnicodeError is one: a label that is empty or too long
+        return False
 
 
 def resource_server(client_name: str) -> dict[str, Any]:
