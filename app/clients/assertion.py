@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.clients.find import AWAY_SECONDS
+from app import asking
+from app.clients.find import AWAY_SECONDS, FETCHES
+from app.limits import hit
 from app.outside.fetch import NotNow, Unfetchable
-from app.outside.key_sets import keys_of
+from app.outside.key_sets import Keys, keys_of
 from app.protocol.errors import InvalidClient, TemporarilyUnavailable
 from app.protocol.redirect_uri import without_query
 from app.protocol.types import Client
@@ -30,7 +32,7 @@ def claimed_client_id(assertion: str) -> str:
 
 async def prove(client: Client, assertion: str, endpoint: str, world: World, now: datetime) -> None:
     """Raises InvalidClient unless the assertion is signed by the client, meant for us, in time, and new;
-    TemporarilyUnavailable while its keys cannot be had.
+    TemporarilyUnavailable while its keys cannot be had, TooManyRequests when they would have to be fetched once too often.
 
     `endpoint` is the URL it was sent to: besides the issuer and the token endpoint, an assertion may name it (RFC 9126 §2).
     """
@@ -64,19 +66,29 @@ def _read(assertion: str) -> tuple[dict[str, Any], dict[str, Any]]:
         raise InvalidClient(f"client_assertion {fault}") from fault
 
 
-async def _keys(client: Client, kid: object, world: World, now: datetime) -> tuple[dict[str, Any], ...]:
+async def _keys(client: Client, kid: object, world: World, now: datetime) -> Keys:
+    """Raises InvalidClient, TooManyRequests."""
     keys = client.keys or {}
-    if "jwks" in keys:
-        return keys_of(keys["jwks"])
-    named_by_operator = client.kind == "static"
     try:
-        return await world.key_sets.keys(keys["jwks_uri"], kid, now, private=named_by_operator)
+        return keys_of(keys["jwks"]) if "jwks" in keys else await _published(client, keys["jwks_uri"], kid, world, now)
     except Unfetchable as fault:
-        note(keys_uri=without_query(keys["jwks_uri"]), keys_why=str(fault))
+        if "jwks_uri" in keys:
+            note(keys_uri=without_query(keys["jwks_uri"]), keys_why=str(fault))
         said = f"the keys of this client could not be read: {fault}"
         if isinstance(fault, NotNow):
             raise TemporarilyUnavailable(said, retry_after=AWAY_SECONDS) from fault
         raise InvalidClient(said) from fault
+
+
+async def _published(client: Client, uri: str, kid: object, world: World, now: datetime) -> Keys:
+    """Anybody may register and send assertions: a fetch is counted for them, and one that failed is not tried again at once.
+    Raises Unfetchable, TooManyRequests."""
+    named_by_operator = client.kind == "static"
+    kept = world.key_sets.kept(uri, kid, now, private=named_by_operator)
+    if kept is not None:
+        return kept
+    await hit(world.pool, FETCHES, asking.address() or "unknown", now)
+    return await world.key_sets.fetched(uri, now, private=named_by_operator)
 
 
 def _note(header: dict[str, Any], said: dict[str, Any], now: datetime) -> None:

@@ -40,7 +40,7 @@ async def client(world: World, client_id: str, address: str, now: datetime, *, f
         return known
     why = world.outside.faults.lately(client_id, now)
     if known is not None and why and _will_do(known, now):
-        return _copy_used(known, why)
+        return _copy_used(known, str(why))
     await hit(world.pool, FETCHES, address, now)
     return await _fetched(world, client_id, known, now)
 
@@ -79,7 +79,7 @@ async def _fetched(world: World, url: str, known: Client | None, now: datetime) 
         note(document="fetched")
     except Unfetchable as fault:
         why = str(fault)
-        world.outside.faults.saw(url, why, now)
+        world.outside.faults.saw(url, fault, now)
         log.warning("client document not fetched", client_id=url, why=why)
         if known is not None and _will_do(known, now):
             return _copy_used(known, why)

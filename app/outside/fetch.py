@@ -7,22 +7,22 @@ import re
 import socket
 import ssl
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import httpx2
 from pydantic_core import from_json
 
+from app import asking
 from app.outside.addresses import is_loopback, is_public
 from app.outside.faults import Faults
+from app.outside.turns import Crowded, Turn, Turns
 from app.protocol.words import N_, Worded
 
 SECONDS = 5.0  # from the first look-up to the last byte
-AT_ONCE = 16
 LEAST, MOST, UNSAID = timedelta(seconds=60), timedelta(hours=24), timedelta(hours=1)  # that a document is kept
 # What a host says that is busy, broken, or takes us for a robot: whoever names it is not to blame.
 PASSING = frozenset({401, 403, 408, 425, 429})
@@ -37,6 +37,10 @@ class Unfetchable(Worded):
 
 class NotNow(Unfetchable):
     """For the moment, as far as anybody can tell: whoever comes again may find it."""
+
+
+class Busy(NotNow):
+    """It was not even tried: this server fetches as much as it may at this moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,7 @@ class Outside:
         """`loopback`: we are on loopback ourselves, so its addresses are no secret (CIMD draft §6.5)."""
         self._loopback = loopback
         self._resolve = resolve
-        self._resolvers = ThreadPoolExecutor(AT_ONCE, "resolve")  # of its own: a slow name server holds up no one else
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._turns = {private: Turns() for private in (False, True)}  # what the operator named waits for no stranger's
         self.faults = Faults()
         self._under_way: dict[tuple[str, bool], asyncio.Task[Document]] = {}
         self.tls = ssl.create_default_context(cafile=None)
@@ -86,7 +89,8 @@ class Outside:
         return await asyncio.shield(task)
 
     def close(self) -> None:
-        self._resolvers.shutdown(wait=False, cancel_futures=True)
+        for turns in self._turns.values():
+            turns.close()
 
     def _forget(self, wanted: tuple[str, bool], task: asyncio.Task[Document]) -> None:
         del self._under_way[wanted]
@@ -95,8 +99,10 @@ class Outside:
 
     async def _timed(self, url: str, limit: int, private: bool) -> Document:
         try:
-            async with asyncio.timeout(SECONDS), self._slots:
+            async with asyncio.timeout(SECONDS):
                 return await self._fetched(url, limit, private)
+        except Crowded:
+            raise Busy(N_("this server fetches too much at once; try again in a moment")) from None
         except TimeoutError:
             raise NotNow("it took longer than {seconds} seconds", seconds=f"{SECONDS:g}") from None
         except (httpx2.HTTPError, OSError) as fault:
@@ -106,37 +112,51 @@ class Outside:
             raise Unfetchable(_words(fault)) from fault
 
     async def _fetched(self, url: str, limit: int, private: bool) -> Document:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or 443
-        address = await self._vetted(host, port, private)
-        literal = f"[{address}]" if ":" in address else address
-        target = parts._replace(netloc=f"{literal}:{port}").geturl()
-        headers = {"Host": parts.netloc, "Accept": "application/json", "Accept-Encoding": "identity"}
-        async with (
-            httpx2.AsyncClient(verify=self.tls, trust_env=False, follow_redirects=False, timeout=SECONDS) as client,
-            client.stream("GET", target, headers=headers, extensions={"sni_hostname": host}) as response,
-        ):
-            _acceptable(response)
-            body = b""
-            async for chunk in response.aiter_raw():
-                body += chunk
-                if len(body) > limit:
-                    raise Unfetchable("it is larger than {limit} bytes", limit=limit)
+        parts, port = _parsed(url)
+        host = parts.hostname or ""
+        async with self._turns[private].turn(asking.address(), host) as turn:
+            address = await self._vetted(turn, host, port, private)
+            literal = f"[{address}]" if ":" in address else address
+            target = parts._replace(netloc=f"{literal}:{port}").geturl()
+            headers = {"Host": parts.netloc, "Accept": "application/json", "Accept-Encoding": "identity"}
+            async with (
+                httpx2.AsyncClient(verify=self.tls, trust_env=False, follow_redirects=False, timeout=SECONDS) as client,
+                client.stream("GET", target, headers=headers, extensions={"sni_hostname": host}) as response,
+            ):
+                _acceptable(response)
+                body = await _body(response, limit)
         try:
             return Document(from_json(body, allow_inf_nan=False), _max_age(response.headers.get("cache-control", "")))
         except ValueError:
             raise Unfetchable("it is not valid JSON") from None
 
-    async def _vetted(self, host: str, port: int, private: bool) -> str:
+    async def _vetted(self, turn: Turn, host: str, port: int, private: bool) -> str:
         """The address to connect to, looked up once: what is checked is what is used. One bad address condemns the name."""
-        loop = asyncio.get_running_loop()
-        addresses = await loop.run_in_executor(self._resolvers, self._resolve, host, port)
+        addresses = await turn.in_thread(self._resolve, host, port)
         for address in addresses:
             if not (private or is_public(address) or (self._loopback and is_loopback(address))):
                 raise Unfetchable("its host has an address that is not on the public internet")
         if not addresses:
             raise NotNow("its host has no address")
         return next((address for address in addresses if ":" not in address), addresses[0])
+
+
+def _parsed(url: str) -> tuple[SplitResult, int]:
+    """With its port. Raises Unfetchable for what is no URL: not every address was looked at before."""
+    try:
+        parts = urlsplit(url)
+        return parts, parts.port or 443
+    except ValueError:
+        raise Unfetchable("its address is not well-formed") from None
+
+
+async def _body(response: httpx2.Response, limit: int) -> bytes:
+    body = b""
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > limit:
+            raise Unfetchable("it is larger than {limit} bytes", limit=limit)
+    return body
 
 
 def _acceptable(response: httpx2.Response) -> None:

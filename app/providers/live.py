@@ -53,13 +53,13 @@ class Providers:
             return kept[0]
         url = f"{provider.issuer.rstrip('/')}/.well-known/openid-configuration"
         stale = kept is not None and now < kept[1] + STALE
-        if kept is not None and stale and self._outside.faults.lately(url, now):
+        if kept is not None and stale and self._outside.faults.lately(url, now, private=True):
             return kept[0]
         try:
             document = await self._outside.json(url, limit=LIMIT, private=True)
             found = checked(document.value, provider)
         except Unfetchable as fault:
-            self._outside.faults.saw(url, str(fault), now)
+            self._outside.faults.saw(url, fault, now, private=True)
             if kept is not None and stale:
                 return kept[0]
             raise

@@ -134,6 +134,8 @@ def _cure(why: str, url: str) -> str:
         return f"Can this machine look up names of the internet? Try here: getent hosts {name}"
     if "not answer" in why or "took longer" in why:
         return f"Is outbound https blocked here (HTTPS_PROXY is not used)? Try on this machine: curl -sI {shlex.quote(url)}"
+    if "too much at once" in why:
+        return "Try again in a moment. If it stays so: are names of the internet looked up slowly on this machine?"
     return f"{MAKER}; {BY_HAND[3:]}."
 
 

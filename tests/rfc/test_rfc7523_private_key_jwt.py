@@ -17,6 +17,23 @@ from tests.conftest import House
 from tests.signers import Signer, key_set
 from tests.websites import Website
 
+NO_ADDRESSES = (
+    "https://a:99999/j",
+    "https://a:0/j",
+    "https://h:abc/",
+    "https://[::1/j",
+    "https://[1::2::3]/j",
+    "https://a..b/j",
+    "https://" + "x" * 70 + ".example/j",
+    "https:///j",
+    "https://u:p@a/j",
+    "https://" + "u" * 187 + "@[::1]:1/j",
+    "https://a b/",
+    "https://a;b/",
+    "https://a.example/\x1b]0;j",
+    "https://\u00e9.example/j",
+)
+
 
 @pytest.fixture
 def signer() -> Signer:
@@ -242,13 +259,36 @@ def test_a_host_of_keys_that_is_not_there_may_come_back(
     assert (answer.status_code, answer.headers.get("retry-after")) == (503, "5")
 
 
-@pytest.mark.parametrize("host", ["a..example", "x" * 70 + ".example", "a.example:99999", "["])
-def test_keys_at_an_address_that_is_none(house: House, signer: Signer, host: str) -> None:
+@pytest.mark.parametrize(("body", "status"), [(b"", 500), (b"[]", 200)])
+def test_keys_that_cannot_be_had_are_asked_for_once_a_minute(
+    house: House, website: Website, signer: Signer, body: bytes, status: int
+) -> None:
+    """Anybody may register and send assertions; that must not make a stranger's host hear from us each time."""
+    uri = website.publish("/jwks.json", body, status)
     app = App(house.url)
-    app.register(token_endpoint_auth_method="private_key_jwt", jwks_uri=f"https://{host}/jwks.json")
-    answer = refresh(app, "unknown", signer.assertion(app.client_id, house.url, house.clock()))
-    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
-    assert "its host is not known" in answer.json()["error_description"]
+    app.register(token_endpoint_auth_method="private_key_jwt", jwks_uri=uri)
+    for visits in (1, 2):
+        for _ in range(40):
+            answer = refresh(app, "gh_rt_x", signer.assertion(app.client_id, house.url, house.clock()))
+            assert "keys of this client could not be read" in answer.json()["error_description"]
+        assert website.visits["/jwks.json"] == visits
+        house.turn_clock(seconds=61)
+    website.publish("/jwks.json", key_set(signer))
+    house.turn_clock(seconds=61)
+    answer = refresh(app, "gh_rt_x", signer.assertion(app.client_id, house.url, house.clock()))
+    assert answer.json()["error"] == "invalid_grant", "the client is known again"
+
+
+def test_whoever_names_ever_new_keys_has_a_limit(house: House, website: Website, signer: Signer) -> None:
+    """As for documents: 30 fetches a minute for one caller's address."""
+    statuses = []
+    for number in range(32):
+        app = App(house.url)
+        app.register(token_endpoint_auth_method="private_key_jwt", jwks_uri=f"{website.url}/{number}.json")
+        answer = refresh(app, "gh_rt_x", signer.assertion(app.client_id, house.url, house.clock()))
+        statuses.append(answer.status_code)
+    assert statuses[30:] == [429, 429]
+    assert website.visits.total() == 30
 
 
 def test_a_document_may_bring_the_keys(house: House, website: Website, signer: Signer, browser: Browser) -> None:
@@ -273,18 +313,49 @@ def test_a_document_may_bring_the_keys(house: House, website: Website, signer: S
         {"jwks": {"keys": []}},
         {"jwks": []},
         {"jwks": "x"},
+        {"jwks": [{"kty": "EC"}]},
         {"jwks": {"keys": ["x"]}},
         {"jwks": {"keys": [{"kty": "oct", "k": "AAAA"}]}},
         {"jwks": {"keys": [{"kty": "EC", "crv": "P-256", "x": "a", "y": "b", "d": "c"}]}},
         {"jwks_uri": "http://example.com/jwks"},
         {"jwks_uri": "https://example.com/jwks", "jwks": {"keys": [{"kty": "EC"}]}},
         {"jwks_uri": 7},
+        *[{"jwks_uri": uri} for uri in NO_ADDRESSES],
     ],
 )
 def test_a_registration_without_proper_keys_is_refused(house: House, metadata: dict[str, Any]) -> None:
     document = {"redirect_uris": ["http://127.0.0.1/cb"], "token_endpoint_auth_method": "private_key_jwt"}
     answer = http().post(f"{house.url}/register", json=document | metadata)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_client_metadata")
+
+
+@pytest.mark.parametrize(
+    "uri", ["https://a.example/j", "https://a_b.example:8443?x[]=1", "https://[::1]/j", "https://1.2.3.4"]
+)
+def test_a_registration_may_name_any_address_that_is_one(house: House, uri: str) -> None:
+    document = {"redirect_uris": ["http://127.0.0.1/cb"], "token_endpoint_auth_method": "private_key_jwt"}
+    assert http().post(f"{house.url}/register", json=document | {"jwks_uri": uri}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"jwks": [{"kty": "EC"}]},
+        *[{"jwks_uri": f"https://{place}/j"} for place in ("a:99999", "h:abc", "[::1", "[1::2::3]")],
+    ],
+)
+def test_keys_that_were_registered_before_they_were_looked_at_prove_nothing(
+    house: House, signing: App, signer: Signer, keys: dict[str, Any]
+) -> None:
+    """Of the time when a registration took them."""
+    house.sql(
+        "UPDATE clients SET metadata = metadata - 'jwks' || CAST(:keys AS jsonb) WHERE client_id = :client_id",
+        keys=json.dumps(keys),
+        client_id=signing.client_id,
+    )
+    answer = refresh(signing, "gh_rt_x", signer.assertion(signing.client_id, house.url, house.clock()))
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    assert "keys of this client could not be read" in answer.json()["error_description"]
 
 
 @pytest.mark.parametrize(

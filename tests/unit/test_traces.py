@@ -326,6 +326,7 @@ def test_what_to_do_about_a_grant_without_a_browser(grant_type: str, why: str, s
         ("its host did not answer properly", f"curl -sI {URL}"),
         ("it took longer than 5 seconds", "outbound https blocked"),
         ("its certificate is not valid", "GATEHOUSE_CA_FILE"),
+        ("this server fetches too much at once; try again in a moment", "looked up slowly"),
         ("its host has an address that is not on the public internet", "your own network"),
         ("it is larger than 5120 bytes", "for the maker of the client"),
     ],
