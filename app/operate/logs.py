@@ -1,9 +1,11 @@
-"""Structured logs: JSON lines, or colours on a terminal; each with the request id, none with a secret (security.md §2.3)."""
+"""Structured logs: JSON lines, or colours on a terminal; each with the request id, none with a secret (security.md §2.3), and
+nothing in them that a terminal would obey: paths, addresses and faults have what strangers wrote in them."""
 
 from __future__ import annotations
 
 import asyncio
 import atexit
+import json
 import logging
 import re
 import sys
@@ -11,6 +13,7 @@ from collections import deque
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from io import StringIO
 from typing import Any, TextIO
 
 import structlog
@@ -64,11 +67,8 @@ def configure(level: str, *, pretty: bool | None = None) -> None:
     least = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
     of_libraries = max(least, logging.WARNING)  # they say much, and uvicorn a line of every caller who speaks no HTTP
     shared: list[Any] = [_dressed]
-    last: list[Any] = (
-        [structlog.dev.ConsoleRenderer(pad_event_to=0, exception_formatter=structlog.dev.plain_traceback)]
-        if pretty
-        else [_as_json]
-    )
+    coloured = structlog.dev.ConsoleRenderer(pad_event_to=0, exception_formatter=_traceback)
+    last: list[Any] = [_tamed, coloured] if pretty else [_as_json]
     lines = Lines(sys.__stderr__)
     structlog.configure(
         processors=[*shared, *last],
@@ -116,4 +116,23 @@ def _plain(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mutable
 def _as_json(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
     if "exc_info" in event:
         event = TRACES(logger, method, dict(event))
-    return to_json(event, fallback=str).decode()
+    return tame(to_json(event, fallback=str).decode())
+
+
+def _tamed(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What is no text is shown by its repr, which is tame."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = tame(value)
+    return event
+
+
+def _traceback(stream: TextIO, exc_info: Any) -> None:
+    plain = StringIO()
+    structlog.dev.plain_traceback(plain, exc_info)
+    stream.write("\n".join(tame(line) for line in plain.getvalue().split("\n")))
+
+
+def tame(line: str) -> str:
+    """With escapes, as JSON has them, for all that would move the cursor, hide, or turn the direction of what stands beside it."""
+    return line if line.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)

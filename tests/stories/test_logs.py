@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+from urllib.parse import quote
 
 import pytest
 import structlog
 
 from app.operate import logs
-from tests.actors import App, Browser
+from tests.actors import App, Browser, http
 from tests.conftest import House
 
 
@@ -60,6 +62,40 @@ def test_an_unexpected_fault_is_500_with_an_id_and_a_trace_in_the_log_only(
     written = capfd.readouterr().err
     assert page.headers["x-request-id"] in written
     assert "UndefinedTable" in written
+
+
+HOSTILE = "/\x1b]0;owned\x07\x1b[2J\x9b31m/a\u202eb\u2028c\U000e0041"
+
+
+def test_a_path_is_logged_in_signs_that_can_be_seen(dsn: str, capfd: pytest.CaptureFixture[str]) -> None:
+    loud = House(dsn, log_level="info").start()
+    try:
+        http().get(loud.url + quote(HOSTILE))
+    finally:
+        loud.stop()
+        logs.configure("error")
+    lines = capfd.readouterr().err.split("\n")
+    assert [line for line in lines if not line.isprintable()] == []
+    assert HOSTILE in [json.loads(line).get("path") for line in lines if line], "for machines it is as it was"
+
+
+@pytest.mark.parametrize("pretty", [False, True])
+def test_what_strangers_choose_moves_no_cursor(pretty: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    """What we say, what a library says, what a fault says: a terminal shows it, and obeys none of it."""
+    logs.configure("info", pretty=pretty)
+    try:
+        structlog.get_logger("gatehouse").info("request", path=HOSTILE, seen=[HOSTILE], why={HOSTILE: HOSTILE})
+        logging.getLogger("library").warning("what came\n%s", HOSTILE)
+        try:
+            raise RuntimeError(HOSTILE)
+        except RuntimeError:
+            structlog.get_logger("gatehouse").exception("a fault")
+    finally:
+        logs.configure("error")
+    written = capfd.readouterr().err.split("\n")
+    shown = [re.sub(r"\x1b\[[0-9;]*m", "", line) if pretty else line for line in written]
+    assert sum("owned" in line for line in shown) >= 3
+    assert [line for line in shown if not line.isprintable()] == []
 
 
 @pytest.mark.parametrize("pretty", [False, True])
