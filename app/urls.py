@@ -116,7 +116,7 @@ def url_table(world: World, callers: Callers) -> Mapping[str, ASGIApp]:
         "/account/allowed/forget": Door(world, page, POST=apps.forget),
         "/account/api-keys": Door(world, page, GET=api_keys.show, POST=api_keys.create),
         "/account/api-keys/rotate": Door(world, page, GET=api_keys.show_rotate, POST=api_keys.rotate),
-        "/account/api-keys/revoke": Door(world, page, POST=api_keys.revoke),
+        "/account/api-keys/revoke": Door(world, page, GET=api_keys.show_revoke, POST=api_keys.revoke),
         "/account/link": Door(world, page, GET=link.show_proof, POST=link.prove),
         "/account/services": Door(world, page, GET=services.show),
         "/account/services/disconnect": Door(world, page, POST=services.disconnect),

@@ -84,6 +84,18 @@ async def rotate(request: Request, world: World) -> Response:
     return _made(visit, made[0].name, made[1]) if made else frame.done(PATH, "nothing")
 
 
+async def show_revoke(request: Request, world: World) -> Response:
+    """Asks once more, since nothing brings the key back. It does not want a recent sign-in: a leaked key has to go soon."""
+    visit = await frame.visit(request, world)
+    if visit is None:
+        return frame.to_login(PATH)
+    async with world.db.connect() as db:
+        key = await key_store.unrevoked(db, frame.query(request).required("id"), visit.viewer.user_id)
+    if key is None:
+        return frame.done(PATH, "nothing")
+    return frame.page(visit, "account_revoke.html", key=_shown(key, [], visit.now))
+
+
 async def revoke(request: Request, world: World) -> Response:
     visit, fields = await frame.sent(request, world)
     if visit is None:

@@ -60,6 +60,7 @@ DONE = {
     "budget-given": N_("Saved. It counts from the next call."),
     "budget-removed": N_("Taken away. Nothing is charged to it any more."),
     "rotated": N_("New keys are published. They sign once every app can know them."),
+    "replaced": N_("New keys sign from now on."),
     "nothing": N_("Nothing to do: it had ended already."),
 }
 SCRIPTS = f"{CSP}; script-src 'self'; connect-src 'self'"

@@ -12,7 +12,8 @@ from app.admin import signing_keys
 from app.admin.entry import Visit, called, entered
 from app.admin.frame import done, shown
 from app.api_keys.callers import Callers
-from app.protocol.errors import OAuthError
+from app.language.catalogs import N_
+from app.protocol.errors import Conflict, OAuthError
 from app.protocol.params import Params
 from app.settings.shown import shown as settings_shown
 from app.web.http import Endpoint, no_store
@@ -25,8 +26,12 @@ async def keys(visit: Visit, *, refusal: OAuthError | None = None, typed: Params
 
 
 async def rotate(visit: Visit, fields: Params) -> Response:
-    await signing_keys.publish(visit.world, visit.now, at_once=fields.get("at_once") == "yes")
-    return done("/admin/signing-keys", "rotated")
+    """At once only with a tick: servers that keep the old key set refuse tokens for a while."""
+    at_once = fields.get("at_once") == "yes"
+    if at_once and fields.get("sure") != "yes":
+        raise Conflict(N_("tick the box to replace the keys at once"))
+    await signing_keys.publish(visit.world, visit.now, at_once=at_once)
+    return done("/admin/signing-keys", "replaced" if at_once else "rotated")
 
 
 async def settings(visit: Visit) -> Response:

@@ -151,6 +151,14 @@ async def replaceable(db: AsyncConnection, key_id: str, user_id: str, now: datet
     return None if row is None else ApiKey(row.id, row.user_id, row.name, tuple(row.scope), *row[4:])
 
 
+async def unrevoked(db: AsyncConnection, key_id: str, user_id: str) -> ApiKey | None:
+    """The key of this user that can still be revoked."""
+    c = api_keys.c
+    found = select(*SHOWN).where(c.id == key_id, c.user_id == user_id, c.revoked_at.is_(None))
+    row = (await db.execute(found)).one_or_none()
+    return None if row is None else ApiKey(row.id, row.user_id, row.name, tuple(row.scope), *row[4:])
+
+
 async def page_of_keys(db: AsyncConnection, user_id: str, place: Place | None) -> list[ApiKey]:
     """The unrevoked keys of a user, newest first, up to one more than a page."""
     c = api_keys.c

@@ -153,6 +153,11 @@ def key_rotated(person: Person) -> None:
     person.page.wait_for_url("**/rotate?**")
 
 
+def key_revoked(person: Person) -> None:
+    new_key(person)
+    person.opens("/account/api-keys").presses(person.page.get_by_role("main").locator("a.danger"))
+
+
 def allowed(person: Person) -> None:
     person.is_signed_in()
     connected(person.house)
@@ -279,6 +284,7 @@ PAGES = {
     "a new key": Place("/account/api-keys", new_key),
     "key refused": Place("/account/api-keys", key_refused),
     "key rotated": Place("/account/api-keys/rotate", key_rotated),
+    "key to be revoked": Place("/account/api-keys/revoke", key_revoked),
     "allowed before": Place("/account/allowed", allowed),
     "browsers": signed_in("/account/sessions"),
     "usage": signed_in("/account/usage"),

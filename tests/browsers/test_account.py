@@ -49,7 +49,9 @@ def test_a_key_is_made_used_with_curl_and_revoked(person: Person, house: House) 
     assert (status, json.loads(body)["result"]["structuredContent"]["via"]) == (200, "api_key")
     person.opens("/account/api-keys")
     assert key not in person.page.content()
-    person.presses(person.page.get_by_role("button", name="Revoke cron"))
+    person.presses(person.page.get_by_role("link", name="Revoke cron"))
+    assert curl(house, key)[0] == 200, "nothing ends before it is confirmed"
+    person.presses(person.page.get_by_role("button", name="Revoke for good"))
     house.catch_up()
     assert curl(house, key)[0] == 401
 

@@ -35,7 +35,7 @@ FORMS = (
 
 
 def ids(page: Page) -> list[str]:
-    return re.findall(r'name="id" value="([^"]+)"', page.text)
+    return re.findall(r'(?:name="id" value="|/revoke\?id=)([^"]+)"', page.text)
 
 
 @pytest.fixture

@@ -30,7 +30,9 @@ def make(browser: Browser, page: Page, **changed: str) -> tuple[Page, str]:
 
 
 def key_id(page: Page) -> str:
-    return page.field("id")
+    found = re.search(rf'href="{PATH}/revoke\?id=(key_\w+)"', page.text)
+    assert found, page.text
+    return found[1]
 
 
 def test_a_key_is_shown_once_on_a_page_that_may_be_reloaded(house: House, browser: Browser, page: Page) -> None:
@@ -165,8 +167,30 @@ def test_making_and_rotating_want_a_recent_sign_in(house: House, browser: Browse
 
 def test_a_revoked_key_is_gone_from_the_list(house: House, browser: Browser, page: Page) -> None:
     made, secret = make(browser, page)
-    said = browser.send(PATH + "/revoke", csrf=made.field("csrf"), id=key_id(made))
+    asked = browser.open(f"{PATH}/revoke?id={key_id(made)}")
+    assert "Revoke “cron”" in asked.text
+    assert f'href="{PATH}">Keep it<' in asked.text
+    said = browser.send(PATH + "/revoke", csrf=asked.field("csrf"), id=asked.field("id"))
     assert "The key has ended." in said.text
     assert "No key yet." in said.text
     house.catch_up()
     assert App(house.url).call("whoami", secret).status_code == 401
+
+
+def test_the_page_before_a_key_is_revoked_ends_nothing_and_is_the_owners(
+    house: House, browser: Browser, page: Page
+) -> None:
+    made, secret = make(browser, page)
+    link = f"{PATH}/revoke?id={key_id(made)}"
+    assert f'action="{PATH}/revoke"' not in made.text, "not at one click in the list"
+    house.turn_clock(minutes=16)
+    assert "Revoke for good" in browser.open(link).text, "who wants to be rid of a key is not held up"
+    house.catch_up()
+    assert App(house.url).call("whoami", secret).status_code == 200
+    house.add_user("bob@example.com")
+    bob = Browser(house.url)
+    bob.sign_in(email="bob@example.com")
+    assert "Nothing to do" in bob.open(link).text
+    assert "Nothing to do" in browser.open(f"{PATH}/revoke?id=key_0").text
+    assert browser.open(f"{PATH}/revoke").status == 400
+    assert "/login" in Browser(house.url).open(link).url

@@ -165,7 +165,11 @@ def test_an_app_by_hand_with_a_secret_that_is_shown_once(house: House, ada: Admi
     app = App(house.url, client_id=client_id, client_secret=secret)
     assert app.connect(ada)["scope"] == "read", "what was ticked is what it asks for"
     assert house.sql("SELECT kind FROM clients") == [("static",)]
-    renewed = ada.once(shown.url, f"/admin/clients/{client_id}/secret", "client_secret")
+    refused = ada.press(shown.url, f"/admin/clients/{client_id}/secret")
+    assert (refused.status, "Tick the box to make a new secret" in refused.text) == (409, True)
+    assert events(house, "client.secret_rotated") == []
+    app.connect(ada)
+    renewed = ada.once(shown.url, f"/admin/clients/{client_id}/secret", "client_secret", sure="yes")
     assert app.redeem(app.code(ada)).status_code == 401
     app.client_secret = renewed
     assert app.connect(ada)["access_token"]
@@ -180,7 +184,7 @@ def test_a_public_app_by_hand_has_no_secret(house: House, ada: AdminBrowser) -> 
     assert 'id="client_id"' in shown.text
     assert 'id="client_secret"' not in shown.text
     csrf = ada.open(shown.url).field("csrf")
-    refused = ada.send(shown.url.removeprefix(house.url) + "/secret", csrf=csrf)
+    refused = ada.send(shown.url.removeprefix(house.url) + "/secret", csrf=csrf, sure="yes")
     assert (refused.status, "has no secret" in refused.text) == (409, True)
 
 

@@ -138,7 +138,11 @@ def test_signing_keys_overlap_and_rotate(house: House, ada: AdminBrowser, quill:
     assert "verifies until" in page.text
     assert quill.call("whoami", token).status_code == 200
     assert len(events(house, "signing_key.published")) == 2
-    ada.press("/admin/signing-keys", "/admin/signing-keys/rotate", at_once="yes")
+    refused = ada.press("/admin/signing-keys", "/admin/signing-keys/rotate", at_once="yes")
+    assert (refused.status, "Tick the box to replace the keys at once" in refused.text) == (409, True)
+    assert len(events(house, "signing_key.published")) == 2
+    replaced = ada.press("/admin/signing-keys", "/admin/signing-keys/rotate", at_once="yes", sure="yes")
+    assert "New keys sign from now on." in replaced.text
     assert ada.open("/admin/signing-keys").text.count(">signs<") == 2
     assert quill.call("whoami", token).status_code == 200
     assert quill.call("whoami", quill.connect(ada)["access_token"]).status_code == 200

@@ -201,7 +201,7 @@ def test_the_account_page_makes_and_ends_keys_and_apps(house: House, app: App, b
     house.catch_up()
     assert app.call("whoami", tokens["access_token"]).status_code == 401
     assert "Quill" not in browser.open("/account").text
-    key = browser.open("/account/api-keys").text.split('name="id" value="key_')[1].split('"')[0]
+    key = browser.open("/account/api-keys").text.split("/revoke?id=key_")[1].split('"')[0]
     browser.send("/account/api-keys/revoke", csrf=page.field("csrf"), id=f"key_{key}")
     house.catch_up()
     assert app.call("whoami", secret).status_code == 401

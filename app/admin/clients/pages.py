@@ -105,6 +105,9 @@ async def set_lifetimes(visit: Visit, fields: Params) -> Response:
 
 
 async def rotate_secret(visit: Visit, fields: Params) -> Response:
+    """Only with a tick, since nothing brings the old secret back."""
+    if fields.get("sure") != "yes":
+        raise Conflict(N_("tick the box to make a new secret"))
     client_id = _which(visit)
     secret = await acts.rotate_secret(visit.world, client_id, visit.now)
     return once(visit, f"/admin/clients/{acts.slug(client_id)}", {"client_id": client_id, "client_secret": secret})
