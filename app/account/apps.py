@@ -91,6 +91,7 @@ def _app(app: store.App, tools: list[str], world: World, now: datetime) -> dict[
     return _named(app, world) | {
         "id": app.id,
         "since": day(app.created_at.date()),
+        "ends": day(app.expires_at.date()),
         "last_used": ago(app.last_used_at, now),
         "tools": tools[:MOST_TOOLS],
         "more_tools": max(0, len(tools) - MOST_TOOLS),

@@ -67,6 +67,7 @@ class App:
     scope: tuple[str, ...]
     created_at: datetime
     last_used_at: datetime
+    expires_at: datetime
     allowed_at: datetime | None
 
 
@@ -81,7 +82,7 @@ async def apps(db: AsyncConnection, user_id: str, place: Place | None, now: date
     )
     found = (
         select(c.id, c.client_id, clients.c.client_name, clients.c.kind, c.redirect_host, c.resource, c.scope)
-        .add_columns(c.created_at, c.last_used_at, s.given_at.label("allowed_at"))
+        .add_columns(c.created_at, c.last_used_at, c.expires_at, s.given_at.label("allowed_at"))
         .join(clients, clients.c.client_id == c.client_id)
         .join(consents, remembered, isouter=True)
         .where(c.user_id == user_id, c.revoked_at.is_(None), c.expires_at > now)

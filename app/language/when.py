@@ -54,5 +54,23 @@ def ago(moment: datetime, now: datetime) -> When:
     return When(_written(moment), words)
 
 
+def lasting(time: timedelta) -> str:
+    """Such as "90 days", in the largest unit that there are two of, or exactly one; rounded up."""
+    seconds = int(time.total_seconds())
+    for unit, words in ((86400, _days), (3600, _hours)):
+        if seconds == unit or seconds >= 2 * unit:
+            return words(-(-seconds // unit))
+    minutes = -(-seconds // 60)
+    return ngettext("{n} minute", "{n} minutes", minutes).format(n=minutes)
+
+
+def _days(n: int) -> str:
+    return ngettext("{n} day", "{n} days", n).format(n=n)
+
+
+def _hours(n: int) -> str:
+    return ngettext("{n} hour", "{n} hours", n).format(n=n)
+
+
 def _written(of: date) -> str:
     return of.isoformat(timespec="seconds").replace("+00:00", "Z") if isinstance(of, datetime) else of.isoformat()

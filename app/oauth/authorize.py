@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.clients import find
-from app.language.catalogs import _
+from app.language.catalogs import N_, _
 from app.oauth import noted, store
 from app.oauth.decided import record
 from app.oauth.unknown_client import unknown_client
@@ -26,8 +26,13 @@ from app.upstream import broker
 from app.web import sessions
 from app.web.flow import opened, pulled, sealed, step
 from app.web.http import client_address, form, see_other
-from app.web.pages import error_page, said
+from app.web.pages import error_page, page_refusal, said
 from app.world import World
+
+NO_WAY_BACK = N_(
+    "Nothing was allowed, and nothing was sent. Close this page. If you trust the app that sent you here, remove this "
+    "server from it and add it again; if that does not help, give the app's developer the reference below."
+)
 
 
 async def authorize(request: Request, world: World) -> Response:
@@ -42,7 +47,10 @@ async def authorize(request: Request, world: World) -> Response:
     request_uri = params.get("request_uri")
     if request_uri is not None and request_uri.startswith(REQUEST_URI):  # RFC 9126 §4: nothing else is looked at
         return await _proceed(request, world, pulled(request_uri, client.client_id, world, now), now)
-    redirect_uri = identified(params, client, world.settings)
+    try:
+        redirect_uri = identified(params, client, world.settings)
+    except InvalidRequest as refusal:
+        return page_refusal(refusal, request, world, next_step=_(NO_WAY_BACK))
     try:
         if client.requires_pushed:
             raise InvalidRequest("this app registered to push its requests first")

@@ -7,15 +7,17 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.clients import lifetimes
 from app.clients import store as clients
 from app.language.catalogs import _
+from app.language.when import lasting
 from app.oauth import store
 from app.oauth.authorize import answer
 from app.oauth.decided import record
 from app.protocol import redirect_uri as uris
 from app.protocol.client_document import host_of
 from app.protocol.errors import AccessDenied, InvalidRequest
-from app.protocol.next_step import AskConsent, Login, next_step, within_reach
+from app.protocol.next_step import LOCAL_CONSENT, AskConsent, Login, next_step, within_reach
 from app.protocol.params import parse
 from app.protocol.pending import Pending
 from app.protocol.scope import IDENTITY
@@ -62,6 +64,7 @@ async def show_consent(request: Request, world: World) -> Response:
         resource=pending.resource if resource.scopes.keys() & set(pending.scope) else None,
         title=resource.title if len(world.resources) > 1 else None,
         account=viewer.email if viewer else None,
+        **_spans(client, world),
         sign_in_at=first.title if first else None,
         already=sorted(consent.scope) if consent else [],
     )
@@ -112,8 +115,17 @@ async def _asker(world: World, pending: Pending) -> Client:
     return client
 
 
+def _spans(client: Client, world: World) -> dict[str, str]:
+    """How long a connection may last, and how long an answer to a program on this computer is remembered."""
+    return {"lasts": lasting(lifetimes.absolute(client, world.settings)), "remembered": lasting(LOCAL_CONSENT)}
+
+
 def _place(redirect_uri: str) -> str:
     """Where the answer goes, as a person would say it."""
-    if urlsplit(redirect_uri).scheme in ("http", "https"):
-        return uris.shown_host(redirect_uri)
-    return _("{place} (an app on this computer)").format(place=uris.shown_host(redirect_uri))
+    place = uris.shown_host(redirect_uri)
+    match urlsplit(redirect_uri).scheme:
+        case "https":
+            return place
+        case "http":
+            return _("this computer ({place})").format(place=place)
+    return _("{place} (an app on this computer)").format(place=place)

@@ -76,6 +76,9 @@ def gone(world: World, *, ask: str | None = None) -> Response:
         status=410,
         heading=heading,
         next_step=_(
-            "Make a new one on the server: start it again for the set-up link, or run: gatehouse user reset-password E-MAIL"
+            "Ask whoever gave it to you for a new one. If you run this server: the Users page makes one, or run "
+            "gatehouse user reset-password E-MAIL; for the first owner, start it again."
         ),
+        link="/login",
+        link_text=_("Sign in"),
     )

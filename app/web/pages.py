@@ -89,14 +89,20 @@ def error_page(
     )
 
 
-def page_refusal(refusal: OAuthError, request: Request, world: World) -> Response:
+def page_refusal(refusal: OAuthError, request: Request, world: World, *, next_step: str | None = None) -> Response:
     """The renderer of refusals for people."""
     note(error=refusal.error, description=refusal.description)
     refused.set(refusal.error)
     heading = _(refusal.heading or WORDS.get(refusal.status, UNANSWERABLE))
     link, link_text = refusal.way_back or (("/", _("To the front page")) if refusal.status == 404 else (None, None))
     page = error_page(
-        sentence(refusal), status=refusal.status, heading=heading, link=link, link_text=link_text, error=refusal.error
+        sentence(refusal),
+        status=refusal.status,
+        heading=heading,
+        next_step=next_step,
+        link=link,
+        link_text=link_text,
+        error=refusal.error,
     )
     page.headers.update(refusal.headers)
     return page

@@ -9,7 +9,7 @@ import pytest
 from app.account.usage import DAYS, HEIGHT, bars, lines
 from app.language.catalogs import spoken
 from app.language.devices import device, place
-from app.language.when import ago, day
+from app.language.when import ago, day, lasting
 from app.protocol.errors import InvalidRequest
 from app.tokens.secrets import b64
 from app.web import paging
@@ -145,3 +145,20 @@ def test_the_chart_has_a_bar_a_day_and_shows_the_least() -> None:
     assert [bar.height for bar in drawn[:4]] == [HEIGHT, 0.0, 2.0, 0.0]
     assert all(bar.y + bar.height == HEIGHT for bar in drawn)
     assert [line.share for line in lines([("a", 1000), ("b", 500), ("c", 1)])] == [100, 50, 1]
+
+
+@pytest.mark.parametrize(
+    ("time", "words"),
+    [
+        (timedelta(days=90), "90 days"),
+        (timedelta(days=1), "1 day"),
+        (timedelta(hours=36), "36 hours"),
+        (timedelta(days=2, seconds=1), "3 days"),
+        (timedelta(hours=1), "1 hour"),
+        (timedelta(minutes=90), "90 minutes"),
+        (timedelta(seconds=301), "6 minutes"),
+        (timedelta(seconds=60), "1 minute"),
+    ],
+)
+def test_how_long_something_lasts(time: timedelta, words: str) -> None:
+    assert lasting(time) == words

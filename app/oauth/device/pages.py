@@ -8,8 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import audit
+from app.clients import lifetimes
 from app.clients import store as clients
 from app.language.catalogs import N_, _, ngettext
+from app.language.when import lasting
 from app.limits import DEVICE_ACCOUNT, DEVICE_ADDRESS, hit
 from app.oauth.device import store
 from app.protocol.errors import InvalidRequest, TooManyRequests
@@ -124,6 +126,7 @@ async def _ask(request: Request, world: World, viewer: Viewer, typed: str, now: 
         scopes=[scopes[name] for name in asked.scope if name in scopes and (viewer.is_admin or name != ADMIN)],
         resource=asked.resource,
         title=resource.title if resource and len(world.resources) > 1 else None,
+        lasts=lasting(lifetimes.absolute(client, world.settings)),
         account=viewer.email,
     )
 
