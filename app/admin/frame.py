@@ -129,6 +129,7 @@ def shown(
         error=None if refusal is None else sentence(refusal),
         fault=fault,
         live=live,
+        script=once is not None,  # which has a button to copy it
         **context,
     )
     if live:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -115,7 +116,7 @@ async def _asker(world: World, pending: Pending) -> Client:
     return client
 
 
-def _spans(client: Client, world: World) -> dict[str, str]:
+def _spans(client: Client, world: World) -> dict[str, Any]:
     """How long a connection may last, and how long an answer to a program on this computer is remembered."""
     return {"lasts": lasting(lifetimes.absolute(client, world.settings)), "remembered": lasting(LOCAL_CONSENT)}
 

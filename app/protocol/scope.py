@@ -5,23 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from app.protocol.words import N_
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """`words` stand on the consent page; `implies` are the narrower scopes it includes."""
+    """`words` stand on the consent page, where whoever reads them is meant; `about`, where another one gets it, if it has
+    other words then. `implies` are the narrower scopes it includes."""
 
     name: str
     words: str
     implies: frozenset[str] = frozenset()
     sensitive: bool = False
+    about: str = ""
 
 
 SCOPES: dict[str, Scope] = {
     scope.name: scope
     for scope in (
         Scope("read", "See what the tools can show you"),
-        Scope("write", "Change and delete things with the tools, in your name", frozenset({"read"}), sensitive=True),
-        Scope("api_keys", "Create and revoke your API keys", sensitive=True),
+        Scope(
+            "write",
+            "Change and delete things with the tools, in your name",
+            frozenset({"read"}),
+            sensitive=True,
+            about=N_("Change and delete things with the tools"),
+        ),
+        Scope("api_keys", "Create and revoke your API keys", sensitive=True, about=N_("Create and revoke API keys")),
         Scope("admin", "Administer this server: its users, apps, keys and records", sensitive=True),
     )
 }

@@ -30,7 +30,8 @@ SAID = """() => {
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), said = [];
   while (walk.nextNode())
     if (!walk.currentNode.parentElement.closest("bdi, code, pre, .mono, textarea, noscript, [lang=en]")) said.push(walk.currentNode.data);
-  for (const name of ["aria-label", "alt", "title", "placeholder", "data-copied", "data-failed", "data-cancelled", "data-known"])
+  for (const name of ["aria-label", "alt", "title", "placeholder", "data-copied", "data-failed", "data-cancelled", "data-known",
+                      "data-words"])
     for (const one of document.querySelectorAll(`[${name}]:not([lang=en])`)) said.push(one.getAttribute(name));
   return said.map(text => text.trim()).filter(text => text);
 }"""

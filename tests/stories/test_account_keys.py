@@ -139,6 +139,7 @@ def test_the_page_before_a_rotation_is_the_owners(house: House, browser: Browser
     asked = browser.open(link)
     assert "Rotate “laptop”" in asked.text
     assert asked.text.count('type="radio" name="grace"') == 3
+    assert re.findall(r'value="(\w+)" checked', asked.text) == ["1d"], "not what breaks whatever uses the old one"
     house.add_user("bob@example.com")
     bob = Browser(house.url)
     bob.sign_in(email="bob@example.com")

@@ -65,6 +65,13 @@ def test_a_project_is_made_and_agents_come_with_its_key(house: House, ada: Admin
     assert len(events(house, "project.created")) == 1
 
 
+@pytest.mark.parametrize("path", [PROJECTS, "/admin/clients/new"])
+def test_what_others_may_is_not_said_to_be_in_the_admins_name(ada: AdminBrowser, path: str) -> None:
+    page = ada.open(path).text
+    assert '<span>Change and delete things with the tools <code class="soft small">write</code>' in page
+    assert "in your name" not in page
+
+
 def test_a_project_is_paused_and_goes_on_with_what_it_had(house: House, ada: AdminBrowser) -> None:
     robot = agent(house, allowance_sats=50)
     robot.work()
@@ -232,6 +239,12 @@ def test_the_books_say_who_spent_what_and_what_was_denied(house: House, ada: Adm
     ):
         api("GET", f"/spending?{bad}", 400)
         assert ada.open(f"/admin/spending?{bad}").status == 400
+
+
+def test_numbers_stand_after_their_words(ada: AdminBrowser) -> None:
+    """In the document as on the page: there a list of terms begins with one."""
+    page = ada.open("/admin/spending").text
+    assert '<dl class="numbers"><div><dt>sats came in</dt><dd>0</dd></div>' in page
 
 
 def test_the_books_are_taken_away_and_no_spreadsheet_runs_them(house: House, ada: AdminBrowser, api: Api) -> None:

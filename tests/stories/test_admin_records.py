@@ -212,6 +212,8 @@ def test_the_log_as_a_file(house: House, ada: AdminBrowser) -> None:
 
 def test_settings_with_their_sources_and_no_secret(house: House, ada: AdminBrowser) -> None:
     page = ada.open("/admin/settings").text
+    assert "Where <code>up</code> keeps its database" in page
+    assert not [path for path in ("/admin/settings", "/docs", "/work") if "`" in ada.open(path).text]
     assert "GATEHOUSE_PUBLIC_URL" in page
     assert house.url in page
     assert "a key for tests" not in page

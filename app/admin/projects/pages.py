@@ -116,7 +116,8 @@ def _entered(typed: Params | None, usual: dict[str, str]) -> dict[str, str]:
 
 def _scopes(visit: Visit) -> dict[str, str]:
     resource = visit.world.resources.default
-    return {name: resource.scopes[name].words for name in sorted(may_have(resource))}
+    found = {name: resource.scopes[name] for name in sorted(may_have(resource))}
+    return {name: scope.about or scope.words for name, scope in found.items()}
 
 
 def _which(visit: Visit) -> str:
