@@ -170,7 +170,7 @@ def test_a_revoked_key_is_gone_from_the_list(house: House, browser: Browser, pag
     made, secret = make(browser, page)
     asked = browser.open(f"{PATH}/revoke?id={key_id(made)}")
     assert "Revoke “cron”" in asked.text
-    assert f'href="{PATH}">Keep it<' in asked.text
+    assert f'href="{PATH}">Keep the key<' in asked.text
     said = browser.send(PATH + "/revoke", csrf=asked.field("csrf"), id=asked.field("id"))
     assert "The key has ended." in said.text
     assert "No key yet." in said.text
