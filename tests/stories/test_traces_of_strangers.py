@@ -48,7 +48,7 @@ def test_an_address_of_keys_that_is_cut_within_its_host(house: House, ada: Admin
     house.sql(
         "UPDATE clients SET metadata = metadata - 'jwks' || jsonb_build_object('jwks_uri', CAST(:uri AS text))", uri=uri
     )
-    assert proven(app, signer.assertion(app.client_id, house.url, house.clock())).status_code == 401
+    assert proven(app, signer.assertion(app.client_id, house.url, house.clock())).status_code == 503
     assert "its public keys at https://" in told(house, ada)[-1]["verdict"]
 
 
