@@ -9,11 +9,14 @@ import threading
 import time
 from multiprocessing.process import BaseProcess
 
+from app.cli.operating import setting
 from app.main import Gatehouse, create_app
+from app.operate import logs
 
 
 def worker_app() -> Gatehouse:
     """The app, in a process that uvicorn's supervisor has made."""
+    logs.configure(setting("LOG_LEVEL") or "info")  # before the SDK brings a handler of its own
     supervisor = multiprocessing.parent_process()
     if supervisor is not None:
         threading.Thread(target=_follow, args=(supervisor,), name="supervisor", daemon=True).start()

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -31,12 +32,18 @@ Start = Callable[..., "Running"]
 class Running:
     """A `gatehouse up` or `serve` in a process of its own."""
 
-    def __init__(self, *arguments: str, **environment: str) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        program: tuple[str, ...] = (sys.executable, "-m", "app"),
+        cwd: Path = ROOT,
+        **environment: str,
+    ) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("GATEHOUSE_")}
         self.began = time.monotonic()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "app", *arguments],
-            cwd=ROOT,
+            [*program, *arguments],
+            cwd=cwd,
             env=clean | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -86,8 +93,8 @@ class Running:
 def start() -> Iterator[Start]:
     started: list[Running] = []
 
-    def run(*arguments: str, **environment: str) -> Running:
-        started.append(Running(*arguments, **environment))
+    def run(*arguments: str, **options: Any) -> Running:
+        started.append(Running(*arguments, **options))
         return started[-1]
 
     yield run
@@ -295,7 +302,7 @@ def test_another_secret_key_is_noticed_at_start(start: Start, house: House) -> N
     assert "sealed with another GATEHOUSE_SECRET_KEY" in said
 
 
-def two_workers(start: Start, house: House, port: int) -> Running:
+def two_workers(start: Start, house: House, port: int, **options: Any) -> Running:
     """They serve."""
     url = f"http://localhost:{port}"
     serve = start(
@@ -308,16 +315,15 @@ def two_workers(start: Start, house: House, port: int) -> Running:
         GATEHOUSE_DRAIN_NOTICE="0",
         GATEHOUSE_PUBLIC_URL=url,
         GATEHOUSE_SECRET_KEY=house.settings.secret_key[0].get_secret_value(),
+        **options,
     )
     serve.until('"event":"open"')
     deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
+    while time.monotonic() < deadline and serve.process.poll() is None:
+        with suppress(httpx2.TransportError):
             if httpx2.get(f"{url}/readyz").status_code == 200:
-                break
-        except httpx2.TransportError:
-            continue
-    return serve
+                return serve
+    raise AssertionError(f"it never opened:\n{serve.said}")
 
 
 def test_two_workers_share_everything(start: Start, house: House) -> None:
@@ -351,3 +357,18 @@ def test_workers_end_with_a_supervisor_that_was_killed(start: Start, house: Hous
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), 1)
     assert two_workers(start, house, port).end() == 0
+
+
+def test_workers_of_a_checkout(start: Start, house: House, tmp_path: Path) -> None:
+    """Through the command that deploy/link-command makes: each worker reads that file again before it begins."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    for name in ("lib", "lib64", "pyvenv.cfg"):
+        if (Path(sys.prefix) / name).exists():
+            (tmp_path / name).symlink_to(Path(sys.prefix) / name)
+    subprocess.run(["sh", str(ROOT / "deploy" / "link-command"), str(tmp_path)], check=True)
+    serve = two_workers(start, house, free_port(), program=(str(tmp_path / "bin" / "gatehouse"),), cwd=tmp_path)
+    assert serve.end() == 0
+    assert "Traceback" not in serve.said
+    lines = [line for line in serve.said.splitlines() if not line.startswith("{")]
+    assert not lines, "the log is JSON from its first line, whoever brings a handler of their own"
