@@ -11,7 +11,7 @@ from pathlib import Path
 
 from app import __version__
 from app.backups import sealed_file, store
-from app.backups.programs import ProgramFault, programs
+from app.backups.programs import ProgramFault, Programs, programs
 from app.backups.sealed_file import About, BadBackup
 from app.db.engine import engine
 from app.db.migrate import head, revision
@@ -72,6 +72,8 @@ async def bring_back(settings: Settings, source: Path, now: datetime, *, replace
             raise NotDone(f"the backup was made by a newer Gatehouse ({about.version}); restore it with that one")
         db = engine(settings.dsn, 1)
         try:
+            async with db.connect() as asked:
+                tools = _able((await store.target(asked)).major, dump)
             async with db.begin() as found:
                 target = await store.target(found)
                 fault = _fault(target, replace=replace)
@@ -80,7 +82,7 @@ async def bring_back(settings: Settings, source: Path, now: datetime, *, replace
             if fault is not None:
                 raise NotDone(fault)
             try:
-                programs(target.major).restore(dump, settings.dsn, without="alembic_version")
+                tools.restore(dump, settings.dsn, without="alembic_version")
             except ProgramFault as broken:
                 raise NotDone(f"the database is empty now: the backup could not be brought back: {broken}") from None
             async with db.begin() as back:
@@ -104,6 +106,16 @@ async def mark(settings: Settings, now: datetime) -> Restored:
     if fault is not None:
         raise NotDone(fault)
     return Restored(None, ended)
+
+
+def _able(server: int, dump: Path) -> Programs:
+    """What will bring the dump back, asked before anything is deleted. Raises NotDone."""
+    try:
+        tools = programs(server)
+        tools.contents(dump)
+    except ProgramFault as fault:
+        raise NotDone(f"nothing was changed: the backup cannot be brought back from here: {fault}") from None
+    return tools
 
 
 def _fault(target: store.Target, *, replace: bool) -> str | None:

@@ -54,14 +54,17 @@ class Programs:
 
     def restore(self, dump: Path, database_url: str, *, without: str) -> None:
         """All of the dump in one transaction, but for the rows of the table `without`. Raises ProgramFault."""
-        contents = self._run("pg_restore", "--list", str(dump))
-        kept = [line for line in contents.splitlines() if f" TABLE DATA public {without} " not in line]
+        kept = [line for line in self.contents(dump).splitlines() if f" TABLE DATA public {without} " not in line]
         url, environment = _connection(database_url)
         with tempfile.NamedTemporaryFile("w", prefix="gatehouse-list-") as listed:
             listed.write("\n".join(kept) + "\n")
             listed.flush()
             whole = ("--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges")
             self._run("pg_restore", *whole, "--use-list", listed.name, "--dbname", url, str(dump), **environment)
+
+    def contents(self, dump: Path) -> str:
+        """Raises ProgramFault, also for what a newer pg_dump wrote."""
+        return self._run("pg_restore", "--list", str(dump))
 
     def _run(self, program: str, *arguments: str, **environment: str) -> str:
         command = [str(self.folder / program), *arguments]

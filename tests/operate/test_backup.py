@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 import threading
 from collections.abc import Iterator
@@ -41,8 +42,9 @@ class Site:
         self.house.add_user()
         self.house.add_user("eve@example.com")
 
-    def operator(self, *arguments: str, code: int = 0, **environment: str) -> str:
-        given = self.house.environment() | {f"GATEHOUSE_{name}": value for name, value in environment.items()}
+    def operator(self, *arguments: str, code: int = 0, variables: dict[str, str] | None = None, **settings: str) -> str:
+        given = self.house.environment() | {f"GATEHOUSE_{name}": value for name, value in settings.items()}
+        given |= variables or {}
         ran = commands.run(arguments, given)
         assert ran.returncode == code, ran.stdout + ran.stderr
         assert "Traceback" not in ran.stderr
@@ -214,6 +216,24 @@ def test_refusals_leave_everything_as_it_is(site: Site) -> None:
     assert "eve@example.com" in site.operator("user", "list")
     assert "give the FILE" in site.operator("restore", code=2)
     assert "signs in again" in site.operator("restore", "--mark-only")
+
+
+def test_nothing_is_deleted_for_what_cannot_be_brought_back(site: Site, tmp_path: Path) -> None:
+    """Not for want of a program that can read it."""
+    site.operator("backup", str(site.file))
+    site.house.stop()
+    older = {
+        "pg_dump": "echo 'pg_dump (PostgreSQL) 18.0'",
+        "pg_restore": "echo 'unsupported version (1.99)' >&2; exit 1",
+    }
+    for name, script in older.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    before = os.environ["PATH"]
+    said = site.operator("restore", str(site.file), "--replace", code=1, variables={"PATH": f"{tmp_path}:{before}"})
+    assert "nothing was changed" in said
+    assert "unsupported version" in said
+    assert "eve@example.com" in site.operator("user", "list")
 
 
 def test_a_restore_that_was_cut_short_does_not_start(site: Site) -> None:
