@@ -81,15 +81,20 @@ def secret_key(folder: Path) -> str:
 
 @contextmanager
 def embedded_database(folder: Path) -> Iterator[str]:
-    """The URL of the embedded database: the running one's, or of one that runs as long as this block."""
+    """The URL of the embedded database: the running one's, or of one that runs as long as this block. Whoever forgot to name
+    theirs is told that they have got a new one."""
     try:
         running = embedded.running(folder)
         if running is not None:
             yield running.dsn
             return
         with embedded.hold(folder):
+            is_new = not embedded.is_made(folder)
             try:
-                yield embedded.start(folder).dsn
+                dsn = embedded.start(folder).dsn
+                if is_new:
+                    warn(f"made a new database in {folder}; for a server with another, set its GATEHOUSE_DATABASE_URL")
+                yield dsn
             finally:
                 embedded.stop(folder)
     except EmbeddedError as fault:

@@ -65,13 +65,17 @@ def hold(data_dir: Path) -> Iterator[None]:
         yield
 
 
+def is_made(data_dir: Path) -> bool:
+    return (data_dir / "pg").exists()
+
+
 def start(data_dir: Path) -> Embedded:
     """The server of this directory, made first if need be. Call it inside `hold`. Raises EmbeddedError."""
     make_data_dir(data_dir)
     programs = postgres(data_dir)
     try:
         sockets = socket_dir(data_dir, programs, make=True)
-        if not (data_dir / "pg").exists():
+        if not is_made(data_dir):
             _initialise(data_dir, programs)
         _check_major(data_dir, programs)
         adopted = _accepts(sockets)
@@ -87,7 +91,7 @@ def start(data_dir: Path) -> Embedded:
 
 def running(data_dir: Path) -> Embedded | None:
     """The server of this directory if one runs; never starts anything."""
-    if not (data_dir / "pg").exists():
+    if not is_made(data_dir):
         return None
     programs = postgres(data_dir)
     sockets = socket_dir(data_dir, programs, make=False)

@@ -189,6 +189,17 @@ def test_kill_9_loses_nothing_and_the_next_start_works(start: Start, place: Path
     assert again.end() == 0
 
 
+def test_who_forgot_to_name_their_database_is_told_of_the_new_one(start: Start, place: Path) -> None:
+    listed = ("user", "list")
+    code, said = start(*listed, GATEHOUSE_DATA_DIR=str(place)).sentence()
+    assert code == 0
+    assert f"made a new database in {place}" in said
+    assert "GATEHOUSE_DATABASE_URL" in said
+    code, said = start(*listed, GATEHOUSE_DATA_DIR=str(place)).sentence()
+    assert code == 0
+    assert "made" not in said
+
+
 def test_two_starts_on_one_data_directory(start: Start, place: Path) -> None:
     first = start("up", "--port", "0", "--data-dir", str(place))
     first.until("Ctrl-C stops it")
