@@ -14,9 +14,12 @@ from typing import Any
 import pytest
 
 from app.measures import CATALOG
-from app.settings.read import Settings
-from tests.conftest import ROOT
-from tests.operate.replicas import HAPROXY
+from app.resources.read import Source, parsed
+from app.settings.read import Settings, SettingsError, load
+from bench.servers import free_port
+from tests.actors import http
+from tests.conftest import ROOT, House
+from tests.operate.replicas import HAPROXY, balanced
 
 yaml = pytest.importorskip("yaml", reason="PyYAML is not installed (make lock; make test)")
 DEPLOY = ROOT / "deploy"
@@ -92,6 +95,36 @@ def test_kubernetes_accepts_the_manifests() -> None:
         validator.validate(manifests[-1], "1.30", strict=True)
 
 
+def test_the_placeholders_of_kubernetes_are_refused() -> None:
+    """Whoever applies the file as it is gets no server with a secret that everybody knows."""
+    given = {
+        name.removeprefix("GATEHOUSE_").lower(): value
+        for manifest in yaml.safe_load_all((DEPLOY / "kubernetes" / "gatehouse.yaml").read_text())
+        if manifest["kind"] in ("ConfigMap", "Secret")
+        for name, value in (manifest.get("data") or manifest["stringData"]).items()
+        if name.startswith("GATEHOUSE_")
+    }
+    with pytest.raises(SettingsError) as refused:
+        load(**given)
+    assert [line.split()[0] for line in str(refused.value).splitlines()] == [
+        "GATEHOUSE_METRICS_TOKEN",
+        "GATEHOUSE_SECRET_KEY",
+    ]
+    made = load(**given | {"secret_key": "k" * 44, "metrics_token": "m" * 44})
+    assert made.data_dir == Path("/etc/gatehouse")
+
+
+def test_kubernetes_brings_a_file_of_resources() -> None:
+    (files,) = [
+        one
+        for one in yaml.safe_load_all((DEPLOY / "kubernetes" / "gatehouse.yaml").read_text())
+        if one["metadata"]["name"] == "gatehouse-files"
+    ]
+    source = Source(Path("/etc/gatehouse/gatehouse.toml"), {})
+    served = parsed(files["data"]["gatehouse.toml"], source, "https://mcp.example.com")
+    assert served.default.audience == "https://mcp.example.com/mcp"
+
+
 def test_kubernetes_waits_longer_than_a_stop_takes() -> None:
     from app.settings.operation import STOP_SECONDS
 
@@ -135,7 +168,27 @@ def test_the_compose_file_fits_haproxy() -> None:
         assert set(service["depends_on"]) <= set(services)
         subnet = compose["networks"]["inside"]["ipam"]["config"][0]["subnet"]
         assert service["environment"]["GATEHOUSE_TRUSTED_PROXIES"] == subnet
-    asked = set(re.findall(r"\$\{(\w+)", (DEPLOY / "compose.yml").read_text()))
-    assert asked - {"GATEHOUSE_PORT"} <= set(
-        re.findall(r"^#? ?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
-    )
+
+
+@pytest.mark.parametrize("path", [DEPLOY / "compose.yml", ROOT / "docker-compose.yml"], ids=lambda path: path.name)
+def test_the_compose_files_hand_on_what_env_offers(path: Path) -> None:
+    """And bring the folder in which gatehouse.toml is looked for."""
+    asked = set(re.findall(r"\$\{(\w+)", path.read_text()))
+    offered = set(re.findall(r"^#? ?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    of_its_own = {"GATEHOUSE_TRUSTED_PROXIES"} if path.parent == DEPLOY else set()
+    assert asked - {"GATEHOUSE_PORT"} == offered - of_its_own
+    for name, service in yaml.safe_load(path.read_text())["services"].items():
+        if name.startswith("gatehouse"):
+            (folder,) = service["volumes"]
+            host, place, _ = folder.split(":")
+            assert (path.parent / host).resolve() == ROOT / "gatehouse"
+            assert service["environment"]["GATEHOUSE_DATA_DIR"] == place
+
+
+@pytest.mark.skipif(HAPROXY is None, reason="HAProxy is not installed (apt-get install haproxy)")
+def test_haproxy_shows_no_numbers_however_they_are_asked_for(house: House) -> None:
+    port, own = free_port(), int(house.url.rsplit(":", 1)[1])
+    with balanced(port, own, free_port()):
+        for path in ("/metrics", "/%6detrics", "/metric%73?x"):
+            answer = http().get(f"http://localhost:{port}{path}", headers={"Host": f"localhost:{own}"})
+            assert (answer.status_code, "x-request-id" in answer.headers) == (404, False), "Gatehouse was not asked"
