@@ -90,7 +90,7 @@ def second_gatehouse() -> Iterator[SecondGatehouse]:
         port = free_port()
         url = f"http://localhost:{port}"
         ours = {"DATABASE_URL": dsn, "PUBLIC_URL": url, "PORT": str(port), "SECRET_KEY": SECRET_KEY[::-1]}
-        environment = {f"GATEHOUSE_{name}": value for name, value in ours.items()}
+        environment: dict[str, Any] = {f"GATEHOUSE_{name}": value for name, value in ours.items()}
         running = Running("serve", **environment)
         running.until('"open"')
         second = SecondGatehouse(url, dsn, os.environ | environment)

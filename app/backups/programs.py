@@ -111,7 +111,8 @@ def _connection(database_url: str) -> tuple[str, dict[str, str]]:
     if parts.password is not None:
         environment["PGPASSWORD"] = unquote(parts.password)
     user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.split(':')[0]}@{host}" if user else host)), environment
+    netloc = f"{user.split(':')[0]}@{host}" if user else host
+    return f"postgresql://{netloc}{urlunsplit(parts._replace(scheme='', netloc=''))}", environment
 
 
 def _clean() -> dict[str, str]:

@@ -48,7 +48,7 @@ def configured(**given: Any) -> Settings:
 
 
 def setting(name: str) -> str | None:
-    """One setting before all of them can be checked, from the environment or .env."""
+    """One setting before all of them can be checked, from the environment or .env; an empty one is none."""
     return environment().get(f"GATEHOUSE_{name}") or None
 
 

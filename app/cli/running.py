@@ -7,8 +7,9 @@ import signal
 import socket
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 import uvicorn
 
 try:
@@ -17,6 +18,7 @@ except ImportError:  # Windows, which has no such limit
     resource = None  # type: ignore[assignment]
 
 from app.cli.console import Refused
+from app.cli.operating import setting
 from app.cli.wire import Wire
 
 if TYPE_CHECKING:  # half a second that the other commands need not wait
@@ -33,6 +35,21 @@ OPTIONS: dict[str, Any] = {
     "timeout_keep_alive": 15,
 }
 FILES = 65_536
+HOST, PORT, HIGHEST_PORT = "127.0.0.1", 8000, 65535
+
+Host = Annotated[str | None, typer.Option("--host", help=f"Address to listen on; else GATEHOUSE_HOST, else {HOST}.")]
+Port = Annotated[
+    int | None,
+    typer.Option("--port", help=f"Port to listen on; else GATEHOUSE_PORT, else {PORT}.", min=0, max=HIGHEST_PORT),
+]
+
+
+def address(host: str | None, port: int | None) -> tuple[str, int]:
+    """Where to listen: as the options say, else the environment, else .env. Raises Refused."""
+    written = setting("PORT") or str(PORT)
+    if port is None and not (written.isascii() and written.isdigit() and int(written) <= HIGHEST_PORT):
+        raise Refused(f"GATEHOUSE_PORT must be a number from 0 to {HIGHEST_PORT}", 2)
+    return host or setting("HOST") or HOST, int(written) if port is None else port
 
 
 def allow_files() -> None:

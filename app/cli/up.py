@@ -13,7 +13,7 @@ import typer
 from app.cli.banner import Started, announce
 from app.cli.console import Refused
 from app.cli.operating import URL_FILE, configured, data_dir, migrate_if_needed, operating, secret_key, setting
-from app.cli.running import claimed, serve_here
+from app.cli.running import Host, Port, address, claimed, serve_here
 from app.clock import Clock
 from app.db import embedded
 from app.db.binaries import EmbeddedError
@@ -27,8 +27,8 @@ DRAIN_SECONDS = 5
 
 
 def up(
-    host: Annotated[str, typer.Option(help="Address to listen on.", envvar="GATEHOUSE_HOST")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.", envvar="GATEHOUSE_PORT", min=0, max=65535)] = 8000,
+    given_host: Host = None,
+    given_port: Port = None,
     folder: Annotated[
         Path | None,
         typer.Option("--data-dir", help="Where the database and the secrets are kept.", envvar="GATEHOUSE_DATA_DIR"),
@@ -36,6 +36,7 @@ def up(
 ) -> None:
     """Start everything: embedded Postgres, migrations, keys, the authorization server and /mcp."""
     logs.configure(setting("LOG_LEVEL") or "info")
+    host, port = address(given_host, given_port)
     listener = claimed(host, port)
     port = listener.getsockname()[1]
     place = data_dir(folder)

@@ -66,7 +66,7 @@ def installed() -> Path:
         version = ".".join(platform.python_version_tuple()[:2])
         raise EmbeddedError(
             f"there is no embedded Postgres for this platform ({platform.system()} {platform.machine()}, Python {version}); "
-            "set GATEHOUSE_DATABASE_URL to a Postgres 15 or newer, for example the one of `docker compose up`"
+            "set GATEHOUSE_DATABASE_URL to a Postgres 15 or newer"
         )
     return max(homes, key=lambda home: int(re.sub(r"\D", "", home.name) or 0))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
@@ -78,5 +77,4 @@ def is_unavailable(fault: BaseException) -> bool:
 
 def plain_url(database_url: str) -> str:
     """As libpq and asyncpg spell it."""
-    parts = urlsplit(database_url)
-    return urlunsplit(parts._replace(scheme="postgresql"))
+    return f"postgresql://{database_url.partition('://')[2]}"

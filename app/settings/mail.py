@@ -20,11 +20,6 @@ class MailSettings(BaseSettings):
     )
     smtp_timeout: int = Field(10, ge=1, le=60, description="Seconds that handing over one mail may take.")
 
-    @field_validator("smtp_url", "mail_from", mode="before")
-    @classmethod
-    def _absent(cls, text: object) -> object:
-        return None if text == "" else text
-
     @field_validator("smtp_url")
     @classmethod
     def _smtp(cls, url: SecretStr | None) -> SecretStr | None:

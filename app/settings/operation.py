@@ -24,12 +24,6 @@ class Operation(BaseSettings):
     metrics_dir: Path | None = Field(None, description="Where the processes of one server add their numbers up.")
     otel: bool = Field(False, description="Send traces by OpenTelemetry (gatehouse-mcp[otel], OTEL_EXPORTER_OTLP_…).")
 
-    @field_validator("metrics_token", "metrics_dir", mode="before")
-    @classmethod
-    def _nothing_is_none(cls, given: object) -> object:
-        """As compose files hand on what is not set."""
-        return None if given == "" else given
-
     @field_validator("otel")
     @classmethod
     def _is_installed(cls, otel: bool) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +18,7 @@ from app.settings.loopback import is_loopback, loopback_names
 from app.settings.mail import MailSettings
 from app.settings.operation import Operation
 from app.settings.paid import PaidSettings
+from app.settings.postgres_url import check_database
 from app.settings.providers import ProviderSettings
 
 Words = Annotated[tuple[str, ...], NoDecode]
@@ -30,7 +32,12 @@ class Settings(MailSettings, PaidSettings, ProviderSettings, Operation):
     """The configuration of one process. Lifetimes are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(
-        env_prefix="GATEHOUSE_", env_file=".env", frozen=True, extra="ignore", hide_input_in_errors=True
+        env_prefix="GATEHOUSE_",
+        env_file=".env",
+        env_ignore_empty=True,  # as compose files hand on what is not set
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
     )
 
     public_url: str = Field(description="The issuer: the origin people and clients use, without a trailing slash.")
@@ -100,14 +107,21 @@ class Settings(MailSettings, PaidSettings, ProviderSettings, Operation):
     @field_validator("database_url", "direct_database_url")
     @classmethod
     def _postgres(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and urlsplit(url.get_secret_value()).scheme.split("+")[0] not in ("postgres", "postgresql"):
-            raise ValueError("must start with postgresql://")
+        if url is not None:
+            check_database(url.get_secret_value())
         return url
 
-    @field_validator("direct_database_url", "lightning_url", mode="before")
+    @field_validator("ca_file")
     @classmethod
-    def _empty_is_absent(cls, text: object) -> object:
-        return None if text == "" else text
+    def _authorities(cls, path: Path | None) -> Path | None:
+        try:
+            if path is not None:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+        except ssl.SSLError:
+            raise ValueError(f"({path}) holds no certificates (PEM)") from None
+        except OSError as fault:
+            raise ValueError(f"({path}) cannot be read: {fault.strerror}") from None
+        return path
 
     @field_validator("lightning_url")
     @classmethod

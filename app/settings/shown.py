@@ -30,8 +30,8 @@ def shown(running: Settings | None = None) -> list[Shown]:
     file, rows = dotenv(), []
     for name, field in Settings.model_fields.items():
         variable = f"GATEHOUSE_{name.upper()}"
-        source = "environment" if variable in os.environ else ".env" if variable in file else "default"
-        value: Any = os.environ.get(variable, file.get(variable))
+        source = "environment" if os.environ.get(variable) else ".env" if file.get(variable) else "default"
+        value: Any = os.environ.get(variable) or file.get(variable) or None
         if running is not None:
             value = getattr(running, name)
             source = "start" if source == "default" and (field.is_required() or value != field.default) else source

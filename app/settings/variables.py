@@ -10,8 +10,9 @@ from dotenv import dotenv_values
 
 
 def environment() -> Mapping[str, str]:
-    """All of them; the environment's count before those of .env."""
-    return {name: value for name, value in dotenv().items() if value is not None} | dict(os.environ)
+    """All of them; the environment's count before those of .env, but for empty ones, as compose files hand on what is not set."""
+    file = {name: value for name, value in dotenv().items() if value is not None}
+    return file | {name: value for name, value in os.environ.items() if value or name not in file}
 
 
 def dotenv() -> Mapping[str, str | None]:

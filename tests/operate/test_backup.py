@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -234,6 +235,14 @@ def test_nothing_is_deleted_for_what_cannot_be_brought_back(site: Site, tmp_path
     assert "nothing was changed" in said
     assert "unsupported version" in said
     assert "eve@example.com" in site.operator("user", "list")
+
+
+def test_a_database_that_only_a_socket_leads_to(site: Site) -> None:
+    """postgresql:///name?host=/run/…, which Python's urlunsplit makes postgresql:/name of."""
+    site.house.stop()
+    parts = urlsplit(site.dsn)
+    by_query = f"postgresql://{parts.path}?{parts.query}&user={parts.username}&password={parts.password}"
+    assert "Only the secret key" in site.operator("backup", str(site.file), DATABASE_URL=by_query)
 
 
 def test_a_restore_that_was_cut_short_does_not_start(site: Site) -> None:

@@ -224,9 +224,18 @@ def test_settings_that_cannot_work_are_refused_at_start() -> None:
     assert "GATEHOUSE_SIGN_UP cannot be open without mail" in _fault(sign_up="open")
     for sender in ("Gatehouse", "a@b@c", "x\nBcc: e@e <a@b.c>", "a@b.c, d@e.f", "<a@b.c", '"q" <a@b.c>'):
         assert "GATEHOUSE_MAIL_FROM must be an address" in _fault(smtp_url=SecretStr("smtp://h"), mail_from=sender)
-    assert load(**GIVEN, smtp_url="", mail_from="").smtp_url is None, "as docker compose passes on what is not set"
     fine = cast(SimpleNamespace, load(**GIVEN, smtp_url=SecretStr("smtp://h"), mail_from="a@b.c", sign_up="open"))
     assert fine.can_mail
+
+
+def test_what_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As docker compose hands it on."""
+    for name in ("SMTP_URL", "MAIL_FROM", "METRICS_TOKEN", "PROVIDERS", "CA_FILE", "LIGHTNING_URL", "SIGN_UP"):
+        monkeypatch.setenv(f"GATEHOUSE_{name}", "")
+    settings = cast(SimpleNamespace, load(**GIVEN))
+    assert not settings.can_mail
+    assert (settings.metrics_token, settings.providers, settings.ca_file) == (None, None, None)
+    assert settings.sign_up == "closed"
 
 
 def _fault(**given: object) -> str:

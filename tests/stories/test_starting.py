@@ -24,7 +24,7 @@ from app.db import embedded
 from app.db.migrate import head
 from bench.servers import free_port
 from tests.actors import App, Browser
-from tests.conftest import ROOT, House
+from tests.conftest import ROOT, SECRET_KEY, House
 
 Start = Callable[..., "Running"]
 
@@ -226,6 +226,7 @@ def test_a_port_in_use(start: Start, place: Path) -> None:
         ("postgresql://nobody:x@127.0.0.1:1/none", "cannot be reached"),
         ("postgresql://nobody:x@no-such-host.invalid/none", "cannot be reached"),
         ("mysql://x", "must start with postgresql://"),
+        ("postgresql://nobody:x/y@127.0.0.1:1/none", "%XX"),
         ("", "GATEHOUSE_DATABASE_URL is not set"),
     ],
 )
@@ -383,3 +384,50 @@ def test_workers_of_a_checkout(start: Start, house: House, tmp_path: Path) -> No
     assert "Traceback" not in serve.said
     lines = [line for line in serve.said.splitlines() if not line.startswith("{")]
     assert not lines, "the log is JSON from its first line, whoever brings a handler of their own"
+
+
+@pytest.mark.parametrize("command", ["up", "serve"])
+def test_where_it_listens(start: Start, house: House, tmp_path: Path, command: str) -> None:
+    """By its option, else the environment, else .env; what is empty in the environment is not set there."""
+    ports = {name: free_port() for name in ("option", "environment", "file")}
+    (tmp_path / ".env").write_text(f"GATEHOUSE_HOST=127.0.0.2\nGATEHOUSE_PORT={ports['file']}\n")
+    given = {
+        "cwd": tmp_path,
+        "PYTHONPATH": str(ROOT),
+        "GATEHOUSE_DATA_DIR": str(tmp_path),
+        "GATEHOUSE_DATABASE_URL": house.dsn,
+        "GATEHOUSE_PUBLIC_URL": "https://mcp.example",
+        "GATEHOUSE_SECRET_KEY": SECRET_KEY,
+        "GATEHOUSE_DRAIN_NOTICE": "0",
+        "GATEHOUSE_TRUSTED_PROXIES": "",
+        "GATEHOUSE_CA_FILE": "",
+        "GATEHOUSE_ACCESS_TOKEN_LIFETIME": "",
+    }
+    opened = {"up": "Ctrl-C stops it", "serve": '"event":"open"'}[command]
+    for options, environment, host, port in (
+        ((), {"GATEHOUSE_PORT": ""}, "127.0.0.2", "file"),
+        ((), {"GATEHOUSE_PORT": str(ports["environment"])}, "127.0.0.2", "environment"),
+        (("--host", "127.0.0.3", "--port", str(ports["option"])), {"GATEHOUSE_PORT": "no"}, "127.0.0.3", "option"),
+    ):
+        running = start(command, *options, **given, **environment)
+        running.until(opened)
+        assert httpx2.get(f"http://{host}:{ports[port]}/healthz").status_code == 200
+        assert running.end() == 0
+    code, said = start(command, **given, GATEHOUSE_PORT="tcp://10.0.0.1:80").sentence()
+    assert (code, said) == (2, "gatehouse: GATEHOUSE_PORT must be a number from 0 to 65535\n")
+
+
+def test_further_authorities_that_are_not_there(start: Start, house: House, tmp_path: Path) -> None:
+    (tmp_path / "empty.pem").touch()
+    for file, why in (("none.pem", "cannot be read: No such file"), ("empty.pem", "holds no certificates")):
+        serve = start(
+            "serve",
+            GATEHOUSE_DATABASE_URL=house.dsn,
+            GATEHOUSE_PUBLIC_URL="https://mcp.example",
+            GATEHOUSE_SECRET_KEY=SECRET_KEY,
+            GATEHOUSE_CA_FILE=str(tmp_path / file),
+        )
+        code, said = serve.sentence()
+        assert code == 2
+        assert f"GATEHOUSE_CA_FILE ({tmp_path / file}) {why}" in said
+        assert "database" not in said
