@@ -34,7 +34,8 @@ T = TypeVar("T")
 SECRET_FILE, URL_FILE = "secret-key", "public-url"
 OTHER_KEY = (
     "The signing keys in this database were sealed with another GATEHOUSE_SECRET_KEY. "
-    "Set the one it was started with first; a new one goes before it, separated by a comma."
+    "Set the one it was started with first; a new one goes before it, separated by a comma. Is it lost for good? "
+    "Then, with every replica stopped: gatehouse restore --mark-only (docs/operate.md: When the secret key is lost)."
 )
 
 

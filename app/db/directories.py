@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import pwd
 import tempfile
 from pathlib import Path
 
@@ -50,9 +51,19 @@ def socket_dir(data_dir: Path, programs: Postgres, *, make: bool) -> Path:
         give(place, programs)
     if place.exists():
         status = place.lstat()
-        if not place.is_dir() or place.is_symlink() or status.st_uid != uid or status.st_mode & 0o077:
-            raise EmbeddedError(f"{place} belongs to somebody else or is open to others; remove it and start again")
+        if status.st_uid != uid:
+            owner = _name(status.st_uid)
+            raise EmbeddedError(f"{place} belongs to {owner}: run this as who started it before, or as root")
+        if not place.is_dir() or place.is_symlink() or status.st_mode & 0o077:
+            raise EmbeddedError(f"{place} is open to others, or no directory; remove it and start again")
     return place
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
 
 
 def give(path: Path, programs: Postgres) -> None:

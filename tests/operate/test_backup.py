@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from pydantic import SecretStr
 
 from app.backups import sealed_file
 from app.backups.sealed_file import CHUNK, About, BadBackup
@@ -250,6 +251,30 @@ def test_a_restore_that_was_cut_short_does_not_start(site: Site) -> None:
     site.house.sql("DELETE FROM alembic_version")
     site.house.stop()
     assert "migrations" in site.operator("user", "list", code=1)
+
+
+def test_a_secret_key_that_is_lost_is_replaced(site: Site) -> None:
+    """Passwords and apps stay; phones' codes are set up anew."""
+    app = App(site.url)
+    app.register()
+    app.connect(site.eve())
+    browser = Browser(site.url)
+    browser.sign_in()
+    factors.set_up(site.house, browser)
+    site.house.stop()
+    new = {"SECRET_KEY": "another key of forty characters or so!!"}
+    assert "restore --mark-only" in site.operator("token", "--user", "eve@example.com", code=1, **new)
+    site.operator("restore", "--mark-only", **new)
+    site.house = House(site.dsn, public_url=site.url, secret_key=(SecretStr(new["SECRET_KEY"]),)).start()
+    try:
+        app.url = site.house.url
+        app.connect(site.eve(), resource=f"{site.url}/mcp")
+        there = Browser(site.house.url)
+        assert factors.second_step(there, factors.first_step(there), code="123456").status == 400
+        site.operator("user", "reset-factors", "ada@example.com", **new)
+        Browser(site.house.url).sign_in()
+    finally:
+        site.house.stop()
 
 
 def test_every_table_has_its_word() -> None:

@@ -145,6 +145,22 @@ def test_it_is_closed_to_everybody_else(place: Path) -> None:
         assert password not in (place / "pg.log").read_text()
 
 
+@as_root
+def test_a_directory_of_somebody_else_says_whose_it_is(place: Path) -> None:
+    """Not that it is to be removed, which whoever is not root tries in vain."""
+    with embedded.hold(place):
+        (place / "run").mkdir(mode=0o700)
+        os.chown(place / "run", pwd.getpwnam("daemon").pw_uid, -1)
+        with pytest.raises(EmbeddedError, match="belongs to daemon: run this as who started it before, or as root"):
+            embedded.start(place)
+        (place / "run").rmdir()
+        embedded.start(place)
+        embedded.stop(place)
+        (place / "run").chmod(0o755)
+        with pytest.raises(EmbeddedError, match="open to others, or no directory; remove it"):
+            embedded.start(place)
+
+
 def test_a_long_path_gets_a_short_socket(place: Path) -> None:
     """sun_path has about a hundred bytes; a quote in the path is no trouble either."""
     long = place.parent / ("d" * 90 + " it's") / "data"
