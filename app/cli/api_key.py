@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ import typer
 from app.api_keys import keys, store
 from app.cli.console import Json, Quiet, Refused, say, show
 from app.cli.operating import operate, the_resources
-from app.protocol.errors import OAuthError
+from app.protocol.errors import InvalidRequest, OAuthError
 from app.protocol.scope import ADMIN
 from app.users.store import by_email, everybody
 from app.world import World
@@ -28,8 +29,8 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Make a key and print it, this once."""
+    life = _life(expires) if expires else None
     try:
-        life = keys.duration(expires) if expires else None
         title, words = keys.checked_name(name), keys.checked_scope(scope.split(), the_resources(), is_admin=True)
     except OAuthError as refusal:
         raise Refused(refusal.description, 2) from None
@@ -52,6 +53,13 @@ def add(
         print(json.dumps({**keys.shown(key), "apiKey": secret}, indent=2))
     else:
         say(f"{secret}\n\nThis is the only time it is shown. Its id is {key.id}.")
+
+
+def _life(expires: str) -> timedelta:
+    try:
+        return keys.duration(expires)
+    except InvalidRequest:
+        raise Refused("--expires must be a duration such as 30d, 12h or 45m", 2) from None
 
 
 @commands.command("list")

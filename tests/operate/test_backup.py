@@ -262,7 +262,7 @@ def test_a_secret_key_that_is_lost_is_replaced(site: Site) -> None:
     browser.sign_in()
     factors.set_up(site.house, browser)
     site.house.stop()
-    new = {"SECRET_KEY": "another key of forty characters or so!!"}
+    new: dict[str, Any] = {"SECRET_KEY": "another key of forty characters or so!!"}
     assert "restore --mark-only" in site.operator("token", "--user", "eve@example.com", code=1, **new)
     site.operator("restore", "--mark-only", **new)
     site.house = House(site.dsn, public_url=site.url, secret_key=(SecretStr(new["SECRET_KEY"]),)).start()

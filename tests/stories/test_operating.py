@@ -51,6 +51,8 @@ def test_keys_for_scripts(house: House) -> None:
     assert [(entry["name"], entry["scope"], entry["user"]) for entry in listed] == [
         ("cron", ["read"], "ada@example.com")
     ]
+    refused = house.operator("api-key", "add", "cron", "--user", "ada@example.com", "--expires", "1s", code=2)
+    assert refused == "gatehouse: --expires must be a duration such as 30d, 12h or 45m\n"
     house.operator("api-key", "revoke", "cron")
     house.catch_up()
     assert app.call("whoami", key).status_code == 401
