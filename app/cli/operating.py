@@ -94,7 +94,9 @@ def embedded_database(folder: Path) -> Iterator[str]:
             try:
                 dsn = embedded.start(folder).dsn
                 if is_new:
-                    warn(f"made a new database in {folder}; for a server with another, set its GATEHOUSE_DATABASE_URL")
+                    warn(
+                        [f"made a new database in {folder}; for a server with another, set its GATEHOUSE_DATABASE_URL"]
+                    )
                 yield dsn
             finally:
                 embedded.stop(folder)
