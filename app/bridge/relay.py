@@ -25,6 +25,7 @@ from app.bridge.stdio import Gone, Output, lines
 
 GRACE_SECONDS = 1.5  # for what is under way when standard input ends; hosts kill after two
 LISTENS = "subscriptions/listen"  # has no end of its own
+LEFT = "standard input ended while the server's answer was still awaited"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +49,22 @@ class Relay:
     async def run(self) -> None:
         reading = asyncio.create_task(self._read())
         gone = asyncio.create_task(self._gone.wait())
+        late: list[Asked] = []
         try:
             await asyncio.wait({reading, gone}, return_when=asyncio.FIRST_COMPLETED)
             waited_for = {asked.task for asked in self._asked.values() if asked.message.method != LISTENS}
             waited_for |= {self._last_notice} if self._last_notice is not None else set()
             if waited_for and not self._gone.is_set():
                 await asyncio.wait(waited_for, timeout=GRACE_SECONDS)
+            late = [asked for asked in self._asked.values() if asked.message.method != LISTENS]
         finally:
             for task in (reading, gone, *self._tasks):
                 task.cancel()
             await asyncio.gather(reading, gone, *self._tasks, return_exceptions=True)
+            with suppress(Gone):
+                for asked in late:
+                    self._say(LEFT)
+                    await self._out.write(error(asked.message.value.get("id"), CONNECTION_CLOSED, LEFT))
             await self._conversation.end()
 
     async def _read(self) -> None:

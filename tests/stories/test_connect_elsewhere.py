@@ -217,3 +217,13 @@ def test_a_server_that_was_never_there(tmp_path: Path) -> None:
         assert bridge.hears("gatehouse:") == f"gatehouse: localhost:{cable.port} cannot be reached\n"
     finally:
         assert bridge.end() == 0
+
+
+def test_nobody_is_left_without_an_answer_when_standard_input_ends(tmp_path: Path) -> None:
+    """As when a person pipes one line into it, by hand."""
+    cable = Cable()
+    cable.cut()
+    bridge = Bridge(f"{cable.url}/mcp", tmp_path, "--timeout", "30")
+    number = bridge.begin()
+    assert bridge.end() == 0
+    assert "standard input ended" in bridge.answer(number)["error"]["message"]
