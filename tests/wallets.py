@@ -25,6 +25,7 @@ class WalletConnect:
         self._stored: list[dict[str, Any]] = []
         self.says: Any = None  # by the relay in the place of everything, when a test says so
         self._loop, ready = asyncio.new_event_loop(), threading.Event()
+        self._writers: set[asyncio.StreamWriter] = set()
         self._open: list[tuple[asyncio.StreamWriter, str, dict[str, Any]]] = []
 
         async def serve() -> None:
@@ -50,8 +51,13 @@ class WalletConnect:
     def close(self) -> None:
         async def end() -> None:
             self._server.close()
-            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
                 task.cancel()
+            for writer in self._writers:
+                writer.transport.abort()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.sleep(0)  # in which the sockets are closed
 
         asyncio.run_coroutine_threadsafe(end(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -59,6 +65,7 @@ class WalletConnect:
         self._loop.close()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             key = re.search(rb"(?i)sec-websocket-key: *(\S+)", head)

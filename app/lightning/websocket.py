@@ -78,12 +78,14 @@ class WebSocket:
         try:
             writer.write("\r\n".join(asked).encode())
             head = await reader.readuntil(b"\r\n\r\n")
+            if not head.startswith(b"HTTP/1.1 101") or accepted(key) not in head:
+                raise NoWebSocket("the relay does not speak WebSocket")
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             writer.close()
             raise NoWebSocket("the relay does not answer") from None
-        if not head.startswith(b"HTTP/1.1 101") or accepted(key) not in head:
+        except BaseException:  # it took too long, among others
             writer.close()
-            raise NoWebSocket("the relay does not speak WebSocket")
+            raise
         return WebSocket(reader, writer)
 
     async def send(self, text: str) -> None:
