@@ -56,16 +56,17 @@ class Relay:
             waited_for |= {self._last_notice} if self._last_notice is not None else set()
             if waited_for and not self._gone.is_set():
                 await asyncio.wait(waited_for, timeout=GRACE_SECONDS)
-            late = [asked for asked in self._asked.values() if asked.message.method != LISTENS]
+            if not self._out.is_writing:  # else somebody's answer has begun, and whoever reads is slow
+                late = [asked for asked in self._asked.values() if asked.message.method != LISTENS]
         finally:
             for task in (reading, gone, *self._tasks):
                 task.cancel()
             await asyncio.gather(reading, gone, *self._tasks, return_exceptions=True)
+            await self._conversation.end()
             with suppress(Gone):
                 for asked in late:
                     self._say(LEFT)
                     await self._out.write(error(asked.message.value.get("id"), CONNECTION_CLOSED, LEFT))
-            await self._conversation.end()
 
     async def _read(self) -> None:
         with suppress(Gone):

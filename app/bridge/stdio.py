@@ -55,6 +55,10 @@ class Output:
         os.dup2(STDERR, STDOUT)
         self._turn = asyncio.Lock()
 
+    @property
+    def is_writing(self) -> bool:
+        return self._turn.locked()
+
     async def write(self, message: bytes) -> None:
         """One message. Waits as long as the reader is slow. Raises Gone."""
         await self._turn.acquire()

@@ -8,7 +8,8 @@ from typing import Any
 from app import asking
 from app.clients.find import AWAY_SECONDS, FETCHES
 from app.limits import hit
-from app.outside.fetch import NotNow, Unfetchable
+from app.outside.faults import AGAIN
+from app.outside.fetch import Busy, NotNow, Unfetchable
 from app.outside.key_sets import Keys, keys_of
 from app.protocol.errors import InvalidClient, TemporarilyUnavailable
 from app.protocol.redirect_uri import without_query
@@ -76,7 +77,8 @@ async def _keys(client: Client, kid: object, world: World, now: datetime) -> Key
             note(keys_uri=without_query(keys["jwks_uri"]), keys_why=str(fault))
         said = f"the keys of this client could not be read: {fault}"
         if isinstance(fault, NotNow):
-            raise TemporarilyUnavailable(said, retry_after=AWAY_SECONDS) from fault
+            again = AWAY_SECONDS if isinstance(fault, Busy) else round(AGAIN.total_seconds())
+            raise TemporarilyUnavailable(said, retry_after=again) from fault
         raise InvalidClient(said) from fault
 
 

@@ -18,7 +18,7 @@ from app.protocol.types import Client
 from app.traces.recording import note
 from app.world import World
 
-AWAY_SECONDS = 5  # then a client may ask again whose document or keys could not be had
+AWAY_SECONDS = 5  # then a client may ask again whose document could not be had
 FETCHES = Rate("client-document", 30, timedelta(minutes=1))  # a minute, for one caller's address
 log = structlog.get_logger("gatehouse.clients")
 
@@ -79,7 +79,7 @@ async def _fetched(world: World, url: str, known: Client | None, now: datetime) 
         note(document="fetched")
     except Unfetchable as fault:
         why = str(fault)
-        world.outside.faults.saw(url, fault, now)
+        world.outside.failed(url, fault, now)
         log.warning("client document not fetched", client_id=url, why=why)
         if known is not None and _will_do(known, now):
             return _copy_used(known, why)

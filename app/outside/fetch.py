@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -87,6 +87,11 @@ class Outside:
             self._under_way[wanted] = task
             task.add_done_callback(lambda done: self._forget(wanted, done))
         return await asyncio.shield(task)
+
+    def failed(self, url: str, fault: Unfetchable, now: datetime, *, private: bool = False) -> None:
+        """Remembers it for a while, unless it was not even tried."""
+        if not isinstance(fault, Busy):
+            self.faults.saw(url, fault, now, private=private)
 
     def close(self) -> None:
         for turns in self._turns.values():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.outside.fetch import LEAST, Busy, Outside, Unfetchable
+from app.outside.fetch import LEAST, Outside, Unfetchable
 from app.protocol.words import Worded
 
 LIMIT = 64 * 1024  # bytes
@@ -60,8 +60,7 @@ class KeySets:
             document = await self._outside.json(uri, limit=LIMIT, private=private)
             keys = keys_of(document.value)
         except Unfetchable as fault:
-            if not isinstance(fault, Busy):
-                self._outside.faults.saw(uri, fault, now, private=private)
+            self._outside.failed(uri, fault, now, private=private)
             return self._stale(uri, private, now, fault)
         if len(self._sets) >= REMEMBERED:
             del self._sets[next(iter(self._sets))]

@@ -57,9 +57,14 @@ class InvalidClient(OAuthError):
 
 
 class InvalidClientDocument(OAuthError):
-    """A client_id that is a URL, and what is there will not do: told to the person at the browser (CIMD draft §4)."""
+    """A client_id that is a URL, and what is there will not do, or not now: told to the person at the browser (CIMD draft §4)."""
 
     error, status = "invalid_client", 400
+
+    def __init__(self, template: str, *, retry_after: int | None = None, **values: object) -> None:
+        super().__init__(template, retry_after=retry_after, **values)
+        if retry_after is not None:
+            self.status = 503
 
 
 class InvalidGrant(OAuthError):

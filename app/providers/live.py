@@ -59,7 +59,7 @@ class Providers:
             document = await self._outside.json(url, limit=LIMIT, private=True)
             found = checked(document.value, provider)
         except Unfetchable as fault:
-            self._outside.faults.saw(url, fault, now, private=True)
+            self._outside.failed(url, fault, now, private=True)
             if kept is not None and stale:
                 return kept[0]
             raise

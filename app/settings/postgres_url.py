@@ -18,7 +18,7 @@ def check_database(url: str) -> None:
     authority, path, query = parts.groups()
     # A password with one of these ends the part of the URL that it stands in, so that another part has its @.
     is_torn = "@" in path or ("@" in query and authority and not path) or "#" in path + query
-    if is_torn or authority.count("@") > 1:
+    if is_torn or authority.count("@") > 1 or set("[]") & set(authority.rpartition("@")[0]):
         raise ValueError("needs the special characters of its password as %XX, such as %2F for / and %40 for @")
     hosts = [HOST.fullmatch(host) for host in authority.rpartition("@")[2].split(",")]
     ports = [port for named in parse_qs(query).get("port", ()) for port in named.split(",")]

@@ -94,7 +94,7 @@ def test_a_host_that_is_down_is_forgiven_for_a_week(house: House, website: Websi
     assert website.visits["/client.json"] == 2
     house.turn_clock(days=2)
     page = browser.open(app.authorize_url())
-    assert (page.status, page.left_to) == (400, None)
+    assert (page.status, page.left_to) == (503, None)
     assert "could not be read" in page.text
 
 
@@ -155,7 +155,7 @@ def test_only_a_plain_answer_is_read(
     website.publish("/other.json", describe(website))
     app = app_of(house, website.publish("/client.json", describe(website) if body is None else body, status, **headers))
     page = browser.open(app.authorize_url())
-    assert (page.status, page.left_to) == (400, None)
+    assert (page.status, page.left_to) == (503 if status >= 500 else 400, None)
     assert website.visits["/other.json"] == 0
 
 
@@ -410,7 +410,7 @@ def test_the_operator_may_close_the_door_or_name_who_comes_in(house: House, dsn:
             metadata = http().get(f"{other.url}/.well-known/oauth-authorization-server").json()
             assert metadata["client_id_metadata_document_supported"] is (options.get("client_documents") != "off")
             if "pinned_documents" in options:
-                assert http().get(App(other.url, client_id=CLAUDE_CODE).authorize_url()).status_code == 400
+                assert http().get(App(other.url, client_id=CLAUDE_CODE).authorize_url()).status_code == 503
         finally:
             other.stop()
     site.close()

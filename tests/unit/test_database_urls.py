@@ -43,6 +43,8 @@ def test_a_database_that_can_be_asked(url: str) -> None:
         ("postgresql://user:s3@cret@host/name", SPECIAL),
         ("postgresql://user:s3@cre/t@host/name", SPECIAL),
         ("postgresql://user:s3[cret@host/name?x=#1", SPECIAL),
+        ("postgresql://user:s3[cret@host/name", SPECIAL),
+        ("postgresql://user:s3]cret@host/name", SPECIAL),
         ("postgresql://user:s3cret@host:abc/name", PORT),
         ("postgresql://user:s3cret@host:65536/name", PORT),
         ("postgresql://user:s3cret@host:5432,other:abc/name", PORT),
