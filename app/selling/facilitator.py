@@ -13,6 +13,8 @@ import httpx2
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app import asking
+from app.limits import Rate, hit
 from app.protocol.errors import TemporarilyUnavailable
 from app.protocol.offer import BadPayment, NoPayment, canonical
 from app.protocol.x402 import VERSION, Chosen
@@ -22,6 +24,9 @@ from app.settings.paid import Facilitator
 from app.world import World
 
 SECONDS = 30.0
+QUESTIONS = Rate(
+    "facilitator", 60, timedelta(minutes=1)
+)  # whoever makes payments up has it asked, and it may have limits for us
 LEASE = timedelta(seconds=40)  # longer than we wait: then whoever asked has heard, or died
 # Refusals after which it may be on the chain nevertheless; so may one that names a transaction (x402 v2 §9).
 UNSURE = ("pending", "unexpected", "time", "transaction_failed", "transaction_state", "duplicate")
@@ -57,7 +62,7 @@ def offers(facilitator: Facilitator | None, sats: int) -> tuple[dict[str, Any], 
 async def settle(world: World, given: Chosen, sats: int, subject: str) -> Settled:
     """Checked, written down and settled before anything is given; `take` follows. The same payment once more is good for the
     same `subject` as long as nothing was given for it, and is settled again only where nobody heard whether it was.
-    Raises NoPayment, TemporarilyUnavailable."""
+    Raises NoPayment, TemporarilyUnavailable, TooManyRequests."""
     facilitator = world.settings.facilitator
     if facilitator is None:
         raise NoPayment("this was not offered, or not for this price")
@@ -67,6 +72,7 @@ async def settle(world: World, given: Chosen, sats: int, subject: str) -> Settle
     if known is None:
         if not is_offered:
             raise NoPayment("this was not offered, or not for this price")
+        await hit(world.pool, QUESTIONS, asking.address() or "unknown", world.now())
         return await _first(world, facilitator, question, fingerprint, sats, subject)
     if known["subject"] != subject or (known["sats"] != sats if known["sats"] else not is_offered):
         raise NoPayment("the payment is for something else")
@@ -76,6 +82,7 @@ async def settle(world: World, given: Chosen, sats: int, subject: str) -> Settle
         raise NoPayment("the payment was used before")
     if known["transaction"] is not None:
         return Settled(fingerprint, known["transaction"], known["network"], known["payer"])
+    await hit(world.pool, QUESTIONS, asking.address() or "unknown", world.now())
     return await _again(world, facilitator, question, fingerprint, known["asked_until"])
 
 

@@ -12,7 +12,8 @@ from app.protocol.metadata import SIGNING_ALGORITHMS as ALGORITHMS
 
 MAX_LENGTH = 16 * 1024
 SKEW = timedelta(seconds=60)
-LEAST_RSA_BITS = 2048
+LEAST_RSA_BITS, MOST_RSA_BITS = 2048, 8192
+LONGEST_E = 6  # characters: up to 32 bits. A longer exponent makes looking at a signature as dear as making one
 
 
 class BadAssertion(Exception):
@@ -70,6 +71,8 @@ def is_signed(assertion: str, header: dict[str, Any], keys: Iterable[dict[str, A
 
 def signed_by(assertion: str, header: dict[str, Any], jwk: dict[str, Any]) -> bool:
     """True when this public key made the signature, with the algorithm that the header names and the key is for."""
+    if len(str(jwk.get("n", ""))) > MOST_RSA_BITS // 6 + 2 or len(str(jwk.get("e", ""))) > LONGEST_E:
+        return False
     try:
         key = jwt.PyJWK(jwk, header["alg"])
         if key.algorithm_name != header["alg"] or getattr(key.key, "key_size", 4096) < _least_bits(key):

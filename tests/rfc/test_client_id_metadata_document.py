@@ -279,7 +279,7 @@ def test_well_known_clients_come_in_when_their_document_cannot_be_fetched(house:
     assert app.redeem(browser.decide(page).answer["code"]).status_code == 200
     for near in (CLAUDE_CODE + "/", CLAUDE_CODE.replace("claude.ai", "claude.evil.example"), CLAUDE_CODE + "?x=1"):
         app.client_id = near
-        assert browser.open(app.authorize_url()).status == 400
+        assert browser.open(app.authorize_url()).status == 503
 
 
 def test_an_endless_document_is_cut_off(house: House, website: Website, browser: Browser) -> None:
@@ -321,7 +321,7 @@ def test_while_a_document_is_waited_for_everybody_else_is_served(
         longest = max(http().get(f"{house.url}/.well-known/openid-configuration").elapsed for _ in range(10))
         assert longest.total_seconds() < 0.5
         assert not waiting.done()
-        assert waiting.result().status_code == 400
+        assert waiting.result().status_code == 503
         assert "took longer than 3 seconds" in waiting.result().text
         assert 2.5 < time.monotonic() - began < 6
 

@@ -189,3 +189,10 @@ def test_nasty_names_and_tokens_break_nothing(registered: dict[str, Any], house:
     for method in ("GET", "PUT", "DELETE"):
         assert manage(method, place, registered["registration_access_token"]).status_code in (400, 401, 404)
         assert manage(method, registered, "gh_rat_" + nasty).status_code == 401
+
+
+def test_changes_without_end_fill_no_log(registered: dict[str, Any], house: House) -> None:
+    answers = [replaced(registered, client_name=f"Quill {number}") for number in range(12)]
+    assert [answer.status_code for answer in answers] == [200] * 10 + [429] * 2
+    assert int(answers[-1].headers["retry-after"]) <= 60
+    assert house.sql("SELECT count(*) FROM audit_events WHERE event = 'client.updated'") == [(10,)]

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from app.cli.wire import HEAD_SECONDS
 from tests.actors import App, Browser, http
 from tests.conftest import House
 
@@ -312,3 +313,42 @@ def test_limits_see_through_trusted_proxies_and_count_networks(house: House, dsn
         assert register("203.0.113.7, 203.0.113.8") == 201, "what a client says of itself does not count"
     finally:
         behind.stop()
+
+
+def test_what_stands_behind_a_body_is_no_field_of_its_head(house: House, dsn: str) -> None:
+    """RFC 9110 §6.5.1: a proxy that takes X-Forwarded-For out of the head leaves the trailer as it is."""
+    behind = House(dsn, register_per_minute=3, trusted_proxies=(ip_network("127.0.0.0/8"),)).start()
+    try:
+
+        def register(number: int) -> int:
+            body = b'{"redirect_uris": ["http://127.0.0.1:%d/cb"]}' % (number + 1)
+            fields = ("Content-Type: application/json", "Transfer-Encoding: chunked", "X-Forwarded-For: 203.0.113.7")
+            trailer = b"0\r\nX-Forwarded-For: 198.51.100.%d\r\n\r\n" % number
+            request = head(behind, "POST /register HTTP/1.1", *fields) + b"%x\r\n%s\r\n" % (len(body), body) + trailer
+            return statuses(sent(behind, request, answers=1))[0]
+
+        assert [register(number) for number in range(5)] == [201, 201, 201, 429, 429]
+    finally:
+        behind.stop()
+
+
+@pytest.mark.parametrize("fields", [b"a: b\r\n" * 40_000, b"a: " + b"b" * 240_000], ids=["many", "one without end"])
+def test_a_trailer_has_an_end(house: House, fields: bytes) -> None:
+    """Else it would fill the memory long before the body is late."""
+    request = head(house, "GET /healthz HTTP/1.1", "Transfer-Encoding: chunked") + b"0\r\n"
+    with socket.create_connection(("127.0.0.1", urlsplit(house.url).port or 0), 10) as connection:
+        connection.sendall(request)
+        with pytest.raises(ConnectionError):
+            connection.sendall(fields * 100)
+
+
+def test_line_ends_after_an_answer_keep_no_connection_open(house: House) -> None:
+    """They may stand before a request (RFC 9112 §2.2), which has to come in time nevertheless."""
+    with socket.create_connection(("127.0.0.1", urlsplit(house.url).port or 0), 5) as connection:
+        connection.settimeout(HEAD_SECONDS + 8)
+        connection.sendall(head(house, "GET /healthz HTTP/1.1"))
+        assert connection.recv(65536)
+        connection.sendall(b"\r\n")
+        began = time.monotonic()
+        assert connection.recv(1) == b""
+        assert HEAD_SECONDS - 2 < time.monotonic() - began < HEAD_SECONDS + 5

@@ -93,6 +93,15 @@ def test_a_facilitator_that_talks_nonsense_is_away(guest: Payer, chain: Chain) -
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
 
 
+def test_whoever_makes_payments_up_has_nobody_asked_without_end(guest: Payer, chain: Chain) -> None:
+    """The facilitator may have limits for us, by which those who pay would suffer."""
+    chain.refuses = "verify"
+    accepted = offer(guest)
+    answers = [guest.post(call("whoami"), paid(accepted, f"made up {number}")).status_code for number in range(62)]
+    assert answers[-2:] == [429, 429]
+    assert len(chain.asked) == 60
+
+
 @pytest.mark.parametrize(
     "changed", [{"amount": "1"}, {"payTo": "0xmallory"}, {"network": "eip155:1"}, {"asset": "0x0"}]
 )

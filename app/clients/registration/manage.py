@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from datetime import timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -12,6 +13,7 @@ from app import audit
 from app.clients.registration import store
 from app.clients.registration.register import check_hosts, metadata_of, shown
 from app.clients.remove import remove
+from app.limits import Rate, hit
 from app.protocol.challenge import challenge
 from app.protocol.client_metadata import ASSIGNED, checked
 from app.protocol.errors import InvalidClientMetadata, InvalidToken, OAuthError
@@ -19,6 +21,8 @@ from app.tokens.secrets import REGISTRATION, fingerprint
 from app.traces.recording import note
 from app.web.http import bearer, json_refusal, no_store
 from app.world import World
+
+CHANGES = Rate("register-change", 10, timedelta(minutes=1))  # each is a line of the audit log
 
 
 async def read(request: Request, world: World) -> Response:
@@ -43,6 +47,7 @@ async def replace(request: Request, world: World) -> Response:
     if _proof(metadata) != _proof(client.metadata):
         raise InvalidClientMetadata("a client cannot change what it proves itself with; register anew")
     now = world.now()
+    await hit(world.pool, CHANGES, client.client_id, now)
     async with world.db.begin() as db:
         replaced = await store.replace_metadata(db, client.client_id, fingerprint(token), metadata)
         if replaced:

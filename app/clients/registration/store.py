@@ -25,7 +25,7 @@ REGISTER = f"""
 WITH room AS (
   SELECT FROM (SELECT count(*) AS unused FROM (
     SELECT FROM clients WHERE last_used_at IS NULL AND kind = 'dynamic' LIMIT $11) u) n
-  WHERE $11 = 0 OR unused < $11
+  WHERE $11 = 0 OR unused < $11 OR EXISTS (SELECT FROM clients WHERE registration_key = $9 AND revoked_at IS NULL)
 ), added AS (
   INSERT INTO clients (client_id, kind, client_name, redirect_uris, grant_types, token_endpoint_auth_method,
                        secret_fingerprint, scope, metadata, registration_key, created_at, management_fingerprint)
