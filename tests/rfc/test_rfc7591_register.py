@@ -247,7 +247,7 @@ def test_there_is_room_for_so_many_that_nobody_uses(dsn: str, house: House) -> N
     try:
 
         def register(name: str) -> int:
-            document = {"redirect_uris": [CALLBACK], "client_name": name}
+            document = {"redirect_uris": [CALLBACK], "client_name": name, "token_endpoint_auth_method": "none"}
             return http().post(f"{small.url}/register", json=document).status_code
 
         assert [register("a"), register("b"), register("c")] == [201, 201, 403]
