@@ -60,6 +60,7 @@ async def create(
 
 async def change_password(db: AsyncConnection, user_id: str, hashed: str, now: datetime) -> None:
     """The new password; every browser is signed out and forgotten, and no link that is on its way works any more."""
+    await store.hold(db, user_id)
     await store.set_password(db, user_id, hashed, now)
     await store.sign_out_everywhere(db, user_id)
     await devices.forget(db, user_id)

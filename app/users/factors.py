@@ -24,6 +24,7 @@ async def changed(db: AsyncConnection, viewer: Viewer, event: str, address: str,
 
 async def reset(db: AsyncConnection, user_id: str, now: datetime) -> tuple[bool, int]:
     """For somebody who lost their phone: only the password is left. Whether the second step was on, and how many passkeys went."""
+    await store.hold(db, user_id)
     had_totp, gone = await totp.turn_off(db, user_id), await passkeys.remove_all(db, user_id)
     await store.sign_out_everywhere(db, user_id)
     await devices.forget(db, user_id)

@@ -15,16 +15,18 @@ STEP = b"second step\0"  # what is sealed for one step does not open for another
 
 @dataclass(frozen=True, slots=True)
 class Half:
-    """Who took the first step, how (`password`, `link`), and when."""
+    """Who took the first step, how (`password`, `link`), when, and since when they had the password that they had then."""
 
     user_id: str
     method: str
     at: datetime
+    password_since: datetime | None
 
 
 def sealed(half: Half, world: World, cookie: str) -> str:
     """`cookie` is the session secret of this browser, signed in or not yet."""
-    packed = json.dumps([half.user_id, half.method, half.at.isoformat()]).encode()
+    since = half.password_since and half.password_since.isoformat()
+    packed = json.dumps([half.user_id, half.method, half.at.isoformat(), since]).encode()
     return b64(world.secrets.sign_in.seal(packed, STEP + cookie.encode()))
 
 
@@ -32,8 +34,8 @@ def opened(text: str, world: World, cookie: str, now: datetime) -> Half | None:
     """None for one of another browser, too old, or not ours."""
     try:
         packed = world.secrets.sign_in.open(unb64(text), STEP + cookie.encode())
+        user_id, method, at, since = json.loads(packed)
     except (Unsealable, ValueError):
         return None
-    user_id, method, at = json.loads(packed)
-    half = Half(user_id, method, datetime.fromisoformat(at))
+    half = Half(user_id, method, datetime.fromisoformat(at), since and datetime.fromisoformat(since))
     return half if now - half.at < LIFETIME else None

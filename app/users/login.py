@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,7 +16,7 @@ from app.protocol.params import Params, parse
 from app.traces.recording import note
 from app.users import passwords, store, throttle
 from app.users.login_page import login_page
-from app.users.sign_in import first_factor_done
+from app.users.sign_in import first_factor_spent
 from app.web import sessions
 from app.web.flow import step
 from app.web.http import client_address, form, see_other
@@ -39,24 +42,36 @@ async def log_in(request: Request, world: World) -> Response:
         page.headers.update(refusal.headers)
         return page
     found = await store.login(world.pool, email) if email else None
-    if not await passwords.matches(found[1] if found else None, password, world.hashing) or found is None:
-        address = client_address(request, world.settings.trusted_proxies)
-        async with world.db.begin() as db:
-            await audit.record(db, "login.refused", world.now(), address=address)
-        wrong = _("That e-mail and password do not belong together.")
-        note(error="wrong_password", description="That e-mail and password do not belong together.")
-        return await _again(request, world, fields, wrong, 400)
+    if not await passwords.matches(found.hash if found else None, password, world.hashing) or found is None:
+        return await _refused(request, world, fields)
     await throttle.was_right(world, attempt)
-    await _keep_hash_fresh(world, *found, password)
-    return await first_factor_done(request, world, found[0], "password", fields.get("req"), world.now())
+    await _keep_hash_fresh(world, found, password)
+    compared = found.since
+
+    async def is_still(db: AsyncConnection, since: datetime | None) -> bool:
+        return since == compared
+
+    req, now = fields.get("req"), world.now()
+    entered = await first_factor_spent(request, world, found.user_id, "password", req, now, is_still)
+    return entered or await _refused(request, world, fields)
 
 
-async def _keep_hash_fresh(world: World, user_id: str, stored: str, password: str) -> None:
+async def _refused(request: Request, world: World, fields: Params) -> Response:
+    """Not the password, or not any more: it takes a while to compare one."""
+    address = client_address(request, world.settings.trusted_proxies)
+    async with world.db.begin() as db:
+        await audit.record(db, "login.refused", world.now(), address=address)
+    wrong = _("That e-mail and password do not belong together.")
+    note(error="wrong_password", description="That e-mail and password do not belong together.")
+    return await _again(request, world, fields, wrong, 400)
+
+
+async def _keep_hash_fresh(world: World, stored: store.Login, password: str) -> None:
     """Whoever comes with the right password gets it hashed with today's parameters."""
-    if passwords.needs_rehash(stored):
+    if passwords.needs_rehash(stored.hash):
         better = await passwords.hashed(password, world.hashing)
         async with world.db.begin() as db:
-            await store.set_password(db, user_id, better, world.now())
+            await store.set_hash(db, stored, better)
 
 
 async def log_out(request: Request, world: World) -> Response:

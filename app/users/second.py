@@ -22,6 +22,7 @@ from app.users import half
 from app.users.login import too_many
 from app.users.notices import notify
 from app.users.sign_in import enter, follow, welcome
+from app.users.store import hold
 from app.users.totp import codes, recovery, store
 from app.web import sessions
 from app.web.flow import step
@@ -49,8 +50,7 @@ async def second(request: Request, world: World) -> Response:
     secret = sessions.check_form(request, world, fields)
     follow(world, fields.get("req"), now)
     taken = half.opened(fields.get("half") or "", world, secret, now)
-    sealed = await store.sealed_key(world.pool, taken.user_id, taken.at) if taken else None
-    if taken is None or sealed is None:
+    if taken is None or not await _counts(world, taken):
         return _over(fields.get("req"))
     address = client_address(request, world.settings.trusted_proxies)
     by_recovery = bool(fields.get("recovery"))
@@ -63,6 +63,10 @@ async def second(request: Request, world: World) -> Response:
         return page
     typed = Typed(taken.user_id, address, (fields.get("recovery") if by_recovery else fields.get("code")) or "", now)
     async with world.db.begin() as db:
+        await hold(db, taken.user_id)
+        sealed = await store.sealed_key(db, taken.user_id, taken.password_since)
+        if sealed is None:  # since a moment ago
+            return _over(fields.get("req"))
         wrong = await (_recover(db, typed) if by_recovery else _prove(db, world, typed, sealed))
         if wrong is None:
             method = f"{taken.method}+{'recovery' if by_recovery else 'totp'}"
@@ -75,6 +79,12 @@ async def second(request: Request, world: World) -> Response:
         notify(world, taken.user_id, "recovery_code.used")
     await forgive(world.pool, (SECOND_STEP, f"{taken.user_id}:{address}"), (SECOND_STEP_ACCOUNT, taken.user_id))
     return welcome(world, entered, taken.user_id, fields.get("req"), now)
+
+
+async def _counts(world: World, taken: half.Half) -> bool:
+    """Whether the first step is good still."""
+    async with world.db.connect() as db:
+        return await store.sealed_key(db, taken.user_id, taken.password_since) is not None
 
 
 async def _count(world: World, user_id: str, address: str, now: datetime, *, guessable: bool) -> None:

@@ -63,13 +63,25 @@ async def change_password(request: Request, world: World) -> Response:
     if judged.fault:
         return await _page(request, world, visitor, {"password": judged.fault}, judged)
     hashed = await passwords.hashed(new, world.hashing)
-    async with world.db.begin() as db:
-        await store.set_password(db, user_id, hashed, now)
-        await store.end_links(db, user_id)
-        await factors.changed(db, visitor.viewer, "password.changed", visitor.address, now)
+    if not await _set(world, visitor, had, hashed):
+        return await _page(request, world, visitor, {"current": _("That is not your current password.")})
     await forgive(world.pool, (OWN_PASSWORD, user_id))
     notify(world, user_id, "password.changed")
     return see_other(f"{HERE}?changed=password#password-heading")
+
+
+async def _set(world: World, visitor: Visit, had: tuple[str, datetime] | None, hashed: str) -> bool:
+    """In place of the one that was compared; False when it is another one meanwhile."""
+    user_id, now = visitor.viewer.user_id, visitor.now
+    async with world.db.begin() as db:
+        await store.hold(db, user_id)
+        has = await store.password_of(db, user_id)
+        if (has and has[1]) != (had and had[1]):
+            return False
+        await store.set_password(db, user_id, hashed, now)
+        await store.end_links(db, user_id)
+        await factors.changed(db, visitor.viewer, "password.changed", visitor.address, now)
+    return True
 
 
 async def forget_devices(request: Request, world: World) -> Response:

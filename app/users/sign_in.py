@@ -16,16 +16,17 @@ from app import audit
 from app.protocol.errors import InvalidRequest
 from app.tokens.secrets import fingerprint
 from app.traces.recording import note
-from app.users import half
+from app.users import half, store
 from app.users.devices import store as devices
 from app.users.devices.cookie import device, new_device, set_device
 from app.users.totp import store as totp
 from app.web import sessions
-from app.web.flow import after, brought, is_pending, opened
+from app.web.flow import after, brought, is_pending, opened, step
 from app.web.http import client_address, see_other
 from app.world import World
 
-Spend = Callable[[AsyncConnection], Awaitable[bool]]
+# Told since when the password is the one it is, if there is one.
+Spend = Callable[[AsyncConnection, datetime | None], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,36 +42,41 @@ async def first_factor_done(
 ) -> Response:
     """For whoever proved one thing (`method`: password, link): on to the second step, or in, where none is asked."""
     response = await first_factor_spent(request, world, user_id, method, req, now, _nothing)
-    assert response is not None
-    return response
+    return response or see_other(step("/login", req) if req else "/login")
 
 
 async def first_factor_spent(
     request: Request, world: World, user_id: str, method: str, req: str | None, now: datetime, spend: Spend
 ) -> Response | None:
-    """The same by what is good once: used up with the session that it opens, or not at all. None: somebody else was faster."""
-    method, is_half = await _after_first(request, world, user_id, method, now)
+    """The same by what is good once: used up with the session that it opens, or not at all. None: somebody else was faster,
+    or they may not sign in any more."""
     async with world.db.begin() as db:
-        spent = await spend(db)
+        may = await store.hold(db, user_id)  # what is asked from here on stays as it is until the session is there
+        had = await store.password_of(db, user_id)
+        since = had[1] if had else None
+        spent = may and await spend(db, since)
+        method, is_half = await _after_first(db, request, world, user_id, method, now)
         entered = await enter(db, request, world, user_id, method, now) if spent and not is_half else None
     if not spent:
         return None
     if entered is None:
-        return _to_second_step(request, world, half.Half(user_id, method, now), req)
+        return _to_second_step(request, world, half.Half(user_id, method, now, since), req)
     return welcome(world, entered, user_id, req, now)
 
 
-async def _nothing(db: AsyncConnection) -> bool:
+async def _nothing(db: AsyncConnection, since: datetime | None) -> bool:
     """To be spent."""
     return True
 
 
-async def _after_first(request: Request, world: World, user_id: str, method: str, now: datetime) -> tuple[str, bool]:
+async def _after_first(
+    db: AsyncConnection, request: Request, world: World, user_id: str, method: str, now: datetime
+) -> tuple[str, bool]:
     """What was proven by now, and whether there is a second step to take."""
-    if not await totp.is_on(world.pool, user_id):
+    if await totp.on_since(db, user_id) is None:
         return method, False
     this = device(request, world)
-    if this is None or not await devices.is_trusted(world.pool, this, user_id, now):
+    if this is None or not await devices.is_trusted(db, this, user_id, now):
         return method, True
     return f"{method}+device", False
 

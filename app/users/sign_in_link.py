@@ -36,7 +36,7 @@ async def open_link(request: Request, world: World) -> Response:
     if link is None or link.user_id is None:
         return gone(world, ask=AGAIN)
 
-    async def spend(db: AsyncConnection) -> bool:
+    async def spend(db: AsyncConnection, since: datetime | None) -> bool:
         used = await store.consume_link(db, fingerprint(code), "login", now)
         if used is not None and used.user_id is not None and used.email is not None:
             await store.set_email_verified(db, used.user_id, used.email, now)

@@ -29,15 +29,33 @@ class User:
     email_verified_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a password is compared with. `since` names it: a hash may be made anew for the same password."""
+
+    user_id: str
+    hash: str
+    since: datetime
+
+
 LOGIN = """
-SELECT u.id, p.hash FROM users u JOIN passwords p ON p.user_id = u.id WHERE u.email = $1 AND u.disabled_at IS NULL
+SELECT u.id, p.hash, p.changed_at FROM users u JOIN passwords p ON p.user_id = u.id WHERE u.email = $1 AND u.disabled_at IS NULL
 """
 
 
-async def login(pool: HotPool, email: str) -> tuple[str, str] | None:
-    """The id and the password hash of somebody who may sign in."""
+async def login(pool: HotPool, email: str) -> Login | None:
+    """Of somebody who may sign in."""
     row = await pool.fetchrow(LOGIN, email)
-    return None if row is None else (row["id"], row["hash"])
+    return None if row is None else Login(row["id"], row["hash"], row["changed_at"])
+
+
+HOLD = "SELECT disabled_at IS NULL FROM users WHERE id = :id FOR NO KEY UPDATE"
+
+
+async def hold(db: AsyncConnection, user_id: str) -> bool:
+    """Whether this user may sign in. Who opens a session and who ends them all take turns from here on, until their
+    transactions end: a session that is not yet there for others to see could not be ended. Comes before any other lock."""
+    return (await db.execute(text(HOLD), {"id": user_id})).scalar() is True
 
 
 async def is_empty(db: AsyncConnection) -> bool:
@@ -71,6 +89,13 @@ async def set_password(db: AsyncConnection, user_id: str, hashed: str, now: date
     )
 
 
+async def set_hash(db: AsyncConnection, stored: Login, better: str) -> None:
+    """The same password hashed another way, if it is the password still."""
+    c = passwords.c
+    this = update(passwords).where(c.user_id == stored.user_id, c.hash == stored.hash)
+    await db.execute(this.values(hash=better))
+
+
 async def set_disabled(db: AsyncConnection, email: str, disabled_at: datetime | None) -> str | None:
     """The id of the user, or None when there is none of this e-mail."""
     changed = update(users).where(users.c.email == email).values(disabled_at=disabled_at).returning(users.c.id)
@@ -80,6 +105,7 @@ async def set_disabled(db: AsyncConnection, email: str, disabled_at: datetime | 
 
 async def sign_out_everywhere(db: AsyncConnection, user_id: str, *, but: str | None = None) -> None:
     """Ends every session of this user, `but` the one of this id."""
+    await hold(db, user_id)
     gone = delete(browser_sessions).where(browser_sessions.c.user_id == user_id)
     await db.execute(gone if but is None else gone.where(browser_sessions.c.id != but))
 

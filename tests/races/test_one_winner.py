@@ -47,17 +47,17 @@ def race(house: House, attempt: Callable[[int, httpx2.Client], httpx2.Response])
 
 
 @pytest.fixture
-def blocked(house: House) -> Callable[[str, Callable[[], Any]], Any]:
+def blocked(house: House) -> Callable[..., Any]:
     """Holds a lock on a table until all racers wait for it in Postgres, so that every one has looked before one may act."""
 
-    def hold(table: str, start: Callable[[], Any]) -> Any:
+    def hold(table: str, start: Callable[[], Any], mode: str = "ACCESS EXCLUSIVE") -> Any:
         async def lock_until_waiting() -> None:
             import asyncio
 
             from sqlalchemy import text
 
             async with house.world.db.begin() as db:
-                await db.execute(text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
+                await db.execute(text(f"LOCK TABLE {table} IN {mode} MODE"))
                 locked.set()
                 waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
                 for _ in range(400):

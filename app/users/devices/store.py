@@ -20,7 +20,9 @@ IS_KNOWN = """
 SELECT true FROM remembered_devices d JOIN users u ON u.id = d.user_id
 WHERE d.fingerprint = $1 AND d.expires_at > $3 AND u.email = $2
 """
-IS_TRUSTED = "SELECT true FROM remembered_devices WHERE fingerprint = $1 AND user_id = $2 AND trusted_until > $3"
+IS_TRUSTED = text(
+    "SELECT true FROM remembered_devices WHERE fingerprint = :device AND user_id = :user_id AND trusted_until > :now"
+)
 
 RENAME = text("UPDATE remembered_devices SET fingerprint = :new WHERE fingerprint = :old")
 REMEMBER = text("""
@@ -49,9 +51,10 @@ async def is_known(pool: HotPool, device: bytes, email: str, now: datetime) -> b
     return await pool.fetchrow(IS_KNOWN, device, email, now) is not None
 
 
-async def is_trusted(pool: HotPool, device: bytes, user_id: str, now: datetime) -> bool:
+async def is_trusted(db: AsyncConnection, device: bytes, user_id: str, now: datetime) -> bool:
     """Whether this user needs no second step on this device."""
-    return await pool.fetchrow(IS_TRUSTED, device, user_id, now) is not None
+    values = {"device": device, "user_id": user_id, "now": now}
+    return (await db.execute(IS_TRUSTED, values)).first() is not None
 
 
 async def remember(

@@ -13,6 +13,7 @@ from app.language.catalogs import _
 from app.tokens.secrets import Unsealable, b64, unb64
 from app.users import factors
 from app.users.notices import notify
+from app.users.store import hold
 from app.users.totp import codes, recovery, store
 from app.users.visits import Visit, sent, visit
 from app.web.http import see_other
@@ -49,6 +50,7 @@ async def turn_on(request: Request, world: World) -> Response:
     fresh = recovery.new_codes()
     sealed = world.secrets.totp.seal(key.encode(), user_id.encode())
     async with world.db.begin() as db:
+        await hold(db, user_id)
         await store.turn_on(db, user_id, sealed, step, now)
         await store.replace_recovery_codes(db, user_id, recovery.keys(user_id, fresh), now)
         await factors.changed(db, visitor.viewer, "totp.added", visitor.address, now)
@@ -62,6 +64,7 @@ async def turn_off(request: Request, world: World) -> Response:
         return arrived
     visitor, _fields = arrived
     async with world.db.begin() as db:
+        await hold(db, visitor.viewer.user_id)
         was_on = await store.turn_off(db, visitor.viewer.user_id)
         if was_on:
             await factors.changed(db, visitor.viewer, "totp.removed", visitor.address, visitor.now)

@@ -12,10 +12,10 @@ from app.db.engine import HotPool
 from app.db.tables import recovery_codes, totp
 
 IS_ON = "SELECT true FROM totp WHERE user_id = $1"
-# Not for somebody who was disabled, or whose password changed, since they took the first step at $2.
+# Not for somebody who was disabled, or whose password changed since they took the first step.
 SEALED = """
 SELECT t.sealed FROM totp t JOIN users u ON u.id = t.user_id LEFT JOIN passwords p ON p.user_id = t.user_id
-WHERE t.user_id = $1 AND u.disabled_at IS NULL AND (p.changed_at IS NULL OR p.changed_at <= $2)
+WHERE t.user_id = :user_id AND u.disabled_at IS NULL AND p.changed_at IS NOT DISTINCT FROM :since
 """
 USE_STEP = """
 UPDATE totp SET last_step = :step, sealed = :sealed WHERE user_id = :user_id AND last_step < :step RETURNING true
@@ -29,10 +29,10 @@ async def is_on(pool: HotPool, user_id: str) -> bool:
     return await pool.fetchrow(IS_ON, user_id) is not None
 
 
-async def sealed_key(pool: HotPool, user_id: str, since: datetime) -> bytes | None:
-    """The key of somebody whose first step, taken at `since`, still counts."""
-    row = await pool.fetchrow(SEALED, user_id, since)
-    return None if row is None else row["sealed"]
+async def sealed_key(db: AsyncConnection, user_id: str, since: datetime | None) -> bytes | None:
+    """The key of somebody whose first step still counts: their password is the one they had `since` then, if any."""
+    sealed: bytes | None = (await db.execute(text(SEALED), {"user_id": user_id, "since": since})).scalar()
+    return sealed
 
 
 async def use_step(db: AsyncConnection, user_id: str, step: int, sealed: bytes) -> bool:
