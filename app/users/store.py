@@ -175,11 +175,14 @@ async def clients_owned_by(db: AsyncConnection, user_id: str) -> list[str]:
 
 
 ONE_ADMIN_AT_A_TIME = 0x67617465 + 3
-REMOVE = """
-DELETE FROM users u WHERE id = :id AND (NOT is_admin
-  OR EXISTS (SELECT FROM users o WHERE o.is_admin AND o.disabled_at IS NULL AND o.id <> u.id))
-RETURNING u.email
+# Than `u`, and one with a way in: who was only ever invited to choose a password may never do it, or have a wrong address.
+ANOTHER_ADMIN = """
+EXISTS (SELECT FROM users o WHERE o.is_admin AND o.disabled_at IS NULL AND o.id <> u.id AND (
+  o.email_verified_at IS NOT NULL OR EXISTS (SELECT FROM passwords p WHERE p.user_id = o.id)
+  OR EXISTS (SELECT FROM passkeys k WHERE k.user_id = o.id)
+  OR EXISTS (SELECT FROM identities i WHERE i.user_id = o.id AND i.signs_in_since IS NOT NULL)))
 """
+REMOVE = f"DELETE FROM users u WHERE id = :id AND (NOT is_admin OR {ANOTHER_ADMIN}) RETURNING u.email"
 
 
 async def keep_an_admin(db: AsyncConnection) -> None:

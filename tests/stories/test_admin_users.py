@@ -206,3 +206,31 @@ def test_the_same_as_json(house: House, bob: str) -> None:
     api("DELETE", f"/users/{bob}", 404)
     own = house.sql("SELECT id FROM users WHERE is_admin")[0][0]
     assert "last admin" in api("PATCH", f"/users/{own}", 409, json={"is_admin": False})["error_description"]
+
+
+WAYS_IN = {
+    "none": "SELECT id FROM users",
+    "assertions": "INSERT INTO identities (issuer, subject, user_id, created_at) "
+    "SELECT 'https://x.example', 'x', id, now() FROM users",
+    "provider": "INSERT INTO identities (issuer, subject, user_id, created_at, signs_in_since) "
+    "SELECT 'https://x.example', 'x', id, now(), now() FROM users",
+    "password": "INSERT INTO passwords (user_id, hash, changed_at) SELECT id, 'x', now() FROM users",
+    "passkey": "INSERT INTO passkeys (credential_id, id, user_id, name, public_key, sign_count, transports, backed_up, "
+    "created_at) SELECT 'x', 'pk_x', id, 'x', 'x', 0, '{}', false, now() FROM users",
+    "mailbox": "UPDATE users SET email_verified_at = now()",
+}
+
+
+@pytest.mark.parametrize("way", WAYS_IN)
+def test_an_admin_who_cannot_sign_in_is_no_other_admin(house: House, way: str) -> None:
+    """Somebody who was only asked to choose a password, perhaps at an address with a slip in it."""
+    own = house.add_user(admin=True)
+    api = Api(house, admin_key(house))
+    api("POST", "/users", 201, json={"email": "typo@exmaple.com", "name": "T", "is_admin": True})
+    house.sql(f"{WAYS_IN[way]} WHERE email = 'typo@exmaple.com'")
+    if way not in ("none", "assertions"):
+        api("PATCH", f"/users/{own}", json={"is_admin": False})
+        return
+    assert "last admin" in api("PATCH", f"/users/{own}", 409, json={"is_admin": False})["error_description"]
+    page = AdminBrowser(house).press("/account/delete", "/account/delete", email="ada@example.com")
+    assert "You are the only admin here." in page.text

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.prefix import begins, plan_anew
 from app.db.tables import api_keys, browser_sessions, connections, metadata, users
-from app.users.store import keep_an_admin
+from app.users.store import ANOTHER_ADMIN, keep_an_admin
 from app.web.paging import PAGE, Place
 
 MANY = 1000  # past it nobody counts: "1000 or more"
@@ -103,13 +103,9 @@ async def factors(db: AsyncConnection, user_id: str) -> tuple[str, ...]:
 
 
 # Of the last admin who may sign in nothing is changed.
-DEMOTE = """
-UPDATE users u SET is_admin = false WHERE id = :id AND is_admin
-  AND EXISTS (SELECT FROM users o WHERE o.is_admin AND o.disabled_at IS NULL AND o.id <> u.id)
-"""
-DISABLE = """
-UPDATE users u SET disabled_at = :now WHERE id = :id AND disabled_at IS NULL
-  AND (NOT is_admin OR EXISTS (SELECT FROM users o WHERE o.is_admin AND o.disabled_at IS NULL AND o.id <> u.id))
+DEMOTE = f"UPDATE users u SET is_admin = false WHERE id = :id AND is_admin AND {ANOTHER_ADMIN}"
+DISABLE = f"""
+UPDATE users u SET disabled_at = :now WHERE id = :id AND disabled_at IS NULL AND (NOT is_admin OR {ANOTHER_ADMIN})
 """
 
 
