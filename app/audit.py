@@ -101,14 +101,18 @@ async def forget(db: AsyncConnection, days: int, now: datetime) -> int:
 FORGET_PERSON = """
 UPDATE audit_events SET
   address = CASE WHEN actor IN ('user', 'operator') AND actor_id <> :user_id THEN address END,
-  detail = CASE WHEN user_id = :user_id THEN detail - '{email,name,subject}'::text[] ELSE detail END,
+  detail = CASE WHEN user_id = :user_id THEN detail - '{email,name,subject,passkey}'::text[] ELSE detail END,
   user_id = nullif(user_id, :user_id), actor_id = nullif(actor_id, :user_id)
 WHERE user_id = :user_id OR (actor = 'user' AND actor_id = :user_id)
 """
 
 
+# At every address they ever had, as far as it is not somebody else's by now.
 FORGET_INVITED = """
-UPDATE audit_events SET detail = detail - 'email' WHERE detail->>'email' = :email
+UPDATE audit_events SET detail = detail - 'email' WHERE detail->>'email' IN (
+    SELECT :email UNION
+    SELECT detail->>'email' FROM audit_events WHERE user_id = :user_id AND event IN ('user.created', 'email.changed')
+    EXCEPT SELECT email FROM users WHERE id <> :user_id)
   AND event IN ('invitation.made', 'invitation.sent_again', 'invitation.accepted', 'invitation.revoked')
 """
 
@@ -116,7 +120,9 @@ UPDATE audit_events SET detail = detail - 'email' WHERE detail->>'email' = :emai
 async def forget_person(db: AsyncConnection, user_id: str, email: str) -> int:
     """When somebody's account is deleted: what happened stays in the log, who it was does not. How many events it was."""
     await db.execute(text(OPEN), {"why": "person"})
+    await db.execute(
+        text(FORGET_INVITED), {"user_id": user_id, "email": email}
+    )  # first: it reads what the next forgets
     changed = (await db.execute(text(FORGET_PERSON), {"user_id": user_id})).rowcount
-    await db.execute(text(FORGET_INVITED), {"email": email})
     await db.execute(text(OPEN), {"why": ""})
     return changed

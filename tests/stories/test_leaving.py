@@ -8,6 +8,9 @@ from typing import Any
 
 from tests.actors import PASSWORD, App, Browser
 from tests.conftest import House
+from tests.mailbox import Mailboxes
+from tests.stories.test_joining import finish
+from tests.stories.test_new_address import ask, confirm
 
 
 def exported(browser: Browser) -> Any:
@@ -120,3 +123,35 @@ def test_the_last_admin_stays(house: House, browser: Browser) -> None:
     assert browser.send("/account/delete", csrf=page.field("csrf"), email="ada@example.com").status == 400
     house.sql("UPDATE users SET disabled_at = NULL")
     assert browser.send("/account/delete", csrf=page.field("csrf"), email="ada@example.com").url.endswith("/goodbye")
+
+
+def test_no_address_they_ever_had_stays_in_the_log(mailing: House, mailboxes: Mailboxes) -> None:
+    """Nor the name of a passkey; who is invited to an address that was theirs is somebody else."""
+    mailing.operator("user", "invite", "jane.roe@old.example")
+    jane = Browser(mailing.url)
+    finish(jane, mailboxes.one(mailing, "jane.roe@old.example").link)
+    ask(jane, "jane@new.example")
+    confirm(jane, mailboxes.one(mailing, "jane@new.example").link)
+    mailing.sql(
+        "INSERT INTO audit_events (at, event, user_id, detail) "
+        "SELECT now(), 'passkey.added', id, '{\"passkey\": \"the phone of jane\"}' FROM users"
+    )
+    page = jane.open("/account/delete")
+    assert jane.send("/account/delete", csrf=page.field("csrf"), email="jane@new.example").url.endswith("/goodbye")
+    assert "jane" not in str(mailing.sql("SELECT detail FROM audit_events"))
+
+
+def test_the_export_does_not_say_where_an_admin_was(house: House, browser: Browser) -> None:
+    user_id = house.add_user()
+    browser.sign_in()
+    house.sql(
+        "INSERT INTO audit_events (at, event, user_id, actor, actor_id, address, detail) SELECT now(), 'e.' || kind || "
+        "coalesce(id, ''), :user, kind, id, '203.0.113.77', '{}' FROM (VALUES ('user', 'usr_x'), ('user', :user), "
+        "('operator', NULL), ('nobody', NULL)) v (kind, id)",
+        user=user_id,
+    )
+    told = {e["event"]: e["address"] for e in json.loads(exported(browser).text)["events"]}
+    here = "203.0.113.77"
+    assert (told["e.userusr_x"], told["e.operator"]) == (None, None)
+    assert (told[f"e.user{user_id}"], told["e.nobody"]) == (here, here)
+    assert told["login"] is not None

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, select, tuple_
+from sqlalchemy import ColumnElement, Table, and_, case, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.db.tables import (
@@ -107,11 +107,20 @@ SECTIONS = (
 )
 
 
+def _own_address(user_id: str) -> ColumnElement[Any]:
+    """Not where an admin was who did something to them."""
+    c = audit_events.c
+    theirs = and_(c.actor.in_(("user", "operator")), c.actor_id.is_distinct_from(user_id))
+    return case((theirs, None), else_=c.address).label("address")
+
+
 async def rows(engine: AsyncEngine, section: Section, user_id: str) -> AsyncIterator[list[dict[str, Any]]]:
     """Batches in the order of the key. Between two of them no connection is held: whoever downloads may be slow."""
     c = section.table.c
     key: list[ColumnElement[Any]] = [c[name] for name in section.key]
-    shown = [c[name] for name in dict.fromkeys((*section.columns, *section.key))]
+    shown: list[ColumnElement[Any]] = [c[name] for name in dict.fromkeys((*section.columns, *section.key))]
+    if section.table is audit_events:
+        shown[shown.index(c.address)] = _own_address(user_id)
     owned = select(budgets.c.id).where(budgets.c.user_id == user_id)
     whose = c.budget_id.in_(owned) if section.owner == OF else c[section.owner] == user_id
     found = select(*shown).where(whose).order_by(*key).limit(BATCH)
