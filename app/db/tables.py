@@ -153,6 +153,7 @@ one_time_links = Table(
     Column("email", Text),  # where it went by mail; absent: it was handed over by a person
     Column("req", Text),  # what was interrupted (app/web/flow.py), to go on with
     Column("browser_fingerprint", LargeBinary),  # of the cookie of the browser that goes on with it
+    Column("made_by", Text, ForeignKey("users.id", ondelete="CASCADE"), index=True),  # the admin who handed it out
 )
 Index("ix_one_time_links_expires_at", one_time_links.c.expires_at)
 

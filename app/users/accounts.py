@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import audit
 from app.tokens.secrets import LINK, fingerprint, new_id, new_secret
 from app.tokens.store import revoke
-from app.users import store
+from app.users import handed_out, store
 from app.users.devices import store as devices
 
 LINK_LIFETIME = timedelta(hours=24)
@@ -73,6 +73,7 @@ async def disable(db: AsyncConnection, email: str, now: datetime, *, lifetime: t
     user_id = await store.set_disabled(db, email, now)
     if user_id is not None:
         await store.sign_out_everywhere(db, user_id)
+        await handed_out.end(db, user_id, now)
         await revoke(db, [user_id], now, lifetime=lifetime, comes_back=True)
         await audit.record(db, "user.disabled", now, user_id=user_id)
     return user_id
@@ -87,10 +88,15 @@ async def change_email(db: AsyncConnection, user_id: str, email: str, now: datet
     return True
 
 
-async def new_link(db: AsyncConnection, purpose: str, user_id: str | None, now: datetime) -> str:
-    """The code of a link for `setup` or `password` that a person hands over; it works once, for LINK_LIFETIME."""
+async def new_link(
+    db: AsyncConnection, purpose: str, user_id: str | None, now: datetime, *, by: str | None = None
+) -> str:
+    """The code of a link for `setup` or `password` that a person hands over; it works once, for LINK_LIFETIME.
+
+    `by` is the admin who makes it, absent for the operator.
+    """
     code = new_secret(LINK)
-    await store.add_link(db, fingerprint(code), store.Link(purpose, user_id), now, now + LINK_LIFETIME)
+    await store.add_link(db, fingerprint(code), store.Link(purpose, user_id, made_by=by), now, now + LINK_LIFETIME)
     await audit.record(db, "link.made", now, user_id=user_id, purpose=purpose)
     return code
 

@@ -10,7 +10,7 @@ from app import audit
 from app.metering.store import budgets_of, forget_charges
 from app.tokens.store import revoke
 from app.traces.store import forget_user
-from app.users import store
+from app.users import handed_out, store
 
 
 async def remove(db: AsyncConnection, user_id: str, by: str, now: datetime, *, lifetime: timedelta) -> bool:
@@ -18,7 +18,12 @@ async def remove(db: AsyncConnection, user_id: str, by: str, now: datetime, *, l
     has changed, for the last admin who may sign in and for nobody."""
     owned = await store.clients_owned_by(db, user_id)
     spent_from = await budgets_of(db, user_id)
-    email = await store.remove_user(db, user_id)
+    async with db.begin_nested() as so_far:
+        await store.hold(db, user_id)
+        await handed_out.end(db, user_id, now)  # before the row goes, with which it is forgotten whose they are
+        email = await store.remove_user(db, user_id)
+        if email is None:
+            await so_far.rollback()
     if email is None:
         return False
     await revoke(db, [user_id, *owned], now, lifetime=lifetime)

@@ -120,13 +120,15 @@ async def password_of(db: AsyncConnection, user_id: str) -> tuple[str, datetime]
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A one-time link. `email` is where it went by mail; `req` is what it goes on with, in the browser of `browser`."""
+    """A one-time link. `email` is where it went by mail; `req` is what it goes on with, in the browser of `browser`;
+    `made_by` is the admin who handed it out."""
 
     purpose: str
     user_id: str | None = None
     email: str | None = None
     req: str | None = None
     browser: bytes | None = None
+    made_by: str | None = None
 
 
 async def add_link(db: AsyncConnection, key: bytes, link: Link, now: datetime, expires_at: datetime) -> None:
@@ -145,6 +147,7 @@ async def add_link(db: AsyncConnection, key: bytes, link: Link, now: datetime, e
             email=link.email,
             req=link.req,
             browser_fingerprint=link.browser,
+            made_by=link.made_by,
         )
     )
 
@@ -191,6 +194,12 @@ async def keep_an_admin(db: AsyncConnection) -> None:
     await db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ONE_ADMIN_AT_A_TIME})
 
 
+async def hold(db: AsyncConnection, user_id: str) -> None:
+    """Until this transaction ends nobody adds anything to this account."""
+    await keep_an_admin(db)
+    await db.execute(select(users.c.id).where(users.c.id == user_id).with_for_update())
+
+
 async def remove_user(db: AsyncConnection, user_id: str) -> str | None:
     """With all that hangs on it; the e-mail it had. None when there is none, or no other admin."""
     await keep_an_admin(db)
@@ -215,6 +224,19 @@ async def consume_link(db: AsyncConnection, key: bytes, purpose: str, now: datet
 async def end_links(db: AsyncConnection, user_id: str) -> None:
     """Whatever links are still on their way to this user."""
     await db.execute(delete(one_time_links).where(one_time_links.c.user_id == user_id))
+
+
+async def end_links_made_by(db: AsyncConnection, admin_id: str) -> None:
+    """What this admin handed out and nobody used."""
+    c = one_time_links.c
+    await db.execute(delete(one_time_links).where(c.made_by == admin_id, c.used_at.is_(None)))
+
+
+async def is_admin_still(db: AsyncConnection, user_id: str) -> bool:
+    """Whether they are an admin who may sign in; and it stays so until this transaction has ended."""
+    c = users.c
+    found = select(c.id).where(c.id == user_id, c.is_admin, c.disabled_at.is_(None)).with_for_update(read=True)
+    return (await db.execute(found)).first() is not None
 
 
 async def by_id(db: AsyncConnection, user_id: str) -> User | None:

@@ -79,3 +79,68 @@ def test_the_same_as_json(mailing: House, ada: AdminBrowser) -> None:
     api("DELETE", f"/invitations/{made['id']}", 404)
     api("POST", "/invitations", 400, json={"email": "nobody"})
     api("POST", "/invitations", 400, json={"email": "carol@example.com", "link": "mine"})
+
+
+class Rogue:
+    """An admin about to lose that, who has handed out what would bring it back; and what came of it afterwards."""
+
+    def __init__(self, house: House) -> None:
+        house.add_user("mallory@example.com", admin=True)
+        house.add_user("bob@example.com")
+        self.house, browser = house, AdminBrowser(house, "mallory@example.com")
+        [(self.id,)] = house.sql("SELECT id FROM users WHERE email = 'mallory@example.com'")
+        [(bob,)] = house.sql("SELECT id FROM users WHERE email = 'bob@example.com'")
+        self.admin = browser.once(PAGE, f"{PAGE}/add", "link", email="m2@example.com", by="link", admin="yes")
+        self.colleague = browser.once(PAGE, f"{PAGE}/add", "link", email="carol@example.com", by="link")
+        api = Api(house, admin_key(house, "mallory@example.com"))
+        self.password = api("POST", f"/users/{bob}/password-link", 201)["password_link"]
+
+    def what_works(self) -> list[bool]:
+        links = (self.admin, self.colleague, self.password)
+        return [Browser(self.house.url).open(link).status == 200 for link in links]
+
+
+def test_what_an_admin_handed_out_ends_when_they_are_one_no_more(mailing: House, ada: AdminBrowser) -> None:
+    """Else who was thrown out comes back within a week, as an admin or as somebody else."""
+    rogue, api = Rogue(mailing), Api(mailing, admin_key(mailing))
+    assert rogue.what_works() == [True, True, True]
+    api("PATCH", f"/users/{rogue.id}", json={"is_admin": False})
+    assert rogue.what_works() == [False, True, False], "a colleague may still come"
+    [(_, _, said)] = events(mailing, "invitation.revoked")
+    assert said == {"email": "m2@example.com"}
+    api("PATCH", f"/users/{rogue.id}", json={"disabled": True})
+    assert rogue.what_works() == [False, False, False]
+
+
+@pytest.mark.parametrize("how", ["disabled", "deleted", "disabled by the operator", "deleted by themselves"])
+def test_nothing_of_it_works_after_the_account_has_ended(mailing: House, ada: AdminBrowser, how: str) -> None:
+    rogue, api = Rogue(mailing), Api(mailing, admin_key(mailing))
+    if how == "disabled":
+        api("PATCH", f"/users/{rogue.id}", json={"disabled": True})
+    elif how == "deleted":
+        api("DELETE", f"/users/{rogue.id}", 204)
+    elif how == "disabled by the operator":
+        mailing.operator("user", "disable", "mallory@example.com")
+    else:
+        leaving = AdminBrowser(mailing, "mallory@example.com")
+        leaving.press("/account/delete", "/account/delete", email="mallory@example.com")
+        assert mailing.sql("SELECT FROM users WHERE email = 'mallory@example.com'") == []
+    assert rogue.what_works() == [False, False, False]
+    assert len(events(mailing, "invitation.revoked")) == 2
+
+
+def test_an_invitation_sent_again_is_that_of_who_sent_it(mailing: House, ada: AdminBrowser) -> None:
+    """Its new link was shown to them and to nobody else."""
+    rogue, api = Rogue(mailing), Api(mailing, admin_key(mailing))
+    made = api("POST", "/invitations", 201, json={"email": "dan@example.com", "is_admin": True, "by_mail": False})
+    theirs = Api(mailing, admin_key(mailing, "mallory@example.com"))
+    theirs("POST", f"/invitations/{made['id']}/again", 201)
+    api("PATCH", f"/users/{rogue.id}", json={"is_admin": False})
+    assert [row["email"] for row in api("GET", "/invitations")["rows"]] == ["carol@example.com"]
+
+
+def test_the_last_admin_who_cannot_go_keeps_what_they_handed_out(mailing: House, ada: AdminBrowser) -> None:
+    link = ada.once(PAGE, f"{PAGE}/add", "link", email="carol@example.com", by="link", admin="yes")
+    ada.press("/account/delete", "/account/delete", email="ada@example.com")
+    assert Browser(mailing.url).open(link).status == 200
+    assert events(mailing, "invitation.revoked") == []

@@ -33,7 +33,7 @@ async def list_users(
 async def add_user(request: Request) -> Any:
     """A new account, and the link where its owner chooses a password."""
     by, new = caller(request), await wish(request, NewUser)
-    made, link = await acts.add(by.world, new.email, new.name, by.now, is_admin=new.is_admin)
+    made, link = await acts.add(by.world, by.user_id, new.email, new.name, by.now, is_admin=new.is_admin)
     return asdict(made) | {"password_link": link}
 
 
@@ -92,4 +92,4 @@ async def disconnect_user(request: Request, user_id: str) -> Any:
 async def give_password_link(request: Request, user_id: str) -> Any:
     """A link where this user chooses a new password, once, within a day."""
     by = caller(request)
-    return {"password_link": await acts.password_link(by.world, plain(user_id) or "", by.now)}
+    return {"password_link": await acts.password_link(by.world, by.user_id, plain(user_id) or "", by.now)}

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from app import audit
 from app.admin.connections.acts import end_all
+from app.admin.entry import nothing_here
 from app.admin.users import store
 from app.language.catalogs import N_
 from app.protocol.email import normal_email
@@ -14,9 +15,9 @@ from app.protocol.errors import Conflict, InvalidRequest, NotFound
 from app.tokens.store import revoke
 from app.upstream.services import give_back
 from app.upstream.vault import store as upstream
-from app.users import accounts, factors
+from app.users import accounts, factors, handed_out
 from app.users.remove import remove
-from app.users.store import sign_out_everywhere
+from app.users.store import is_admin_still, sign_out_everywhere
 from app.world import World
 
 LAST = N_("this is the last admin who can sign in; make somebody else an admin first")
@@ -32,25 +33,33 @@ async def known(world: World, user_id: str) -> store.Person:
     return found
 
 
-async def add(world: World, email: str, name: str, now: datetime, *, is_admin: bool) -> tuple[store.Person, str]:
-    """A new account, and the link where its owner chooses a password. Raises InvalidRequest, Conflict."""
+async def add(
+    world: World, by: str, email: str, name: str, now: datetime, *, is_admin: bool
+) -> tuple[store.Person, str]:
+    """A new account, and the link where its owner chooses a password. Raises InvalidRequest, Conflict, NotFound."""
     address = normal_email(email)
     if address is None:
         raise InvalidRequest(N_("that does not look like an e-mail address"))
     async with world.db.begin() as db:
-        user = await accounts.create(db, address, name, None, now, is_admin=is_admin)
-        code = await accounts.new_link(db, "password", user.id, now) if user else None
+        allowed = await is_admin_still(db, by)
+        user = await accounts.create(db, address, name, None, now, is_admin=is_admin) if allowed else None
+        code = await accounts.new_link(db, "password", user.id, now, by=by) if user else None
+    if not allowed:
+        raise nothing_here()
     if user is None or code is None:
         raise Conflict(N_("somebody with this e-mail address has an account already"))
     made = store.Person(user.id, user.email, user.name, user.is_admin, user.created_at, None)
     return made, _address(world, code)
 
 
-async def password_link(world: World, user_id: str, now: datetime) -> str:
+async def password_link(world: World, by: str, user_id: str, now: datetime) -> str:
     """A link where this user chooses a new password, once, within a day; earlier ones end. Raises NotFound."""
     await known(world, user_id)
     async with world.db.begin() as db:
-        code = await accounts.new_link(db, "password", user_id, now)
+        allowed = await is_admin_still(db, by)
+        code = await accounts.new_link(db, "password", user_id, now, by=by) if allowed else None
+    if code is None:
+        raise nothing_here()
     return _address(world, code)
 
 
@@ -65,6 +74,7 @@ async def disable(world: World, by: str, user_id: str, now: datetime) -> None:
         disabled = await store.disable(db, user_id, now)
         if disabled:
             await sign_out_everywhere(db, user_id)
+            await handed_out.end(db, user_id, now)
             await revoke(db, [user_id], now, lifetime=world.token_lifetime, comes_back=True)
             await audit.record(db, "user.disabled", now, user_id=user_id)
     if not disabled:
@@ -95,11 +105,13 @@ async def promote(world: World, user_id: str, now: datetime) -> None:
 
 
 async def demote(world: World, user_id: str, now: datetime) -> None:
-    """Oneself too, but not the last. Their tokens with the scope `admin` open nothing from then on. Raises NotFound, Conflict."""
+    """Oneself too, but not the last. From then on their tokens with the scope `admin` open nothing, nor does what they
+    handed out. Raises NotFound, Conflict."""
     await known(world, user_id)
     async with world.db.begin() as db:
         demoted = await store.demote(db, user_id)
         if demoted:
+            await handed_out.end(db, user_id, now, only_admins=True)
             await audit.record(db, "user.demoted", now, user_id=user_id)
     if not demoted:
         raise Conflict(LAST if (await known(world, user_id)).is_admin else N_("they are no admin"))

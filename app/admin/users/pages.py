@@ -53,13 +53,15 @@ async def somebody(visit: Visit, *, refusal: OAuthError | None = None, typed: Pa
 async def add(visit: Visit, fields: Params) -> Response:
     """303 to the list, which shows the link for the new password, this once."""
     email, name = word(fields, "email", 254) or "", word(fields, "name", 100) or ""
-    made, link = await acts.add(visit.world, email, name, visit.now, is_admin=fields.get("admin") == "yes")
+    made, link = await acts.add(
+        visit.world, visit.viewer.user_id, email, name, visit.now, is_admin=fields.get("admin") == "yes"
+    )
     return once(visit, "/admin/users", {"link": link, "email": made.email})
 
 
 async def give_link(visit: Visit, fields: Params) -> Response:
     person = await acts.known(visit.world, _whom(visit))
-    link = await acts.password_link(visit.world, person.id, visit.now)
+    link = await acts.password_link(visit.world, visit.viewer.user_id, person.id, visit.now)
     return once(visit, f"/admin/users/{person.id}", {"link": link, "email": person.email})
 
 

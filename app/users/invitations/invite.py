@@ -21,6 +21,8 @@ from app.world import World
 LIFETIME = timedelta(days=7)
 NO_ADMIN = N_("people sign in here by another service only: invite them as a user, and make them an admin afterwards")
 
+NO_ADMIN_ANY_MORE = "nothing is served at this address"
+
 
 @dataclass(frozen=True, slots=True)
 class Made:
@@ -37,7 +39,7 @@ async def invite(
     """`by` is the id of the admin who does it. An address that was invited before gets a new link, and the old one ends.
 
     Raises InvalidRequest: for what is no address, for one that has an account, where sign-up is closed, and for an admin
-    where services are the only way in.
+    where services are the only way in. NotFound for who is no admin any more.
     """
     email = normal_email(typed)
     if email is None:
@@ -50,10 +52,13 @@ async def invite(
     mailed = by_mail and world.settings.can_mail
     wanted = Invitation(new_id("inv"), email, is_admin, mailed, by, now, now + LIFETIME)
     async with world.db.begin() as db:
+        allowed = by is None or await users.is_admin_still(db, by)
         taken = await users.by_email(db, email) is not None
-        if not taken:
+        if allowed and not taken:
             made = await store.put(db, wanted, fingerprint(code))
             await audit.record(db, "invitation.made", now, email=email, admin=is_admin, mailed=mailed, by=by)
+    if not allowed:
+        raise NotFound(NO_ADMIN_ANY_MORE)
     if taken:
         raise InvalidRequest("this address has an account already")
     return _made(world, made, code)
@@ -63,7 +68,9 @@ async def send_again(world: World, identifier: str, *, by: str | None = None) ->
     """A new link, good for a week; the one before ends. Raises NotFound, and InvalidRequest as `invite` does for an admin."""
     now, code, mailed = world.now(), new_secret(LINK), world.settings.can_mail
     async with world.db.begin() as db:
-        made = await store.renew(db, identifier, fingerprint(code), now, now + LIFETIME, mailed=mailed)
+        made = None
+        if by is None or await users.is_admin_still(db, by):
+            made = await store.renew(db, identifier, fingerprint(code), now, now + LIFETIME, mailed=mailed, by=by)
         is_closed = made is not None and made.is_admin and not has_own_ways(world)
         if is_closed:
             await db.rollback()

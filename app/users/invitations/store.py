@@ -39,11 +39,18 @@ async def put(db: AsyncConnection, invitation: Invitation, key: bytes) -> Invita
 
 
 async def renew(
-    db: AsyncConnection, identifier: str, key: bytes, now: datetime, expires_at: datetime, *, mailed: bool
+    db: AsyncConnection,
+    identifier: str,
+    key: bytes,
+    now: datetime,
+    expires_at: datetime,
+    *,
+    mailed: bool,
+    by: str | None,
 ) -> Invitation | None:
-    """Another link for the same invitation; the one before ends."""
+    """Another link for the same invitation, which is from then on that of whoever holds the link; the one before ends."""
     changed = update(invitations).where(i.id == identifier)
-    changed = changed.values(fingerprint=key, created_at=now, expires_at=expires_at, mailed=mailed)
+    changed = changed.values(fingerprint=key, created_at=now, expires_at=expires_at, mailed=mailed, invited_by=by)
     row = (await db.execute(changed.returning(*SHOWN))).one_or_none()
     return None if row is None else Invitation(*row)
 
@@ -63,6 +70,14 @@ async def consume(db: AsyncConnection, key: bytes, now: datetime) -> Invitation 
 async def remove(db: AsyncConnection, identifier: str) -> Invitation | None:
     row = (await db.execute(delete(invitations).where(i.id == identifier).returning(*SHOWN))).one_or_none()
     return None if row is None else Invitation(*row)
+
+
+async def remove_of(db: AsyncConnection, user_id: str, *, only_admins: bool) -> list[Invitation]:
+    """What this user invited to, or of that what makes an admin."""
+    gone = delete(invitations).where(i.invited_by == user_id)
+    if only_admins:
+        gone = gone.where(i.is_admin)
+    return [Invitation(*row) for row in await db.execute(gone.returning(*SHOWN))]
 
 
 async def page(db: AsyncConnection, *, before: tuple[datetime, str] | None = None, limit: int = 50) -> list[Invitation]:
