@@ -33,6 +33,7 @@ SECOND_STEP_ACCOUNT = Rate(
     "second-step-account", 15, timedelta(hours=6)
 )  # of a million codes, three are right at a time
 OWN_PASSWORD = Rate("own-password", 8, timedelta(minutes=5))  # per account, by somebody who is signed in
+NEW_KEY = Rate("new-api-key", 30, timedelta(hours=1))  # per account
 BAD_KEY = Rate("bad-api-key", 30, timedelta(minutes=1))
 ONE_TIME_LINK = Rate("one-time-link", 20, timedelta(minutes=5))
 MAIL_ADDRESS = Rate("mail-address", 10, timedelta(minutes=10))  # letters asked for from one place

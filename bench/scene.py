@@ -89,7 +89,9 @@ async def set_up(world: World, port: int) -> Scene:
             now,
             owner_id=user.id,
         )
-        _, api_key = await keys.create(db, user.id, "bench", DEFAULT, None, now)
+        made = await keys.create(db, user.id, "bench", DEFAULT, None, now)
+        assert made is not None, "it is the first"
+        api_key = made[1]
         for asking in (client_id, DOCUMENT):
             await oauth.remember_consent(db, user.id, pending(asking, world, now), now)
         await db.execute(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from app.api_keys import keys
 from app.api_keys import store as key_store
 from app.language.catalogs import N_, _
 from app.language.when import ago, day
+from app.limits import NEW_KEY, hit
 from app.protocol.errors import OAuthError
 from app.protocol.params import Params
 from app.protocol.scope import ADMIN
@@ -26,6 +27,7 @@ LIVES = {"7d": N_("7 days"), "30d": N_("30 days"), "90d": N_("90 days"), "365d":
 # No grace is shorter than the longest life of an access token, so that no token outlives the key it came from.
 GRACES = {"0": timedelta(0), "1d": timedelta(days=1), "7d": timedelta(days=7)}
 NO_NAME = N_("Give it a name of 1 to 100 visible characters.")
+ENOUGH = N_("You have 100 keys that work, which is the most. Revoke one first.")
 NO_SCOPE = N_("Choose at least one.")
 NO_LIFE = N_("Choose one of these.")
 
@@ -55,9 +57,12 @@ async def create(request: Request, world: World) -> Response:
         return await _page(visit, typed)
     expires_at = None if typed.life == "never" else visit.now + keys.duration(typed.life)
     name = keys.checked_name(typed.name)
+    await hit(world.pool, NEW_KEY, visit.viewer.user_id, visit.now)
     async with world.db.begin() as db:
-        _, secret = await keys.create(db, visit.viewer.user_id, name, typed.scope, expires_at, visit.now)
-    return _made(visit, name, secret)
+        made = await keys.create(db, visit.viewer.user_id, name, typed.scope, expires_at, visit.now)
+    if made is None:
+        return await _page(visit, replace(typed, faults={"name": _(ENOUGH)}))
+    return _made(visit, name, made[1])
 
 
 async def show_rotate(request: Request, world: World) -> Response:

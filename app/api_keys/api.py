@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -11,7 +12,16 @@ from starlette.responses import Response
 
 from app.api_keys import keys, store
 from app.api_keys.callers import Callers
-from app.protocol.errors import InsufficientScope, InvalidRequest, InvalidScope, NotFound, NoToken, SignInAgain
+from app.limits import NEW_KEY, hit
+from app.protocol.errors import (
+    Conflict,
+    InsufficientScope,
+    InvalidRequest,
+    InvalidScope,
+    NotFound,
+    NoToken,
+    SignInAgain,
+)
 from app.protocol.scope import ADMIN, API_KEYS, expanded
 from app.web import sessions
 from app.web.http import json_body, no_store
@@ -19,7 +29,8 @@ from app.world import World
 
 
 class NewKey(BaseModel):
-    """The body of POST. `expiresIn` is a duration such as `30d`, `12h`, `45m`; without it the key does not expire."""
+    """The body of POST. `expiresIn` is a duration such as `30d`, `12h`, `45m`; without it the key does not expire,
+    unless what makes it does."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     name: str
@@ -29,12 +40,14 @@ class NewKey(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose keys these are; `reach` is what a key may at most be given, None for everything of theirs."""
+    """Whose keys these are; `reach` is what a key may at most be given, None for everything of theirs. `ends` is when the
+    key or the connection ends that asks for one: a key that it makes ends no later."""
 
     user_id: str
     reach: frozenset[str] | None
     is_admin: bool
     is_recent: bool
+    ends: datetime | None = None
 
 
 def router(world: World, callers: Callers) -> APIRouter:
@@ -61,9 +74,14 @@ def router(world: World, callers: Callers) -> APIRouter:
             raise InvalidScope("a key cannot reach further than the token that makes it")
         if not owner.is_recent:
             raise SignInAgain("sign in again before you make a key")
-        expires_at = now + keys.duration(wish.expiresIn) if wish.expiresIn is not None else None
+        wished = now + keys.duration(wish.expiresIn) if wish.expiresIn is not None else None
+        expires_at = min((at for at in (wished, owner.ends) if at is not None), default=None)
+        await hit(world.pool, NEW_KEY, owner.user_id, now)
         async with world.db.begin() as db:
-            key, secret = await keys.create(db, owner.user_id, name, scope, expires_at, now)
+            made = await keys.create(db, owner.user_id, name, scope, expires_at, now)
+        if made is None:
+            raise Conflict("there are {most} API keys that work, which is the most; revoke one first", most=store.MOST)
+        key, secret = made
         return no_store({**keys.shown(key), "apiKey": secret}, 201)
 
     @routes.delete("/{key_id}", status_code=204)
@@ -93,7 +111,8 @@ async def _owner(request: Request, world: World, callers: Callers) -> Owner:
         if API_KEYS not in principal.scope:
             raise InsufficientScope("this token may not manage API keys", frozenset({API_KEYS}))
         is_admin = ADMIN in principal.scope and await store.is_admin(world.pool, principal.subject)
-        return Owner(principal.subject, principal.scope, is_admin, is_recent=True)
+        ends = await store.ends(world.pool, principal.handles)
+        return Owner(principal.subject, principal.scope, is_admin, is_recent=True, ends=ends)
     sessions.check_own_page(request, world)
     viewer = await sessions.viewer(request, world, now)
     if viewer is None:

@@ -51,12 +51,20 @@ def checked_scope(words: list[str], resources: Resources, *, is_admin: bool = Fa
 
 
 async def create(
-    db: AsyncConnection, user_id: str, name: str, scope: tuple[str, ...], expires_at: datetime | None, now: datetime
-) -> tuple[store.ApiKey, str]:
-    """The key's record, and the key itself, which is never seen again."""
+    db: AsyncConnection,
+    user_id: str,
+    name: str,
+    scope: tuple[str, ...],
+    expires_at: datetime | None,
+    now: datetime,
+    *,
+    most: int | None = store.MOST,
+) -> tuple[store.ApiKey, str] | None:
+    """The key's record, and the key itself, which is never seen again; None when its owner has `most` that work."""
     secret = new_secret(API_KEY)
     key = store.ApiKey(new_id("key"), user_id, name, scope, now, expires_at, None, None)
-    await store.add_key(db, key, fingerprint(secret))
+    if not await store.add_key(db, key, fingerprint(secret), most):
+        return None
     await audit.record(db, "api_key.created", now, user_id=user_id, key=key.id, name=name, scope=" ".join(scope))
     return key, secret
 
@@ -82,7 +90,9 @@ async def rotate(
     if not grace:
         await revoke(db, [key_id], now, lifetime=lifetime)
     expires_at = None if old.expires_at is None else now + (old.expires_at - old.created_at)
-    made = await create(db, user_id, old.name, old.scope, expires_at, now)
+    made = await create(db, user_id, old.name, old.scope, expires_at, now, most=None)  # it stands for another
+    if made is None:
+        return None
     ends = (now + grace).isoformat(timespec="seconds")
     await audit.record(db, "api_key.rotated", now, user_id=user_id, key=key_id, by=made[0].id, ends=ends)
     return made

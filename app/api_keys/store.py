@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import insert, or_, select, text, tuple_, update
+from sqlalchemy import or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.engine import HotPool
@@ -87,9 +87,33 @@ async def is_admin(pool: HotPool, user_id: str) -> bool:
     return bool(await pool.fetchval(IS_ADMIN, user_id))
 
 
-async def add_key(db: AsyncConnection, key: ApiKey, fingerprint: bytes) -> None:
-    values = {name: getattr(key, name) for name in ApiKey.__slots__}
-    await db.execute(insert(api_keys).values(**{**values, "scope": list(key.scope)}, fingerprint=fingerprint))
+MOST = 100  # of one user that work at a time
+ADD = """
+INSERT INTO api_keys (id, user_id, name, fingerprint, scope, created_at, expires_at)
+SELECT :id, :user_id, :name, :fingerprint, :scope, :created_at, :expires_at
+WHERE CAST(:most AS integer) IS NULL OR :most > (SELECT count(*) FROM api_keys
+  WHERE user_id = :user_id AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > :created_at))
+RETURNING id
+"""
+
+
+async def add_key(db: AsyncConnection, key: ApiKey, fingerprint: bytes, most: int | None) -> bool:
+    """False when its owner has `most` keys that work."""
+    names = ("id", "user_id", "name", "created_at", "expires_at")
+    values = {name: getattr(key, name) for name in names} | {"scope": list(key.scope), "most": most}
+    return (await db.execute(text(ADD), values | {"fingerprint": fingerprint})).first() is not None
+
+
+ENDS = """
+SELECT min(expires_at) FROM (SELECT expires_at FROM api_keys WHERE id = ANY($1)
+  UNION ALL SELECT expires_at FROM connections WHERE id = ANY($1)) held
+"""
+
+
+async def ends(pool: HotPool, handles: tuple[str, ...]) -> datetime | None:
+    """When the first of the API keys and connections among these names ends; None when none does."""
+    at: datetime | None = await pool.fetchval(ENDS, list(handles))
+    return at
 
 
 async def keys_of(db: AsyncConnection, user_id: str | None) -> list[ApiKey]:

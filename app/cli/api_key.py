@@ -41,7 +41,10 @@ def add(
             owner = await by_email(db, user.strip().lower())
             if owner is None or (ADMIN in words and not owner.is_admin):
                 return None
-            return await keys.create(db, owner.id, title, words, now + life if life else None, now)
+            made = await keys.create(db, owner.id, title, words, now + life if life else None, now)
+        if made is None:
+            raise Refused(f"{user} has {store.MOST} keys that work, which is the most; revoke one first")
+        return made
 
     made = operate(work)
     if made is None:

@@ -81,8 +81,9 @@ async def _key(dsn: str, user_id: str, scope: tuple[str, ...]) -> str:
     engine = engine_of(dsn, 2)
     try:
         async with engine.begin() as db:
-            _key, secret = await keys.create(db, user_id, "a key", scope, None, datetime.now(UTC))
-        return secret
+            made = await keys.create(db, user_id, "a key", scope, None, datetime.now(UTC))
+        assert made is not None
+        return made[1]
     finally:
         await engine.dispose()
 

@@ -227,3 +227,68 @@ def test_a_session_makes_a_key_only_soon_after_signing_in(
     by_token = http().post(f"{house.url}/api-keys", json={"name": "x", "scopes": ["read"]}, headers=bearer)
     assert by_token.status_code == 201
     assert browser.http.delete(f"{house.url}/api-keys/{made['id']}").status_code == 204, "ending one is never late"
+
+
+def test_a_key_made_by_a_key_ends_no_later(house: House, browser: Browser) -> None:
+    """Else a key that leaked for a day is one for ever. The same for a token that the key was traded for."""
+    house.add_user()
+    browser.sign_in()
+    wish = {"name": "a day", "scopes": ["read", "api_keys"], "expiresIn": "1d"}
+    parent = browser.http.post(f"{house.url}/api-keys", json=wish).json()
+    for bearer in (parent["apiKey"], trade(house, {"apiKey": parent["apiKey"]})[1]["token"]):
+        headers = {"Authorization": f"Bearer {bearer}"}
+        ends = {
+            life: http()
+            .post(
+                f"{house.url}/api-keys",
+                json={"name": "x", "scopes": ["read"]} | ({"expiresIn": life} if life else {}),
+                headers=headers,
+            )
+            .json()["expiresAt"]
+            for life in ("", "30d", "2h")
+        }
+        assert ends[""] == ends["30d"] == parent["expiresAt"]
+        assert ends["2h"] < parent["expiresAt"]
+
+
+def test_a_key_made_by_an_app_ends_no_later_than_its_connection(house: House, app: App, browser: Browser) -> None:
+    app.register(scope="read api_keys")
+    tokens = app.connect(browser, scope="read api_keys")
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    made = http().post(f"{house.url}/api-keys", json={"name": "x", "scopes": ["read"]}, headers=headers)
+    assert made.status_code == 201, made.text
+    assert house.sql("SELECT k.expires_at = c.expires_at FROM api_keys k, connections c") == [(True,)]
+
+
+def fill(house: House, many: int) -> None:
+    house.sql(
+        "INSERT INTO api_keys (id, user_id, name, fingerprint, scope, created_at) SELECT 'key_' || n, u.id, 'x',"
+        " decode(md5(n::text), 'hex'), '{read}', now() FROM users u, generate_series(1, :many) n RETURNING id",
+        many=many,
+    )
+
+
+def test_nobody_has_more_than_a_hundred_keys(house: House, browser: Browser, key: dict[str, Any]) -> None:
+    fill(house, 99)
+    full = browser.http.post(f"{house.url}/api-keys", json={"name": "one more"})
+    assert (full.status_code, full.json()["error"]) == (409, "conflict")
+    page = browser.open("/account/api-keys")
+    said = browser.send("/account/api-keys", csrf=page.field("csrf"), name="one more", scope="read", expires="30d")
+    assert (said.status, "You have 100 keys that work" in said.text) == (400, True)
+    assert "has 100 keys that work" in house.operator("api-key", "add", "x", "--user", "ada@example.com", code=1)
+    rotated = browser.send("/account/api-keys/rotate", csrf=page.field("csrf"), id=key["id"], grace="1d")
+    assert "gh_key_" in rotated.text, "one in the place of another"
+    for name in ("key_1", "key_2"):
+        browser.send("/account/api-keys/revoke", csrf=page.field("csrf"), id=name)
+    assert browser.http.post(f"{house.url}/api-keys", json={"name": "one more"}).status_code == 201
+
+
+def test_keys_are_not_made_by_the_dozen(house: House, browser: Browser, key: dict[str, Any]) -> None:
+    made = [browser.http.post(f"{house.url}/api-keys", json={"name": "x"}).status_code for _ in range(31)]
+    assert made == [201] * 29 + [429] * 2
+    page = browser.open("/account/api-keys")
+    said = browser.send("/account/api-keys", csrf=page.field("csrf"), name="x", scope="read", expires="30d")
+    assert said.status == 429
+    house.turn_clock(minutes=61)
+    browser.sign_in()
+    assert browser.http.post(f"{house.url}/api-keys", json={"name": "x"}).status_code == 201
