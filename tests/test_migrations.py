@@ -98,3 +98,21 @@ def test_every_constraint_and_index_is_the_one_in_the_tables(dsn: str) -> None:
     migrated, created = fresh_database(dsn, "by_migrations"), fresh_database(dsn, "by_tables")
     upgrade(migrated)
     assert asyncio.run(catalog(migrated, create=False)) == asyncio.run(catalog(created, create=True))
+
+
+def test_addresses_of_before_are_found_by_what_is_typed_now(dsn: str) -> None:
+    """But for one whose mailbox has another account, which keeps its spelling."""
+    url = fresh_database(dsn, "addresses")
+    command.upgrade(config(url), "0020")
+
+    async def addresses() -> list[str]:
+        connection = await asyncpg.connect(plain_url(url))
+        add = "INSERT INTO users (id, email, name, is_admin, created_at) VALUES ($1, $2, '', false, now())"
+        for name in ("ö@bücher.example", "b@ｂooks.example", "b@books.example"):
+            await connection.execute(add, name, name)
+        await asyncio.to_thread(command.upgrade, config(url), head())
+        found = await connection.fetch('SELECT email FROM users ORDER BY id COLLATE "C"')
+        await connection.close()
+        return [row["email"] for row in found]
+
+    assert asyncio.run(addresses()) == ["b@books.example", "b@ｂooks.example", "ö@xn--bcher-kva.example"]

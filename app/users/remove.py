@@ -19,7 +19,7 @@ async def remove(db: AsyncConnection, user_id: str, by: str, now: datetime, *, l
     owned = await store.clients_owned_by(db, user_id)
     spent_from = await budgets_of(db, user_id)
     async with db.begin_nested() as so_far:
-        await store.hold(db, user_id)
+        await store.hold_whole(db, user_id)
         await handed_out.end(db, user_id, now)  # before the row goes, with which it is forgotten whose they are
         email = await store.remove_user(db, user_id)
         if email is None:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import audit
 from app.db.engine import HotPool
 from app.db.tables import browser_sessions, clients, codes, device_codes, one_time_links, passwords, users
+from app.users.admins.store import ANOTHER_ADMIN, keep_an_admin
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,25 +178,11 @@ async def clients_owned_by(db: AsyncConnection, user_id: str) -> list[str]:
     return list((await db.execute(select(clients.c.client_id).where(clients.c.owner_id == user_id))).scalars())
 
 
-ONE_ADMIN_AT_A_TIME = 0x67617465 + 3
-# Than `u`, and one with a way in: who was only ever invited to choose a password may never do it, or have a wrong address.
-ANOTHER_ADMIN = """
-EXISTS (SELECT FROM users o WHERE o.is_admin AND o.disabled_at IS NULL AND o.id <> u.id AND (
-  o.email_verified_at IS NOT NULL OR EXISTS (SELECT FROM passwords p WHERE p.user_id = o.id)
-  OR EXISTS (SELECT FROM passkeys k WHERE k.user_id = o.id)
-  OR EXISTS (SELECT FROM identities i WHERE i.user_id = o.id AND i.signs_in_since IS NOT NULL)))
-"""
 REMOVE = f"DELETE FROM users u WHERE id = :id AND (NOT is_admin OR {ANOTHER_ADMIN}) RETURNING u.email"
 
 
-async def keep_an_admin(db: AsyncConnection) -> None:
-    """Whoever ends, disables or demotes an admin takes turns, until their transactions end: two who each see the other
-    would leave nobody."""
-    await db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ONE_ADMIN_AT_A_TIME})
-
-
-async def hold(db: AsyncConnection, user_id: str) -> None:
-    """Until this transaction ends nobody adds anything to this account."""
+async def hold_whole(db: AsyncConnection, user_id: str) -> None:
+    """Until this transaction ends nobody adds anything to this account, which is about to go."""
     await keep_an_admin(db)
     await db.execute(select(users.c.id).where(users.c.id == user_id).with_for_update())
 
@@ -230,13 +217,6 @@ async def end_links_made_by(db: AsyncConnection, admin_id: str) -> None:
     """What this admin handed out and nobody used."""
     c = one_time_links.c
     await db.execute(delete(one_time_links).where(c.made_by == admin_id, c.used_at.is_(None)))
-
-
-async def is_admin_still(db: AsyncConnection, user_id: str) -> bool:
-    """Whether they are an admin who may sign in; and it stays so until this transaction has ended."""
-    c = users.c
-    found = select(c.id).where(c.id == user_id, c.is_admin, c.disabled_at.is_(None)).with_for_update(read=True)
-    return (await db.execute(found)).first() is not None
 
 
 async def by_id(db: AsyncConnection, user_id: str) -> User | None:

@@ -16,8 +16,9 @@ from app.tokens.store import revoke
 from app.upstream.services import give_back
 from app.upstream.vault import store as upstream
 from app.users import accounts, factors, handed_out
+from app.users.admins.store import is_admin_still
 from app.users.remove import remove
-from app.users.store import is_admin_still, sign_out_everywhere
+from app.users.store import sign_out_everywhere
 from app.world import World
 
 LAST = N_("this is the last admin who can sign in; make somebody else an admin first")

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.prefix import begins, plan_anew
 from app.db.tables import api_keys, browser_sessions, connections, metadata, users
-from app.users.store import ANOTHER_ADMIN, keep_an_admin
+from app.users.admins.store import ANOTHER_ADMIN, keep_an_admin
 from app.web.paging import PAGE, Place
 
 MANY = 1000  # past it nobody counts: "1000 or more"

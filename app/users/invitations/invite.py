@@ -13,6 +13,7 @@ from app.protocol.errors import InvalidRequest, NotFound
 from app.tokens.secrets import LINK, fingerprint, new_id, new_secret
 from app.users import letters
 from app.users import store as users
+from app.users.admins import store as admins
 from app.users.invitations import store
 from app.users.invitations.store import Invitation
 from app.users.offers import has_own_ways
@@ -52,7 +53,7 @@ async def invite(
     mailed = by_mail and world.settings.can_mail
     wanted = Invitation(new_id("inv"), email, is_admin, mailed, by, now, now + LIFETIME)
     async with world.db.begin() as db:
-        allowed = by is None or await users.is_admin_still(db, by)
+        allowed = by is None or await admins.is_admin_still(db, by)
         taken = await users.by_email(db, email) is not None
         if allowed and not taken:
             made = await store.put(db, wanted, fingerprint(code))
@@ -69,7 +70,7 @@ async def send_again(world: World, identifier: str, *, by: str | None = None) ->
     now, code, mailed = world.now(), new_secret(LINK), world.settings.can_mail
     async with world.db.begin() as db:
         made = None
-        if by is None or await users.is_admin_still(db, by):
+        if by is None or await admins.is_admin_still(db, by):
             made = await store.renew(db, identifier, fingerprint(code), now, now + LIFETIME, mailed=mailed, by=by)
         is_closed = made is not None and made.is_admin and not has_own_ways(world)
         if is_closed:
