@@ -51,12 +51,10 @@ class WalletConnect:
     def close(self) -> None:
         async def end() -> None:
             self._server.close()
-            tasks = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in tasks:
-                task.cancel()
-            for writer in self._writers:
-                writer.transport.abort()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            while tasks := asyncio.all_tasks() - {asyncio.current_task()}:  # one may be accepting a connection just now
+                for writer in self._writers:
+                    writer.transport.abort()
+                await asyncio.wait(tasks, timeout=0.1)
             await asyncio.sleep(0)  # in which the sockets are closed
 
         asyncio.run_coroutine_threadsafe(end(), self._loop).result(10)

@@ -7,6 +7,8 @@ import json
 import re
 import time
 
+import pytest
+
 from tests.actors import http
 from tests.agents import Agent, project
 from tests.browsers import agent_pages
@@ -77,6 +79,7 @@ def test_a_challenge_of_register_is_solved_by_pasting_it(person: Person) -> None
         house.world.settings.__dict__["register_work"] = 0
 
 
+@pytest.mark.long  # now and then so much work is done in a moment
 def test_work_is_cancelled_and_begun_again(person: Person) -> None:
     """Escape or the button: at once, every worker ends, nothing is sent."""
     person.house.add_user()

@@ -47,5 +47,6 @@ def test_a_large_table_is_swept_part_by_part(house: House, monkeypatch: pytest.M
     )  # the others take their time
     rounds = [swept(house).get("browser_sessions", 0) for _ in range(40)]
     assert max(rounds) < 30
-    assert sum(rounds) == 30
+    # Its own sweep may have come by, too.
+    assert house.sql("SELECT count(*) FROM browser_sessions WHERE expires_at <= now()") == [(0,)]
     assert house.sql("SELECT count(*) FROM browser_sessions WHERE expires_at > now()") == [(30,)]
